@@ -1,0 +1,1 @@
+"""Backends: evaluate one block on one kind of device, one public class per file."""

@@ -1,0 +1,133 @@
+"""Block evaluation in any namespace with NumPy's functions; the backends build on it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class GradientBlock(NamedTuple):
+    """Sums over one block, in float64 on the host.
+
+    ``value = sum w_i loss_i``; ``gradient (p + 1,)`` and ``hessian (p + 1, p + 1)`` or None are its
+    derivatives in coefficients and intercept, the intercept last.
+    """
+
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray | None
+
+
+class MomentsBlock(NamedTuple):
+    """Weighted moments of the columns of [X y] in one block, in float64 on the host.
+
+    ``weight = sum w_i``; ``mean (q,)``; ``cross (q, q)``, the cross products centred at ``mean``.
+    """
+
+    weight: float
+    mean: np.ndarray
+    cross: np.ndarray
+
+
+class ArrayBackend:
+    """Evaluates blocks with the functions of ``self.xp``, one tile of rows at a time.
+
+    A tile bounds the temporaries; on a device it is as large as its memory likes.
+    """
+
+    xp = np
+    tile_rows = 8192
+
+    def refuse(self) -> list[str]:
+        """Reasons why this backend cannot run here; empty if it can."""
+        return []
+
+    def put(self, array):
+        """A host array on the device."""
+        return self.xp.asarray(array)
+
+    def get(self, array) -> np.ndarray:
+        """A device array on the host."""
+        return np.asarray(array)
+
+    def gradient(self, loss, block, coef, intercept, hessian=False) -> GradientBlock:
+        """Value, gradient and, if asked, Hessian of the summed loss of a block.
+
+        Parameters
+        ----------
+        loss : Loss
+        block : Block with y (n,)
+        coef : array (p,), float64
+        intercept : float
+        hessian : bool
+        """
+        xp, X = self.xp, self.put(block.X)
+        coef = xp.astype(self.put(coef), X.dtype)
+        value, gradient = 0.0, np.zeros(X.shape[1] + 1)
+        hess = np.zeros((X.shape[1] + 1,) * 2) if hessian else None
+        for rows in self._tiles(X.shape[0]):
+            x, y, w = X[rows, :], self._rows(block.y, rows), self._rows(block.w, rows)
+            y = xp.astype(y, X.dtype)
+            z = x @ coef + intercept
+            losses, dz = loss.value_and_derivative(xp, y, z)
+            if w is not None:
+                w = xp.astype(w, X.dtype)
+                losses, dz = w * losses, w * dz
+            value += float(xp.sum(losses, dtype=xp.float64))
+            gradient[:-1] += self.get(x.T @ dz)
+            gradient[-1] += float(xp.sum(dz, dtype=xp.float64))
+            if hessian:
+                c = loss.second_derivative(xp, y, z)
+                self._add_hessian(hess, x, c if w is None else w * c)
+        return GradientBlock(value, gradient, hess)
+
+    def _add_hessian(self, hess, x, c) -> None:
+        xp = self.xp
+        scaled = xp.sqrt(c)[:, None] * x
+        hess[:-1, :-1] += self.get(scaled.T @ scaled)
+        border = self.get(x.T @ c)
+        hess[-1, :-1] += border
+        hess[:-1, -1] += border
+        hess[-1, -1] += float(xp.sum(c, dtype=xp.float64))
+
+    def moments(self, block) -> MomentsBlock:
+        """Weighted moments of the columns of [X y], computed in float64 whatever X is in."""
+        xp, X = self.xp, self.put(block.X)
+        sums, _ = self.column_sums(block)
+        weight, y = self._weight(block), self._columns(block.y)
+        y_sums = xp.sum(y if block.w is None else self.put(block.w)[:, None] * y, axis=0)
+        mean = np.concatenate([sums, self.get(y_sums)]) / (weight if weight > 0 else 1.0)
+        cross = np.zeros((mean.size, mean.size))
+        centre = self.put(mean)
+        for rows in self._tiles(X.shape[0]):
+            tile = xp.concat([xp.astype(X[rows, :], xp.float64), y[rows, :]], axis=1) - centre
+            if block.w is not None:
+                tile = xp.sqrt(self._rows(block.w, rows))[:, None] * tile
+            cross += self.get(tile.T @ tile)
+        return MomentsBlock(weight, mean, cross)
+
+    def column_sums(self, block) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted sums (p,) of the columns of X and of their squares, in float64."""
+        xp, X = self.xp, self.put(block.X)
+        sums, squares = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        for rows in self._tiles(X.shape[0]):
+            x, w = xp.astype(X[rows, :], xp.float64), self._rows(block.w, rows)
+            weighted = x if w is None else w[:, None] * x
+            sums += self.get(xp.sum(weighted, axis=0))
+            squares += self.get(xp.sum(weighted * x, axis=0))
+        return sums, squares
+
+    def _tiles(self, n: int):
+        return (slice(i, min(i + self.tile_rows, n)) for i in range(0, n, self.tile_rows))
+
+    def _rows(self, vector, rows):
+        return None if vector is None else self.put(vector[rows])
+
+    def _columns(self, y):
+        y = self.xp.astype(self.put(y), self.xp.float64)
+        return y[:, None] if y.ndim == 1 else y
+
+    def _weight(self, block) -> float:
+        return float(block.X.shape[0]) if block.w is None else math.fsum((float(block.w.sum()),))

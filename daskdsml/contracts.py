@@ -1,0 +1,140 @@
+"""The protocols and value types every part of the package speaks in; anyone may import it.
+
+Symbols
+-------
+``n`` rows, ``p`` columns of X, ``K`` outputs, ``d`` parameters of one model (``p + 1`` with an
+intercept, which is always the last parameter).
+
+``X (n, p)``, target ``y (n,)`` or ``(n, K)``, weights ``w (n,)`` or None for all ones, raw score
+``z (n,)``, parameters ``theta (d,)`` or ``(K, d)``; ``xp`` is a namespace with NumPy's functions.
+
+Every objective is ``sum_i w_i loss_i / sum_i w_i + penalty(theta)``; the intercept is never
+penalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+
+class Block(NamedTuple):
+    """Consecutive rows as a kernel receives them.
+
+    ``X (n, p)`` is a C-contiguous float array or a SciPy CSR matrix; ``y`` is (n,), (n, K) or None;
+    ``w`` is (n,) float64 or None; ``id`` is (shard, position in the shard), which seeds whatever a
+    kernel draws at random, so that a draw depends on the data alone and not on scheduling.
+    """
+
+    X: Any
+    y: Any = None
+    w: Any = None
+    id: tuple[int, int] = (0, 0)
+
+
+class Evaluation(NamedTuple):
+    """An objective at one parameter vector: value, gradient (d,) and Hessian (d, d) or None."""
+
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray | None
+
+
+class Record(NamedTuple):
+    """One pass over the data, as ``history_`` keeps it.
+
+    ``seconds`` is the wall time of the pass and of the step it led to; ``objective`` the mean loss
+    plus penalty; ``gradient_norm`` the largest absolute gradient entry with every column scaled to
+    unit spread; ``step`` the fraction of the proposed step that led to this point.
+    """
+
+    name: str
+    seconds: float
+    objective: float = float("nan")
+    gradient_norm: float = float("nan")
+    step: float = float("nan")
+
+
+class Result(NamedTuple):
+    """What a strategy hands back to an estimator.
+
+    ``status`` is "converged", "separated" (the optimum lies at infinity), "stalled" (no step lowers
+    the objective) or "max_iter"; ``null_space (d, r)`` spans the directions the data say nothing
+    about and is None where they fix all parameters; ``moments`` of [X y] and the last
+    ``hessian (d, d)`` are given by solvers that have them.
+    """
+
+    theta: np.ndarray
+    n_iter: int
+    status: str
+    history: list[Record]
+    null_space: np.ndarray | None = None
+    moments: Any = None
+    hessian: np.ndarray | None = None
+
+
+class Summable(Protocol):
+    """What a kernel returns for one block. Addition follows the order of the rows."""
+
+    def __add__(self, other): ...
+
+
+Kernel = Callable[[Any, Block], Summable]
+
+
+class Loss(Protocol):
+    """Loss of one row at a raw score, with its first two derivatives in the score.
+
+    A NamedTuple of the loss's parameters. Stable for every finite score; written in the functions of
+    ``xp`` without branches, so that one source serves arrays on any device and compiled loops.
+    """
+
+    def value_and_derivative(self, xp, y, z): ...
+    def second_derivative(self, xp, y, z): ...
+    def mean(self, xp, z): ...
+
+
+class Penalty(Protocol):
+    """A penalty on the parameters. ``scale (d,)`` is 0 where a parameter goes free."""
+
+    smooth: bool
+
+    def value(self, theta, scale) -> float: ...
+    def gradient(self, theta, scale): ...
+    def curvature(self, theta, scale): ...
+    def prox(self, theta, scale): ...
+
+
+class Solver(Protocol):
+    """Decides the next parameters; its state is a NamedTuple with ``theta`` and ``status``.
+
+    ``needs`` names what it asks of an objective: "gradient", "hessian" or "moments". One ``step``
+    costs at most one pass over the data. ``status`` is None while the solver goes on.
+    """
+
+    needs: frozenset[str]
+
+    def init(self, theta: np.ndarray) -> Any: ...
+    def step(self, state: Any, objective: Any) -> Any: ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Evaluates one block on one kind of device. Results are host arrays in float64."""
+
+    def refuse(self) -> list[str]: ...
+    def put(self, array): ...
+    def get(self, array): ...
+    def gradient(self, loss, block, coef, intercept, hessian): ...
+    def moments(self, block): ...
+    def column_sums(self, block): ...
+
+
+class Strategy(Protocol):
+    """The only place that knows how work is spread over the rows."""
+
+    provides: frozenset[str]
+
+    def minimize(self, problem, rows, solver, theta, **options) -> Result: ...

@@ -1,0 +1,1 @@
+"""Losses: what one row costs at a raw score, one public class per file."""

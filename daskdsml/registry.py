@@ -1,0 +1,53 @@
+"""From the name a user types to the part of that name; anyone above may import it.
+
+A part is found by its file: ``solver="newton"`` is the one public class of ``solvers/newton.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+FAMILIES = ("backends", "losses", "penalties", "solvers", "strategies")
+
+
+def available(family: str) -> list[str]:
+    """Names of the parts in ``family``, sorted; files that start with ``_`` are private."""
+    package = importlib.import_module(f"daskdsml.{family}")
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+
+
+def find(family: str, name: str) -> type:
+    """Return the class that ``name`` stands for in ``family``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such part; the message lists the known names.
+    """
+    known = available(family)
+    if name not in known:
+        raise ValueError(f"Unknown {family[:-1]} {name!r}: expected one of {known}.")
+    module = importlib.import_module(f"daskdsml.{family}.{name}")
+    public = [
+        part
+        for label, part in inspect.getmembers(module, inspect.isclass)
+        if part.__module__ == module.__name__ and not label.startswith("_")
+    ]
+    if len(public) != 1:
+        names = [part.__name__ for part in public]
+        raise TypeError(f"{module.__name__} must hold exactly one public class, but holds {names}.")
+    return public[0]
+
+
+def check_needs(solver, strategy) -> None:
+    """Raise ValueError if ``strategy`` cannot give ``solver`` what it needs, naming what could."""
+    missing = sorted(solver.needs - strategy.provides)
+    if not missing:
+        return
+    fitting = [s for s in available("solvers") if find("solvers", s).needs <= strategy.provides]
+    raise ValueError(
+        f"Solver {type(solver).__name__!r} needs {missing}, which strategy "
+        f"{type(strategy).__name__!r} does not provide. Use one of the solvers {fitting}."
+    )
