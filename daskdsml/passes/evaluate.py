@@ -1,0 +1,84 @@
+"""How well a fitted linear model predicts, summed over blocks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.passes.census import Census, take_census
+
+
+class LinearPredictor(NamedTuple):
+    """``coef (K, p)``, ``intercept (K,)``; calling it gives raw scores (n, K), or (n,) if ``flat``.
+
+    Scores have the dtype of X, which is never copied to a wider one.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    flat: bool = True
+
+    def __call__(self, X):
+        dtype = X.dtype if X.dtype in (np.float32, np.float64) else np.float64
+        z = np.asarray(X @ self.coef.T.astype(dtype)) + self.intercept.astype(dtype)
+        return z[:, 0] if self.flat else z
+
+
+class Errors(NamedTuple):
+    """``total`` and ``residual`` (K,) weighted sums of squares, of y about its mean and of errors."""
+
+    census: Census
+    weight: float
+    mean: np.ndarray
+    total: np.ndarray
+    residual: np.ndarray
+
+    def __add__(self, other: Errors) -> Errors:
+        weight = self.weight + other.weight
+        share = other.weight / weight if weight else 0.0
+        shift = other.mean - self.mean
+        return Errors(
+            self.census + other.census,
+            weight,
+            self.mean + share * shift,
+            self.total + other.total + self.weight * share * shift * shift,
+            self.residual + other.residual,
+        )
+
+    def r2(self) -> float:
+        """Coefficient of determination, averaged over outputs; 0 or 1 for a y that is constant."""
+        varies = self.total > 0.0
+        ratio = self.residual / np.where(varies, self.total, 1.0)
+        return float(np.mean(np.where(varies, 1.0 - ratio, np.where(self.residual > 0, 0.0, 1.0))))
+
+
+class Hits(NamedTuple):
+    """Weighted number of rows whose label is predicted."""
+
+    census: Census
+    correct: float
+
+    def __add__(self, other: Hits) -> Hits:
+        return Hits(self.census + other.census, self.correct + other.correct)
+
+
+def errors(predictor: LinearPredictor, block) -> Errors:
+    """Kernel: squared errors of one block."""
+    y = block.y.reshape(block.X.shape[0], -1).astype(np.float64)
+    w = np.ones(y.shape[0]) if block.w is None else block.w
+    z = predictor(block.X).reshape(y.shape)
+    weight = float(w.sum())
+    mean = (w @ y) / weight if weight else np.zeros(y.shape[1])
+    residual = w @ (y - z) ** 2
+    suspect = not np.isfinite(residual).all()
+    return Errors(take_census(block, suspect), weight, mean, w @ (y - mean) ** 2, residual)
+
+
+def hits(state, block) -> Hits:
+    """Kernel: right predictions of one block; ``state`` is (predictor, classes (2,))."""
+    predictor, classes = state
+    z = predictor(block.X)
+    right = classes[(z > 0).astype(int)] == np.ravel(block.y)
+    census = take_census(block, suspect_X=not np.isfinite(z).all())
+    return Hits(census, float(right.sum() if block.w is None else block.w @ right))

@@ -1,0 +1,44 @@
+"""Acceptance and shortening of trial steps, for the solvers beside it."""
+
+from __future__ import annotations
+
+# Fraction of the decrease the slope promises that a step must deliver (Nocedal and Wright, 3.1).
+SUFFICIENT = 1e-4
+SHORTEST = 1e-10
+
+
+def accepts(state, value: float, noise: float) -> bool:
+    """Whether ``value`` at the trial is low enough; ``noise`` is the rounding error of values."""
+    if state.direction is None:
+        return True
+    return value <= state.value + SUFFICIENT * state.length * state.slope + 8.0 * noise
+
+
+def shorter(state, here):
+    """``state`` with a shorter trial, at the minimum of the cubic through values and slopes.
+
+    Both ends of the step have been evaluated with their gradients, so the cubic is known and the
+    search costs no pass beyond that of the next trial.
+    """
+    length = state.length * _cubic_fraction(
+        state.value,
+        state.slope * state.length,
+        here.value,
+        float(here.gradient @ state.direction) * state.length,
+    )
+    if length < SHORTEST:
+        return state._replace(status="stalled")
+    return state._replace(trial=state.theta + length * state.direction, length=length)
+
+
+def _cubic_fraction(value, slope, value_end, slope_end) -> float:
+    """Minimiser in [0.1, 0.5] of the cubic with these values and slopes at 0 and 1."""
+    a = slope + slope_end - 3.0 * (value_end - value)
+    root = a * a - slope * slope_end
+    if not root >= 0.0:
+        return 0.1
+    bottom = slope_end - slope + 2.0 * root**0.5
+    if bottom == 0.0:
+        return 0.5
+    fraction = 1.0 - (slope_end + root**0.5 - a) / bottom
+    return min(max(fraction, 0.1), 0.5)

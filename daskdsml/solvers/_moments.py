@@ -1,0 +1,49 @@
+"""What the solvers that work on moments share."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.solvers._symmetric import EPSILON
+
+
+class State(NamedTuple):
+    """Coefficients and intercepts ``theta (K, size)`` of K outputs."""
+
+    theta: np.ndarray
+    value: float = np.inf
+    gradient_norm: float = 0.0
+    step: float = 1.0
+    moments: Any = None
+    null_space: np.ndarray | None = None
+    status: str | None = None
+    name: str = "moments"
+
+
+def with_intercept(coef, moments, problem) -> np.ndarray:
+    """``theta (K, size)`` from coefficients (p, K): the fit passes through the means."""
+    if not problem.fit_intercept:
+        return coef.T
+    p = problem.n_features
+    return np.column_stack([coef.T, moments.mean[p:] - moments.mean[:p] @ coef])
+
+
+def constant_floor(moments, p) -> np.ndarray:
+    """Sum of squares (p,) about its mean that rounding alone gives a constant column."""
+    return moments.weight * (8.0 * EPSILON * moments.mean[:p]) ** 2
+
+
+def ridge_per_output(problem, n_outputs) -> np.ndarray:
+    """What is added to the diagonal of the summed cross products, for each output (K,)."""
+    return np.broadcast_to(problem.penalty.strength, n_outputs) * problem.weight
+
+
+def squared_error(moments, coef, ridges) -> float:
+    """Mean of half the squared error, summed over outputs, plus penalty, at ``coef (p, K)``."""
+    p = len(coef)
+    inner, cross, total = moments.cross[:p, :p], moments.cross[:p, p:], moments.cross[p:, p:]
+    explained = 2.0 * np.sum(coef * cross) - np.sum(coef * (inner @ coef))
+    penalty = np.sum(ridges * np.sum(coef**2, axis=0))
+    return float(0.5 * (np.trace(total) - explained + penalty) / moments.weight)

@@ -1,0 +1,48 @@
+"""Least squares with no negative coefficient. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg, optimize
+
+from daskdsml.solvers._moments import State, ridge_per_output, squared_error, with_intercept
+
+
+class NNLS(NamedTuple):
+    """Least squares and ridge with non-negative coefficients, from the moments of one read.
+
+    Factors ``S + alpha I = R'R`` and solves ``min |R b - R^-T s|`` for ``b >= 0`` by the active
+    sets of Lawson and Hanson. The intercept may have any sign.
+
+    References
+    ----------
+    Lawson, C. L. and Hanson, R. J. (1995). Solving Least Squares Problems, chapter 23.
+    """
+
+    needs = frozenset({"moments"})
+
+    def init(self, theta) -> State:
+        return State(theta)
+
+    def step(self, state: State, objective) -> State:
+        problem, p = objective.problem, objective.problem.n_features
+        moments = objective.moments()
+        inner, cross = moments.cross[:p, :p], moments.cross[:p, p:]
+        ridges = ridge_per_output(problem, cross.shape[1])
+        columns = [
+            _one_output(inner + ridge * np.eye(p), cross[:, k]) for k, ridge in enumerate(ridges)
+        ]
+        coef = np.column_stack(columns)
+        value = squared_error(moments, coef, ridges)
+        theta = with_intercept(coef, moments, problem)
+        return State(theta, value, moments=moments, status="converged")
+
+
+def _one_output(ridge, cross):
+    values, vectors = linalg.eigh(ridge)
+    kept = values > 10.0 * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+    root = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+    target = (vectors[:, kept].T @ cross) / np.sqrt(values[kept])
+    return optimize.nnls(root, target)[0]
