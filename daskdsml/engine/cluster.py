@@ -1,0 +1,227 @@
+"""Passes on a Dask cluster: one task per worker thread, over the shards its worker holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from concurrent.futures import CancelledError
+from functools import partial
+from uuid import uuid4
+
+import dask
+from dask.base import is_dask_collection
+from distributed.client import Future
+
+from daskdsml.engine import recipes as rcp
+from daskdsml.engine import tree
+from daskdsml.engine.local import delayed_shards, run_one
+from daskdsml.engine.shards import Part, Stream, hold, run_shards, split, transformed
+
+# Streams are cut finer than held shards, so that a slow or lost worker costs less.
+STREAM_TASKS_PER_THREAD = 2
+# From this many tasks on, their sums are added on the workers, this many at a time.
+FAN_IN = 8
+# Blocks are kept in memory as long as workers stay below this share of their limit: Dask begins to
+# spill at 0.6.
+MEMORY_SHARE = 0.5
+# How often blocks that this process had sent to workers are sent again after workers were lost.
+RESENDS = 10
+
+# Two clients of one scheduler must not use the same key for different work.
+_serial = (f"{uuid4().hex[:8]}-{i}" for i in itertools.count())
+
+
+class ClusterRows:
+    """A table on the workers of a Dask client.
+
+    Tasks prefer the worker that holds their shards and may run on any other; a lost worker means
+    that its shards are read, or sent, again.
+
+    Attributes
+    ----------
+    n_rows_read, n_bytes_read : int
+        Rows and bytes of X read so far, over all passes that ended.
+    """
+
+    def __init__(self, client, origin, keep, scattered):
+        self._client = client
+        self._origin = origin
+        self._shards = list(origin)
+        self._keep = keep
+        self._scattered = scattered
+        self._placed: tuple[frozenset, list] = (frozenset(), [])
+        self.n_rows_read = 0
+        self.n_bytes_read = 0
+
+    @classmethod
+    def open(cls, client, table, recipes, plan, cache, scattered) -> ClusterRows:
+        """Lay out ``table`` with its chunks grouped as ``plan`` says.
+
+        ``scattered`` tells that the rows are in this process and are to be sent to the workers.
+        """
+        keep = {"memory": True, "none": recipes.held or None, "auto": None}[cache]
+        if cache == "none" and not recipes.held:
+            keep = False
+        if keep is None and table.n_bytes is not None:
+            keep = fits(client, table.n_bytes)
+        if recipes.shared or recipes.held:
+            return cls(client, delayed_shards(table, plan), keep or recipes.held, False)
+        streams = [Stream(i, tuple(recipes.chunks[j] for j in js)) for i, js in enumerate(plan)]
+        if not scattered:
+            streams = [s._replace(chunks=tuple(map(rcp.pack, s.chunks))) for s in streams]
+        return cls(client, streams, keep or scattered, scattered)
+
+    def run(self, kernel, state, name):
+        """Sum of ``kernel(state, block)`` over all blocks; tasks are called ``name``."""
+        if self._keep is None and self.n_bytes_read:
+            self._keep = fits(self._client, self.n_bytes_read)
+        if self._keep and not isinstance(self._shards[0], Future):
+            self._hold()
+        work = partial(run_shards, kernel, state, n_shards=len(self._shards))
+        for _ in range(RESENDS):
+            try:
+                part = self._sum(self._submit(work, f"{name}-{next(_serial)}"))
+            except CancelledError:
+                if not self._renew():
+                    raise
+                continue
+            self.n_rows_read += part.n_rows
+            self.n_bytes_read += part.n_bytes
+            return tree.root(part.nodes, len(self._shards))
+        raise RuntimeError(f"Workers that held the data were lost {RESENDS} times during {name!r}.")
+
+    def map(self, transform) -> ClusterRows:
+        """The same rows with ``transform`` applied to every block."""
+        if is_dask_collection(self._origin[0]):
+            change = dask.delayed(transformed, pure=False)
+            origin = [change(shard, transform) for shard in self._origin]
+        else:
+            origin = [transformed(shard, transform) for shard in self._origin]
+        rows = ClusterRows(self._client, origin, self._keep, self._scattered)
+        rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
+        if isinstance(self._shards[0], Future):
+            rows._placed = self._placed
+            rows._shards = [
+                self._client.submit(transformed, shard, transform, key=_key("encode", i))
+                for i, shard in enumerate(self._shards)
+            ]
+        return rows
+
+    def close(self) -> None:
+        """Let go of the blocks that workers hold for these rows."""
+        self._shards = []
+
+    def _hold(self) -> None:
+        """Have each worker read, or be sent, a run of neighbouring shards to keep."""
+        threads = self._client.nthreads()
+        workers = sorted(threads)
+        pieces = split(len(self._origin), len(workers))
+        groups = list(zip(workers, pieces, strict=False))
+        for worker, piece in groups:
+            for i in piece:
+                self._shards[i] = self._make(i, worker)
+        self._placed = (frozenset(workers), _tasks(groups, threads))
+
+    def _make(self, i: int, worker=None):
+        """A future of shard ``i`` made from its origin, preferably on ``worker``."""
+        source = self._origin[i]
+        place = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
+        if is_dask_collection(source):
+            return self._client.compute(source, **place)
+        if not self._scattered:
+            return self._client.submit(hold, source, key=_key("read", i), **place)
+        held = {_key("rows", i): hold(source)}
+        sent = self._client.scatter(held, workers=place.get("workers"), hash=False, direct=True)
+        return next(iter(sent.values()))
+
+    def _renew(self) -> bool:
+        """Send shards again whose workers were lost; whether there were any."""
+        lost = [i for i, s in enumerate(self._shards) if getattr(s, "status", "") in LOST]
+        for i in lost:
+            self._shards[i] = self._make(i)
+        self._placed = (frozenset(), [])
+        return bool(lost)
+
+    def _submit(self, work, name) -> list[Future]:
+        """One future of a Part per task."""
+        client, shards = self._client, self._shards
+        if isinstance(shards[0], Future):
+            return [
+                client.submit(
+                    work,
+                    [(i, shards[i]) for i in piece],
+                    key=f"{name}-{task}",
+                    workers=None if worker is None else [worker],
+                    allow_other_workers=worker is not None,
+                )
+                for task, (worker, piece) in enumerate(self._placement())
+            ]
+        if is_dask_collection(shards[0]):
+            run = dask.delayed(run_one, pure=False)
+            return client.compute(
+                [run(work, i, s, dask_key_name=f"{name}-{i}") for i, s in enumerate(shards)]
+            )
+        n_tasks = sum(client.nthreads().values()) * STREAM_TASKS_PER_THREAD
+        return [
+            client.submit(partial(work, [(i, shards[i]) for i in piece]), key=f"{name}-{task}")
+            for task, piece in enumerate(split(len(shards), n_tasks))
+        ]
+
+    def _placement(self) -> list:
+        """For each task, the worker it should run on and the shards it takes."""
+        threads = self._client.nthreads()
+        if self._placed[0] != frozenset(threads):
+            holders = self._client.who_has(self._shards)
+            groups = defaultdict(list)
+            for i, shard in enumerate(self._shards):
+                found = sorted(holders.get(shard.key, ()))
+                groups[found[0] if found else None].append(i)
+            self._placed = (frozenset(threads), _tasks(groups.items(), threads))
+        return self._placed[1]
+
+    def _sum(self, futures: list[Future]) -> Part:
+        n_shards = len(self._shards)
+        try:
+            while len(futures) > FAN_IN:
+                groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
+                futures = [
+                    self._client.submit(add_parts, group, n_shards, key=_key("add", next(_serial)))
+                    for group in groups
+                ]
+            return add_parts(self._client.gather(futures), n_shards)
+        except BaseException:
+            self._client.cancel(futures)
+            raise
+
+
+LOST = ("lost", "cancelled")
+
+
+def add_parts(parts: list[Part], n_shards: int) -> Part:
+    """Add what several tasks returned."""
+    nodes = tree.merge((part.nodes for part in parts), n_shards)
+    return Part(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))
+
+
+def fits(client, n_bytes: float) -> bool:
+    """Whether the workers have room for ``n_bytes`` before Dask would begin to spill."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if any(not worker["memory_limit"] for worker in workers):
+        return True
+    used = (worker.get("metrics", {}).get("memory", 0) for worker in workers)
+    free = (MEMORY_SHARE * w["memory_limit"] - m for w, m in zip(workers, used, strict=True))
+    return n_bytes <= sum(max(room, 0.0) for room in free)
+
+
+def _tasks(groups, threads) -> list:
+    """Cut each worker's shards into one piece per thread of it."""
+    tasks = []
+    for worker, shards in groups:
+        shards = list(shards)
+        for piece in split(len(shards), threads.get(worker, 1)):
+            tasks.append((worker, shards[piece.start : piece.stop]))
+    return tasks
+
+
+def _key(name: str, i) -> str:
+    return f"{name}-{next(_serial)}-{i}"

@@ -1,0 +1,149 @@
+"""Passes in this process, on the scheduler that ``dask.config`` names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import dask
+import psutil
+from dask.base import is_dask_collection
+from dask.system import CPU_COUNT
+
+from daskdsml.engine import tree
+from daskdsml.engine.shards import Held, Stream, hold, hold_chunks, run_shards, split, transformed
+
+TASKS_PER_THREAD = 4
+THREADED = ("threads", "synchronous")
+
+
+class LocalRows:
+    """A table on this process's threads, or on the local scheduler the Dask configuration names.
+
+    Attributes
+    ----------
+    n_rows_read, n_bytes_read : int
+        Rows and bytes of X read so far, over all passes.
+    """
+
+    def __init__(self, shards, keep, scheduler, n_jobs):
+        self._shards = list(shards)
+        self._keep = keep
+        self._scheduler = scheduler
+        self._n_jobs = n_jobs
+        self.n_rows_read = 0
+        self.n_bytes_read = 0
+
+    @classmethod
+    def open(cls, table, recipes, plan, cache, n_jobs) -> LocalRows:
+        """Lay out ``table`` with its chunks grouped as ``plan`` says."""
+        scheduler = configured_scheduler()
+        if table.is_local and scheduler not in THREADED:
+            # The rows are here and kernels release the GIL: other processes have nothing to add.
+            scheduler = "threads"
+        if cache == "memory" and scheduler not in THREADED:
+            raise ValueError(
+                f"cache='memory' keeps blocks in this process, where scheduler {scheduler!r} does "
+                "not compute. Use cache='none', scheduler='threads' or a dask.distributed Client."
+            )
+        if recipes.shared or recipes.held:
+            shards = delayed_shards(table, plan)
+        else:
+            shards = [Stream(i, tuple(recipes.chunks[j] for j in js)) for i, js in enumerate(plan)]
+        keep = {"memory": True, "none": False, "auto": None}[cache]
+        if scheduler not in THREADED:
+            keep = False
+        if keep is None and table.n_bytes is not None:
+            keep = fits(table.n_bytes)
+        return cls(shards, keep, scheduler, n_jobs)
+
+    def run(self, kernel, state, name):
+        """Sum of ``kernel(state, block)`` over all blocks. ``name`` says what the pass does."""
+        if self._keep is None and self.n_bytes_read:
+            self._keep = fits(self.n_bytes_read)
+        if self._keep and not isinstance(self._shards[0], Held):
+            self._shards = self._read()
+        n_shards = len(self._shards)
+        work = partial(run_shards, kernel, state, n_shards=n_shards)
+        if is_dask_collection(self._shards[0]):
+            tasks = [
+                dask.delayed(run_one, pure=False)(work, i, shard)
+                for i, shard in enumerate(self._shards)
+            ]
+            parts = self._compute(tasks)
+        else:
+            pieces = split(n_shards, self._n_tasks())
+            calls = [partial(work, [(i, self._shards[i]) for i in piece]) for piece in pieces]
+            parts = self._call(calls, name)
+        self.n_rows_read += sum(part.n_rows for part in parts)
+        self.n_bytes_read += sum(part.n_bytes for part in parts)
+        return tree.root(tree.merge((part.nodes for part in parts), n_shards), n_shards)
+
+    def map(self, transform) -> LocalRows:
+        """The same rows with ``transform`` applied to every block."""
+        if is_dask_collection(self._shards[0]):
+            change = dask.delayed(transformed, pure=False)
+            changed = [change(shard, transform) for shard in self._shards]
+        else:
+            changed = [transformed(shard, transform) for shard in self._shards]
+        rows = LocalRows(changed, self._keep, self._scheduler, self._n_jobs)
+        rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
+        return rows
+
+    def close(self) -> None:
+        """Let go of the blocks."""
+        self._shards = []
+
+    def _read(self) -> list[Held]:
+        if is_dask_collection(self._shards[0]):
+            return self._compute(self._shards)
+        return self._call([partial(hold, shard) for shard in self._shards], "read")
+
+    def _n_tasks(self) -> int:
+        if self._scheduler == "synchronous":
+            return 1
+        threads = self._n_jobs or dask.config.get("num_workers", None) or CPU_COUNT
+        return threads * TASKS_PER_THREAD if threads > 1 else 1
+
+    def _call(self, calls: list, name: str) -> list:
+        if len(calls) == 1 and self._scheduler in THREADED:
+            return [calls[0]()]
+        tasks = [
+            dask.delayed(call, traverse=False, pure=False)(dask_key_name=f"{name}-{i}")
+            for i, call in enumerate(calls)
+        ]
+        return self._compute(tasks)
+
+    def _compute(self, tasks: list) -> list:
+        options = {} if self._n_jobs is None else {"num_workers": self._n_jobs}
+        options["scheduler"] = self._scheduler
+        return list(dask.compute(*tasks, optimize_graph=False, **options))
+
+
+def delayed_shards(table, plan) -> list:
+    """Shards as Dask Delayed objects, for chunks that only Dask's own scheduler should make."""
+    X, y, w = table[:3]
+    columns = X.to_delayed()
+    others = [None if part is None else part.to_delayed().ravel() for part in (y, w)]
+    make = dask.delayed(hold_chunks, pure=False)
+    return [
+        make(i, [[list(columns[j]), *(p if p is None else p[j] for p in others)] for j in chunks])
+        for i, chunks in enumerate(plan)
+    ]
+
+
+def configured_scheduler() -> str:
+    """The local scheduler to use; a client's own name means threads, since work stays here."""
+    name = dask.config.get("scheduler", None)
+    if name in (None, "dask.distributed", "distributed", "threading", "threaded"):
+        return "threads"
+    return "synchronous" if name in ("sync", "single-threaded") else name
+
+
+def fits(n_bytes: float) -> bool:
+    """Whether ``n_bytes`` take at most half of this machine's free memory."""
+    return n_bytes <= 0.5 * psutil.virtual_memory().available
+
+
+def run_one(work, index, shard):
+    """``work`` on a single shard, for graphs in which Dask makes each shard."""
+    return work([(index, shard)])

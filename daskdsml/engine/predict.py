@@ -1,0 +1,42 @@
+"""Lazy predictions: a fitted model applied to the blocks of a Dask collection."""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+
+from daskdsml.data.door import matrix_of
+
+
+def lazily(X, predictor, finish, *, columns, dtype, name):
+    """``finish(predictor(block))`` for each block of X, as a Dask Array with the row chunks of X.
+
+    Parameters
+    ----------
+    X : Dask Array or DataFrame (n, p)
+    predictor : callable, small enough to be shipped
+    finish : callable, from raw scores to what is wanted
+    columns : int or None
+        Number of columns of the result, None for a vector.
+    dtype : dtype of the result
+    name : str, of the tasks
+    """
+    X = matrix_of(X)
+    X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
+    shape = {"drop_axis": 1} if columns is None else {"chunks": (X.chunks[0], (columns,))}
+    return da.map_blocks(
+        _finished,
+        X,
+        # As one key of the graph the model travels to each worker once, however many blocks.
+        dask.delayed(predictor, pure=True),
+        finish,
+        dtype=dtype,
+        meta=np.empty((0,) if columns is None else (0, 0), dtype=dtype),
+        token=name,
+        **shape,
+    )
+
+
+def _finished(block, predictor, finish):
+    return finish(predictor(block))

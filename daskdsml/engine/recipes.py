@@ -1,0 +1,136 @@
+"""Recipes: for each chunk of a Dask collection, the piece of graph that makes it."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from typing import Any, NamedTuple
+
+import cloudpickle
+import dask
+import numpy as np
+from dask.optimization import cull
+
+from daskdsml.data import Table
+
+# A recipe of more bytes than this share of the chunk it makes carries the data itself.
+EMBEDDED = 0.25
+
+
+class Recipe(NamedTuple):
+    """The culled, optimised graph of one chunk of rows of X, y and w."""
+
+    graph: dict
+    keys: tuple[list, Any, Any]
+
+    def __call__(self):
+        """Read the chunk: a list of the column chunks of X, y or None, w or None."""
+        columns, y, w = self.keys
+        wanted = [*columns, *(key for key in (y, w) if key is not None)]
+        values = list(dask.get(self.graph, wanted))
+        made = [values.pop(0) for _ in columns]
+        return made, *(None if key is None else values.pop(0) for key in (y, w))
+
+
+class Packed(NamedTuple):
+    """A recipe as bytes: Dask would take the graph for dependencies of the task that carries it."""
+
+    data: bytes
+
+    def __call__(self):
+        return pickle.loads(self.data)()
+
+
+class Slice(NamedTuple):
+    """Rows [start, stop) of a table in this process's memory."""
+
+    table: Table
+    start: int
+    stop: int
+
+    def __call__(self):
+        X, y, w = (None if a is None else a[self.start : self.stop] for a in self.table[:3])
+        return [X], y, w
+
+
+class Recipes(NamedTuple):
+    """The chunks of a table.
+
+    ``shared`` tells that chunks have upstream work in common (a shuffle, a rechunk), which reading
+    them one by one would repeat; ``held`` that the collection is persisted on a cluster.
+    """
+
+    chunks: list
+    shared: bool = False
+    held: bool = False
+
+
+def cut(table: Table) -> Recipes:
+    """Cut a Dask table into one recipe per chunk of rows."""
+    # Before optimising: that leaves persisted parts out.
+    if any(_is_future(node) for node in _graph(table[:3]).values()):
+        return Recipes([], held=True)
+    X, y, w = _optimized(table)
+    graph = _graph((X, y, w))
+    chunks, uses = [], Counter()
+    for keys in chunk_keys(X, y, w):
+        columns, y_key, w_key = keys
+        wanted = [*columns, *(k for k in (y_key, w_key) if k is not None)]
+        piece, _ = cull(graph, wanted)
+        chunks.append(Recipe(piece, keys))
+        uses.update(key for key, node in piece.items() if _is_work(node))
+    return Recipes(chunks, shared=any(count > 1 for count in uses.values()))
+
+
+def chunk_keys(X, y, w) -> list[tuple[list, Any, Any]]:
+    """Keys of each row chunk: those of X's column chunks, of y and of w."""
+    rows = []
+    for i in range(X.numblocks[0]):
+        columns = [(X.name, i, j) for j in range(X.numblocks[1])]
+        y_key = None if y is None else (y.name, i, *(0 for _ in y.shape[1:]))
+        rows.append((columns, y_key, None if w is None else (w.name, i)))
+    return rows
+
+
+def chunk_bytes(table: Table) -> list[float]:
+    """Bytes of each row chunk of X, NaN where unknown."""
+    n_bytes = table.n_bytes
+    rows = np.asarray(table.X.chunks[0], dtype=float)
+    return list(rows * (np.nan if n_bytes is None else n_bytes / max(table.n_rows, 1)))
+
+
+def carries_data(recipes: Recipes, sizes: list[float]) -> bool:
+    """Whether recipes hold the data themselves, as those of ``da.from_array(numpy_array)`` do."""
+    if not recipes.chunks:
+        return False
+    probe = int(np.nanargmax(sizes)) if not np.isnan(sizes).all() else 0
+    size = sizes[probe]
+    return len(pack(recipes.chunks[probe]).data) > max(EMBEDDED * np.nan_to_num(size), 2**16)
+
+
+def pack(recipe) -> Packed:
+    return Packed(cloudpickle.dumps(recipe))
+
+
+def _graph(parts) -> dict:
+    graph: dict = {}
+    for part in parts:
+        if part is not None:
+            graph.update(part.__dask_graph__())
+    return graph
+
+
+def _optimized(table: Table):
+    parts = [part for part in table[:3] if part is not None]
+    made = iter(dask.optimize(*parts))
+    return [None if part is None else next(made) for part in table[:3]]
+
+
+def _is_future(node) -> bool:
+    value = getattr(node, "value", node)
+    return type(value).__module__ == "distributed.client" and type(value).__name__ == "Future"
+
+
+def _is_work(node) -> bool:
+    """Whether a graph node computes something, rather than naming or holding it."""
+    return hasattr(node, "func") or (isinstance(node, tuple) and bool(node) and callable(node[0]))

@@ -1,0 +1,97 @@
+"""Rows: a table laid out in shards on an engine, ready for passes. The estimators' way in."""
+
+from __future__ import annotations
+
+import sys
+
+import dask
+
+from daskdsml.data import Table
+from daskdsml.engine import recipes as rcp
+from daskdsml.engine import shards as shd
+
+CACHES = ("auto", "memory", "none")
+# Data in this process's memory goes to a cluster only from this size on: reading 128 MiB takes this
+# process about as long as one pass on a cluster costs in messages alone.
+HOME_BYTES = 2**27
+# In-memory tables are cut into blocks of about this many bytes.
+LOCAL_BLOCK = 2**23
+
+
+def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
+    """Lay out a table for passes.
+
+    Uses the current Dask client if there is one, else this process with the scheduler that
+    ``dask.config`` names. Data in this process's memory stays here if it is smaller than 128 MiB
+    or does not fit into the workers' memory.
+
+    Parameters
+    ----------
+    table : Table
+    cache : {"auto", "memory", "none"}
+        Keep blocks in memory after the first read, stream each pass, or decide by the free memory.
+    n_jobs : int or None
+        Threads in this process; None means what ``dask.config`` says. A cluster decides for itself.
+
+    Returns
+    -------
+    Rows with ``run(kernel, state, name)``, ``map(transform)``, ``n_rows_read``.
+    """
+    if cache not in CACHES:
+        raise ValueError(f"Unknown cache {cache!r}: expected one of {list(CACHES)}.")
+    client = current_client()
+    if table.is_local:
+        chunks = _slices(table)
+        sizes = [table.n_bytes / len(chunks)] * len(chunks)
+        recipes, at_home = rcp.Recipes(chunks), True
+    else:
+        recipes, sizes = rcp.cut(table), rcp.chunk_bytes(table)
+        at_home = client is not None and rcp.carries_data(recipes, sizes)
+    shards = shd.plan(sizes)
+    if client is not None:
+        from daskdsml.engine.cluster import ClusterRows, fits
+
+        n_bytes = table.n_bytes
+        stays = at_home and (n_bytes is None or n_bytes < HOME_BYTES or not fits(client, n_bytes))
+        if not stays:
+            return ClusterRows.open(client, table, recipes, shards, cache, scattered=at_home)
+    from daskdsml.engine.local import LocalRows
+
+    return LocalRows.open(table, recipes, shards, cache, n_jobs)
+
+
+def current_client():
+    """The Dask client that work goes to, or None for this process.
+
+    None also inside a task of a worker: a pass that waited there for other tasks could wait for
+    ever. ``dask.config.set(scheduler=...)`` with a local scheduler wins over a client, as in Dask.
+    """
+    distributed = sys.modules.get("distributed")
+    if distributed is None or inside_task():
+        return None
+    scheduler = dask.config.get("scheduler", None)
+    if scheduler not in (None, "dask.distributed", "distributed"):
+        return None
+    try:
+        client = distributed.default_client()
+    except ValueError:
+        return None
+    return client if client.status == "running" else None
+
+
+def inside_task() -> bool:
+    """Whether this thread runs a task of a Dask worker."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def _slices(table: Table) -> list[rcp.Slice]:
+    n = table.n_rows
+    cuts = shd.split(n, int(-(-table.n_bytes // LOCAL_BLOCK)))
+    return [rcp.Slice(table, part.start, part.stop) for part in cuts]

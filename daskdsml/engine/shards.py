@@ -1,0 +1,155 @@
+"""Shards: runs of consecutive chunks, and the work of a task over the shards it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Block
+from daskdsml.data.blocks import aligned, as_block, join_small, nbytes
+from daskdsml.engine import tree
+from daskdsml.engine.threads import single_threaded_blas
+
+# A shard is the least a task takes: about 1/64 of the data, within these bounds in bytes.
+SHARDS = 64
+SMALLEST, LARGEST = 2**20, 2**26
+
+
+class Stream(NamedTuple):
+    """A shard that is read anew each time it is iterated over.
+
+    ``chunks`` are callables without arguments that give raw chunks (see `as_block`);
+    ``transforms`` are applied to each block in turn.
+    """
+
+    index: int
+    chunks: tuple[Callable, ...]
+    transforms: tuple[Callable, ...] = ()
+
+    def __call__(self) -> Iterator[Block]:
+        raw = (as_block(read(), (self.index, i)) for i, read in enumerate(self.chunks))
+        for block in join_small(raw):
+            for transform in self.transforms:
+                block = transform(block)
+            yield block
+            del block  # or the next block would be made while this one is still held here
+
+
+class Held(NamedTuple):
+    """A shard whose blocks are in memory."""
+
+    blocks: list[Block]
+
+    def __call__(self) -> Iterator[Block]:
+        return map(aligned, self.blocks)
+
+
+class Part(NamedTuple):
+    """What a task returns: the nodes of the tree it could add up, and what it read."""
+
+    nodes: dict
+    n_rows: int
+    n_bytes: int
+
+
+def plan(chunk_bytes: list[float]) -> list[range]:
+    """Group consecutive chunks into shards.
+
+    The borders depend on the chunks alone. Chunks of unknown size (NaN) are taken as equal.
+    """
+    sizes = np.asarray(chunk_bytes, dtype=float)
+    if np.isnan(sizes).any():
+        sizes = np.full(len(sizes), LARGEST / max(len(sizes) / SHARDS, 1.0))
+    target = float(np.clip(sizes.sum() / SHARDS, SMALLEST, LARGEST))
+    shards, start, size = [], 0, 0.0
+    for i, chunk in enumerate(sizes):
+        size += chunk
+        if size >= target:
+            shards.append(range(start, i + 1))
+            start, size = i + 1, 0.0
+    if start < len(sizes):
+        shards.append(range(start, len(sizes)))
+    return shards
+
+
+def split(n_shards: int, n_tasks: int) -> list[range]:
+    """Cut ``range(n_shards)`` into at most ``n_tasks`` runs of nearly equal length."""
+    borders = np.linspace(0, n_shards, min(n_shards, max(n_tasks, 1)) + 1).round().astype(int)
+    return [range(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+
+
+def hold(shard) -> Held:
+    """Read a shard into memory."""
+    return Held(list(shard()))
+
+
+def transformed(shard, transform):
+    """The shard with ``transform`` applied to each block: now if held, at each read if streamed."""
+    if isinstance(shard, Held):
+        return Held([transform(block) for block in shard.blocks])
+    return shard._replace(transforms=(*shard.transforms, transform))
+
+
+def hold_chunks(index, chunks) -> Held:
+    """Make a held shard of chunks that are in memory already."""
+    return hold(Stream(index, tuple(_Constant(chunk) for chunk in chunks)))
+
+
+def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> Part:
+    """Apply ``kernel(state, block)`` to every block and add up as far as the tree allows.
+
+    Parameters
+    ----------
+    kernel : callable (state, block) -> Summable
+    shards : list of (index, shard), in ascending order of index
+    n_shards : int
+        Number of shards of the whole data, which fixes the tree.
+    """
+    nodes: dict = {}
+    n_rows = n_bytes = 0
+    current, total = None, None
+    with single_threaded_blas():
+        for index, block in _blocks(shards):
+            if index != current and current is not None:
+                tree.insert(nodes, (0, current), total, n_shards)
+                total = None
+            value = kernel(state, block)
+            total = value if total is None else total + value
+            current = index
+            n_rows += block.X.shape[0]
+            n_bytes += nbytes(block.X)
+            del block
+        if current is not None:
+            tree.insert(nodes, (0, current), total, n_shards)
+    return Part(nodes, n_rows, n_bytes)
+
+
+def _blocks(shards) -> Iterator[tuple[int, Block]]:
+    blocks = ((index, block) for index, shard in shards for block in shard())
+    streams = any(isinstance(shard, Stream) for _, shard in shards)
+    return _read_ahead(blocks) if streams else blocks
+
+
+def _read_ahead(items: Iterable) -> Iterator:
+    """Make the next item on a thread of its own while the caller works on this one.
+
+    Never more than one item ahead: a queue, even of length one, would hold a third block.
+    """
+    iterator = iter(items)
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="daskdsml-read") as reader:
+        ahead = reader.submit(next, iterator, end)
+        while (item := ahead.result()) is not end:
+            ahead = reader.submit(next, iterator, end)
+            yield item
+            del item
+
+
+class _Constant(NamedTuple):
+    chunk: tuple
+
+    def __call__(self):
+        return self.chunk

@@ -1,0 +1,45 @@
+"""Addition along a fixed binary tree, so that a sum has the same bits wherever it is made.
+
+Node ``(level, i)`` stands for the leaves ``[i 2**level, (i + 1) 2**level)`` that exist. Which
+numbers are added to which depends on the number of leaves alone: a task may add any two siblings
+it holds, and what it could not add is added later by whoever holds both.
+"""
+
+from __future__ import annotations
+
+Node = tuple[int, int]
+
+
+def insert(nodes: dict, node: Node, value, n_leaves: int) -> None:
+    """Put ``value`` at ``node`` and add siblings upwards as far as ``nodes`` allows, in place."""
+    level, index = node
+    while level < height(n_leaves):
+        if index % 2 == 0 and (index + 1) << level >= n_leaves:
+            level, index = level + 1, index // 2  # no sibling exists: the value moves up alone
+            continue
+        sibling = nodes.pop((level, index ^ 1), None)
+        if sibling is None:
+            break
+        value = sibling + value if index % 2 else value + sibling
+        level, index = level + 1, index // 2
+    nodes[level, index] = value
+
+
+def merge(parts, n_leaves: int) -> dict:
+    """Add the node tables of several tasks into one."""
+    nodes: dict = {}
+    for part in parts:
+        for node, value in part.items():
+            insert(nodes, node, value, n_leaves)
+    return nodes
+
+
+def root(nodes: dict, n_leaves: int):
+    """The sum of all leaves."""
+    if list(nodes) != [(height(n_leaves), 0)]:
+        raise RuntimeError(f"A sum over {n_leaves} shards is incomplete: it holds {sorted(nodes)}.")
+    return nodes[height(n_leaves), 0]
+
+
+def height(n_leaves: int) -> int:
+    return max(n_leaves - 1, 0).bit_length()

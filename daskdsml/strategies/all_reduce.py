@@ -1,0 +1,21 @@
+"""Synchronous data parallelism. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from daskdsml.contracts import Result
+from daskdsml.loop import Progress, iterate
+from daskdsml.objective import Objective
+
+
+class AllReduce:
+    """Every pass sums over all rows and every step is taken on the whole sum.
+
+    Nothing but sums travels, so the result does not depend on how many workers there are.
+    """
+
+    provides = frozenset({"gradient", "hessian", "moments"})
+
+    def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
+        """Minimise ``problem`` over ``rows`` (anything with ``run(kernel, state, name)``)."""
+        progress = Progress(problem.label, verbose=False) if progress is None else progress
+        return iterate(solver, Objective(rows.run, problem), theta, max_iter, progress)
