@@ -1,0 +1,212 @@
+"""What the linear estimators share: the way in, the way out, lazy predictions and warnings."""
+
+from __future__ import annotations
+
+import numbers
+import time
+import warnings
+
+import numpy as np
+from scipy.linalg import LinAlgWarning
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from daskdsml import registry
+from daskdsml.contracts import Record
+from daskdsml.data import admit
+from daskdsml.data.blocks import float_dtype
+from daskdsml.data.door import is_dask, likeness, score_dtype
+from daskdsml.engine import lazily, open_rows
+from daskdsml.passes.census import raise_faults
+from daskdsml.passes.evaluate import LinearPredictor
+from daskdsml.passes.targets import targets
+
+# Below this many entries of X a fit takes less than compiling kernels would.
+COMPILE_FROM = 2**24
+# From this many columns on, a p x p matrix (128 MiB) is more than a task should hold.
+LARGEST_GRAM = 4096
+
+
+class LinearModel(BaseEstimator):
+    """Base of the linear estimators; ``_solvers`` names those a subclass takes."""
+
+    _solvers: tuple[str, ...] = ()
+    _label = "linear"
+
+    def _admit(self, X, y, sample_weight, *, labels=False, multi_output=False, reset=True):
+        """The table of a fit (``reset``) or a score, with features counted and named."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None. Call fit(X, y)."
+            )
+        table = admit(X, y, sample_weight, labels=labels, multi_output=multi_output, estimator=self)
+        validate_data(self, likeness(X), skip_check_array=True, reset=reset)
+        return table
+
+    def _open(self, table):
+        return open_rows(table, self.cache, getattr(self, "n_jobs", None))
+
+    def _find_backend(self, n_entries):
+        """The backend asked for, or, for "auto", one that suits ``n_entries`` (None if unknown)."""
+        name = self.backend
+        if name == "auto":
+            name = "numpy" if n_entries is None or n_entries < COMPILE_FROM else "numba"
+        backend = registry.find("backends", name)()
+        reasons = backend.refuse()
+        if reasons:
+            raise RuntimeError(
+                f"backend={name!r} cannot run here: {'; '.join(reasons)}. Use backend='auto'."
+            )
+        return backend
+
+    def _find_solver(self, n_features, default, large):
+        """The solver's name: as asked, or for "auto" by the number of columns."""
+        if self.solver not in ("auto", *self._solvers):
+            known = ["auto", *self._solvers]
+            raise ValueError(
+                f"Unknown solver {self.solver!r} for {type(self).__name__}: expected one of {known}."
+            )
+        if self.solver != "auto":
+            return self.solver
+        return default if n_features <= LARGEST_GRAM else large
+
+    def _look(self, rows, look, progress):
+        """The first pass of an iterative fit: sums, labels and a sample, once the rows are usable."""
+        start = time.perf_counter()
+        found = rows.run(targets, look, f"{self._label}-look")
+        progress.add(Record("look", time.perf_counter() - start))
+        raise_faults(found.census, getattr(self, "feature_names_in_", None))
+        return found
+
+    def _scales(self, found, table) -> dict:
+        """What a Problem wants to know of the data, from a first look."""
+        return {
+            "n_rows": found.census.n_rows,
+            "weight": found.census.weight,
+            "centre": found.mean() if self.fit_intercept else np.zeros(table.n_features),
+            "spread": found.spread(centred=self.fit_intercept),
+            "epsilon": float(np.finfo(float_dtype(table.X.dtype)).eps),
+        }
+
+    def _evaluate(self, kernel, state, X, y, sample_weight, **kind):
+        """Sum of ``kernel`` over the rows of a score, after the rows are found usable."""
+        check_is_fitted(self)
+        table = self._admit(X, y, sample_weight, reset=False, **kind)
+        rows = open_rows(table, "none", getattr(self, "n_jobs", None))
+        total = rows.run(kernel, state, f"{self._label}-score")
+        raise_faults(total.census, getattr(self, "feature_names_in_", None))
+        return total
+
+    def _publish(self, result, rows, table, n_rows, solver) -> None:
+        """Attributes that tell how the fit went, and a warning if it did not go well."""
+        self.n_passes_ = _whole(rows.n_rows_read / n_rows + table.extra_reads)
+        self.converged_ = result.status == "converged"
+        self.history_ = result.history
+        self.solver_ = solver
+        warn_of(result, self)
+        names = getattr(self, "feature_names_in_", None)
+        if result.null_space is not None:
+            warn_of_dependence(result.null_space[: self.n_features_in_], names)
+
+    def _scores(self, X, finish, *, columns=None, dtype=None):
+        """``finish`` of the raw scores of X: lazily for a Dask collection, at once otherwise.
+
+        ``columns`` is the number of columns of what ``finish`` returns, None for a vector.
+        """
+        check_is_fitted(self)
+        validate_data(self, likeness(X), skip_check_array=True, reset=False)
+        predictor = self._predictor()
+        if not is_dask(X):
+            X = check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32), input_name="X")
+            return finish(predictor(X))
+        return lazily(
+            X,
+            predictor,
+            finish,
+            columns=columns,
+            dtype=score_dtype(X) if dtype is None else dtype,
+            name=f"{self._label}-predict",
+        )
+
+    def _predictor(self) -> LinearPredictor:
+        coef = np.atleast_2d(self.coef_)
+        intercept = np.broadcast_to(np.atleast_1d(self.intercept_), len(coef))
+        return LinearPredictor(coef, intercept, self._is_flat())
+
+    def _is_flat(self) -> bool:
+        """Whether raw scores are (n,) rather than (n, K)."""
+        return self.coef_.ndim == 1
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def check_number(estimator, name, low, *, strict=False, integer=False, high=np.inf) -> None:
+    """Raise ValueError unless parameter ``name`` is a number above ``low`` (or at it)."""
+    value = getattr(estimator, name)
+    kind = numbers.Integral if integer else numbers.Real
+    good = isinstance(value, kind) and not isinstance(value, bool)
+    good = good and (value > low if strict else value >= low) and value <= high
+    if not good:
+        what = "an integer" if integer else "a number"
+        limit = f"{'above' if strict else 'of at least'} {low}"
+        raise ValueError(
+            f"{name} of {type(estimator).__name__} must be {what} {limit}, got {value!r}."
+        )
+
+
+def check_flag(estimator, *names) -> None:
+    """Raise ValueError unless the parameters ``names`` are True or False."""
+    for name in names:
+        value = getattr(estimator, name)
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(
+                f"{name} of {type(estimator).__name__} must be True or False, got {value!r}."
+            )
+
+
+def warn_of(result, estimator) -> None:
+    """Turn the status of a result into scikit-learn's ConvergenceWarning."""
+    last = result.history[-1]
+    if result.status == "max_iter":
+        text = (
+            f"stopped after max_iter={result.n_iter} iterations with a gradient norm of "
+            f"{last.gradient_norm:.2e}, above the limit tol={estimator.tol:g}. Raise max_iter"
+        )
+    elif result.status == "separated":
+        text = (
+            "found the classes separated by a linear combination of columns: coefficients grow "
+            f"without limit while the objective stays at {last.objective:.2e}, so no finite optimum "
+            "exists. The coefficients are those of the last iteration. Set C to a finite value"
+        )
+    elif result.status == "stalled":
+        text = (
+            f"could not lower the objective further, at a gradient norm of {last.gradient_norm:.2e} "
+            f"above the limit tol={estimator.tol:g}. Scale the columns, or raise tol"
+        )
+    else:
+        return
+    warnings.warn(f"{type(estimator).__name__} {text}.", ConvergenceWarning, stacklevel=4)
+
+
+def warn_of_dependence(null_space, names) -> None:
+    """Warn that columns depend on each other, naming those that take part."""
+    part = np.abs(null_space).max(axis=1) > 1e-8
+    labels = [str(j) if names is None else str(names[j]) for j in np.flatnonzero(part)]
+    shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
+    warnings.warn(
+        f"X is rank-deficient: {null_space.shape[1]} linear relation(s) among the columns {shown} "
+        "(constant columns count with an intercept). Of all coefficients that fit equally well, "
+        "those of least norm are given. Drop a column of each relation to have unique ones.",
+        LinAlgWarning,
+        stacklevel=4,
+    )
+
+
+def _whole(n: float):
+    return int(n) if n == int(n) else n

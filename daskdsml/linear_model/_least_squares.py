@@ -1,0 +1,105 @@
+"""The fit that least squares and ridge share."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from daskdsml import registry
+from daskdsml.linear_model._base import LinearModel, check_flag
+from daskdsml.loop import Progress
+from daskdsml.losses.squared_error import SquaredError
+from daskdsml.objective import Problem
+from daskdsml.passes.evaluate import errors
+from daskdsml.passes.targets import Look
+from daskdsml.penalties.l2 import L2
+from daskdsml.strategies.all_reduce import AllReduce
+
+
+class LeastSquares(RegressorMixin, LinearModel):
+    """Squared error with a ridge penalty of ``alpha`` (0 for none)."""
+
+    _solvers = ("cholesky", "lbfgs")
+
+    def _fit(self, X, y, sample_weight, alpha, max_iter):
+        check_flag(self, "fit_intercept", "positive")
+        table = self._admit(X, y, sample_weight, multi_output=True)
+        solver = self._find_solver(table.n_features, "cholesky", "lbfgs")
+        if self.positive and solver == "lbfgs":
+            raise ValueError(
+                f"positive=True needs the {table.n_features} x {table.n_features} moments of X, "
+                "which solver 'lbfgs' does not take. Use solver='cholesky'."
+            )
+        n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
+        if solver == "lbfgs" and n_outputs > 1:
+            raise ValueError(
+                f"Solver 'lbfgs' fits one output, but y has {n_outputs}. Use solver='cholesky', or "
+                "sklearn.multioutput.MultiOutputRegressor."
+            )
+        rows = self._open(table)
+        progress = Progress(type(self).__name__, self.verbose)
+        try:
+            problem = self._problem(table, rows, alpha, solver, progress)
+            part = registry.find("solvers", "nnls" if self.positive else solver)
+            part = part(tol=self.tol) if solver == "lbfgs" else part()
+            strategy = AllReduce()
+            registry.check_needs(part, strategy)
+            start = np.zeros(problem.size)
+            result = strategy.minimize(
+                problem, rows, part, start, max_iter=max_iter, progress=progress
+            )
+        finally:
+            progress.close()
+            rows.close()
+        theta = np.atleast_2d(result.theta)
+        coef = theta[:, : table.n_features]
+        intercept = theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
+        self.coef_ = coef[0].copy() if table.y.ndim == 1 else coef.copy()
+        one = table.y.ndim == 1 or not self.fit_intercept
+        self.intercept_ = float(intercept[0]) if one else intercept.copy()
+        n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
+        self._publish(result, rows, table, n_rows, solver)
+        return result
+
+    def _problem(self, table, rows, alpha, solver, progress) -> Problem:
+        n, p = table.n_rows, table.n_features
+        problem = Problem(
+            SquaredError(),
+            L2(alpha),
+            self._find_backend(None if n is None else n * p),
+            p,
+            self.fit_intercept,
+            names=getattr(self, "feature_names_in_", None),
+            label=self._label,
+        )
+        if solver == "cholesky":
+            return problem
+        look = self._look(rows, Look(problem.backend, labels=False), progress)
+        return problem._replace(
+            **self._scales(look, table),
+            penalty=L2(alpha / look.census.weight),
+            backend=self._find_backend(look.census.n_rows * p),
+        )
+
+    def predict(self, X):
+        """Predicted targets.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+
+        Returns
+        -------
+        array (n,) or (n, K): a lazy Dask Array for a Dask collection, else NumPy; in X's precision.
+        """
+        columns = None if self._is_flat() else len(self.coef_)
+        return self._scores(X, _same, columns=columns)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Coefficient of determination R², averaged over outputs, from one pass over X and y."""
+        total = self._evaluate(errors, self._predictor(), X, y, sample_weight, multi_output=True)
+        return total.r2()
+
+
+def _same(scores):
+    return scores

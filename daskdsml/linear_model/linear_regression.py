@@ -1,0 +1,122 @@
+"""Ordinary least squares."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.linear_model._base import check_number
+from daskdsml.linear_model._least_squares import LeastSquares
+
+
+class LinearRegression(LeastSquares):
+    """Ordinary least squares from one read of the data.
+
+    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / 2`` exactly, from centred moments. If columns depend
+    on each other, the coefficients of least norm are given with a warning that names the columns.
+
+    Parameters
+    ----------
+    fit_intercept : bool
+        Whether to fit ``b0``.
+    copy_X : bool
+        X is never written to, so both values have the same effect.
+    tol : float
+        For solver "lbfgs": largest entry of the gradient of the mean loss, for centred columns of
+        unit spread, at which the fit ends. Solver "cholesky" is direct and has no use for it.
+    n_jobs : int or None
+        Threads for data in this process; None means all, or what ``dask.config`` says. On a cluster
+        its workers' threads are used.
+    positive : bool
+        Whether coefficients are kept at or above zero.
+    solver : {"auto", "cholesky", "lbfgs"}
+        "cholesky" takes the p x p moments of one read. "lbfgs" takes one read per step and no p x p
+        matrix; "auto" turns to it above 4096 columns.
+    max_iter : int
+        Most steps of solver "lbfgs".
+    cache : {"auto", "memory", "none"}
+        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
+    backend : {"auto", "numpy", "numba", "cupy"}
+        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+    verbose : bool
+        Whether to show a progress bar with objective, criterion and seconds of each pass.
+
+    Attributes
+    ----------
+    coef_ : array (p,) or (K, p), float64
+    intercept_ : float or array (K,)
+    rank_ : int
+        Number of independent columns (after centring with an intercept); solver "cholesky" only.
+    singular_ : array (min(n, p),)
+        Singular values of the (centred, weighted) X; solver "cholesky" only.
+    n_iter_, n_passes_ : int
+        Steps, and complete reads of X, counted where blocks are read.
+    converged_ : bool
+    history_ : list of `daskdsml.contracts.Record`, one a pass
+    solver_ : str
+        The solver that ran.
+    n_features_in_ : int
+    feature_names_in_ : array (p,) of str, where X has names
+
+    References
+    ----------
+    Golub, G. H. and Van Loan, C. F. (2013). Matrix Computations, 4th ed., chapter 5.
+    """
+
+    _label = "ols"
+
+    def __init__(
+        self,
+        *,
+        fit_intercept=True,
+        copy_X=True,
+        tol=1e-6,
+        n_jobs=None,
+        positive=False,
+        solver="auto",
+        max_iter=1000,
+        cache="auto",
+        backend="auto",
+        verbose=False,
+    ):
+        self.fit_intercept = fit_intercept
+        self.copy_X = copy_X
+        self.tol = tol
+        self.n_jobs = n_jobs
+        self.positive = positive
+        self.solver = solver
+        self.max_iter = max_iter
+        self.cache = cache
+        self.backend = backend
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+        y : array (n,) or (n, K), series, or Dask collection of them
+        sample_weight : array (n,), series, Dask collection of them, or None
+            Weight of each row; an integer weight counts as that many equal rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters cannot be used; the message says how to mend it.
+        """
+        check_number(self, "tol", 0)
+        check_number(self, "max_iter", 1, integer=True)
+        result = self._fit(X, y, sample_weight, 0.0, self.max_iter)
+        self.n_iter_ = result.n_iter
+        if result.moments is not None:
+            cross = result.moments.cross[: self.n_features_in_, : self.n_features_in_]
+            size = min(result.moments.census.n_rows, self.n_features_in_)
+            values = np.linalg.eigvalsh(cross)[::-1][:size]
+            self.singular_ = np.sqrt(np.maximum(values, 0.0))
+            lost = 0 if result.null_space is None else result.null_space.shape[1]
+            self.rank_ = self.n_features_in_ - lost
+        return self

@@ -1,0 +1,133 @@
+"""Ridge regression."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.linear_model._base import check_number
+from daskdsml.linear_model._least_squares import LeastSquares
+
+
+class Ridge(LeastSquares):
+    """Least squares with an L2 penalty, from one read of the data.
+
+    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 + alpha ||b||**2``, scikit-learn's objective; the
+    intercept ``b0`` is not penalised.
+
+    Parameters
+    ----------
+    alpha : float or array (K,)
+        Strength of the penalty, against the summed squared error; one per output if an array.
+    fit_intercept : bool
+        Whether to fit ``b0``.
+    copy_X : bool
+        X is never written to, so both values have the same effect.
+    max_iter : int or None
+        Most steps of solver "lbfgs"; None means 1000.
+    tol : float
+        For solver "lbfgs": largest entry of the gradient of the mean loss, for centred columns of
+        unit spread, at which the fit ends. Solver "cholesky" is direct and has no use for it.
+    solver : {"auto", "cholesky", "lbfgs"}
+        "cholesky" takes the p x p moments of one read. "lbfgs" takes one read per step and no p x p
+        matrix; "auto" turns to it above 4096 columns.
+    positive : bool
+        Whether coefficients are kept at or above zero.
+    random_state : None or int
+        No solver here draws random numbers, so every value has the same effect.
+    cache : {"auto", "memory", "none"}
+        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
+    backend : {"auto", "numpy", "numba", "cupy"}
+        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+    verbose : bool
+        Whether to show a progress bar with objective, criterion and seconds of each pass.
+
+    Attributes
+    ----------
+    coef_ : array (p,) or (K, p), float64
+    intercept_ : float or array (K,)
+    n_iter_ : int or None
+        Steps of solver "lbfgs"; None for "cholesky", as in scikit-learn.
+    n_passes_ : int
+        Complete reads of X, counted where blocks are read.
+    converged_ : bool
+    history_ : list of `daskdsml.contracts.Record`, one a pass
+    solver_ : str
+        The solver that ran.
+    n_features_in_ : int
+    feature_names_in_ : array (p,) of str, where X has names
+
+    References
+    ----------
+    Hoerl, A. E. and Kennard, R. W. (1970). Ridge regression: biased estimation for nonorthogonal
+    problems. Technometrics 12(1), 55-67.
+    """
+
+    _label = "ridge"
+
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        fit_intercept=True,
+        copy_X=True,
+        max_iter=None,
+        tol=1e-4,
+        solver="auto",
+        positive=False,
+        random_state=None,
+        cache="auto",
+        backend="auto",
+        verbose=False,
+    ):
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.copy_X = copy_X
+        self.max_iter = max_iter
+        self.tol = tol
+        self.solver = solver
+        self.positive = positive
+        self.random_state = random_state
+        self.cache = cache
+        self.backend = backend
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+        y : array (n,) or (n, K), series, or Dask collection of them
+        sample_weight : array (n,), series, Dask collection of them, or None
+            Weight of each row; an integer weight counts as that many equal rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters cannot be used; the message says how to mend it.
+        """
+        check_number(self, "tol", 0)
+        if self.max_iter is not None:
+            check_number(self, "max_iter", 1, integer=True)
+        if np.ndim(self.alpha) == 0:
+            check_number(self, "alpha", 0)
+            alpha = float(self.alpha)
+        else:
+            alpha = self._alphas(y)
+        result = self._fit(X, y, sample_weight, alpha, self.max_iter or 1000)
+        self.n_iter_ = result.n_iter if self.solver_ == "lbfgs" else None
+        return self
+
+    def _alphas(self, y):
+        alphas = np.asarray(self.alpha, dtype=float)
+        n_outputs = 1 if np.ndim(y) == 1 else np.shape(y)[1]
+        if alphas.shape != (n_outputs,) or not (alphas >= 0).all():
+            raise ValueError(
+                f"alpha must be a number of at least 0, or one such number for each of the "
+                f"{n_outputs} outputs of y, got {self.alpha!r}."
+            )
+        return alphas
