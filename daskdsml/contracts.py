@@ -87,7 +87,7 @@ Kernel = Callable[[Any, Block], Summable]
 class Loss(Protocol):
     """Loss of one row at a raw score, with its first two derivatives in the score.
 
-    A NamedTuple of the loss's parameters. Stable for every finite score; written in the functions of
+    A NamedTuple of the loss's parameters. Stable for every finite score; written in functions of
     ``xp`` without branches, so that one source serves arrays on any device and compiled loops.
     """
 

@@ -15,10 +15,10 @@ from daskdsml.passes.moments import Moments, moments
 class Problem(NamedTuple):
     """A fit: ``sum_i w_i loss_i / sum_i w_i + penalty``, and what a first look told of its data.
 
-    ``weight`` is ``sum w_i``, or 1 while that is unknown: the penalty's strength is then relative to
-    the summed loss; ``centre`` and ``spread`` (p,) are the columns' means (zeros without an
-    intercept) and standard deviations; ``epsilon`` is the rounding unit of X; ``names`` (p,) or None
-    are the columns' names; ``label`` begins the names of tasks.
+    ``weight`` is ``sum w_i``, or 1 while that is unknown: the penalty's strength is then relative
+    to the summed loss; ``centre`` and ``spread`` (p,) are the columns' means (zeros without an
+    intercept) and standard deviations; ``epsilon`` is the rounding unit of X; ``names`` (p,) or
+    None are the columns' names; ``label`` begins the names of tasks.
     """
 
     loss: Any

@@ -1,7 +1,7 @@
-"""Two fits in one script: a table that fits in memory, and one four times the workers' memory.
+"""Two fits in one script: a table that fits in memory, and one twice the workers' memory.
 
-Run it with ``python examples/quickstart.py``; it takes about a minute on two cores, writes 2 GB to a
-temporary folder and removes them.
+Run it with ``python examples/quickstart.py``; it takes about a minute on two cores, writes 2 GB to
+a temporary folder and removes them.
 """
 
 import argparse

@@ -37,7 +37,7 @@ def as_block(chunk, id=(0, 0)) -> Block:
             raise ValueError(
                 f"X and {name} must have the same rows in each partition, but partition {id} of X "
                 f"has {X.shape[0]} rows and that of {name} has {part.shape[0]}. Make both from the "
-                "same collection, or call compute_chunk_sizes() on both so that they can be aligned."
+                "same collection, or call compute_chunk_sizes() on both to have them aligned."
             )
     return aligned(Block(X, y, w, id))
 
@@ -113,7 +113,9 @@ def _matrix(part):
         if not sparse.issparse(part):
             raise TypeError(f"Expected SciPy CSR from tocsr(), got {type(part).__name__}.")
         part = part.astype(float_dtype(part.dtype), copy=False)
-        part.sum_duplicates()
+        if not part.has_canonical_format:  # kernels meet each column once a row
+            part = part.copy()
+            part.sum_duplicates()
         return part
     part = np.asarray(part)
     return np.ascontiguousarray(part, dtype=float_dtype(part.dtype))

@@ -26,6 +26,8 @@ FAN_IN = 8
 MEMORY_SHARE = 0.5
 # How often blocks that this process had sent to workers are sent again after workers were lost.
 RESENDS = 10
+# How long to wait for a worker to take what is sent before another one is tried.
+SEND_SECONDS = 5
 
 # Two clients of one scheduler must not use the same key for different work.
 _serial = (f"{uuid4().hex[:8]}-{i}" for i in itertools.count())
@@ -130,9 +132,25 @@ class ClusterRows:
             return self._client.compute(source, **place)
         if not self._scattered:
             return self._client.submit(hold, source, key=_key("read", i), **place)
-        held = {_key("rows", i): hold(source)}
-        sent = self._client.scatter(held, workers=place.get("workers"), hash=False, direct=True)
-        return next(iter(sent.values()))
+        return self._send(i, worker)
+
+    def _send(self, i: int, worker) -> Future:
+        """Send shard ``i`` from this process to ``worker``, or to any other if that is lost."""
+        held = hold(self._origin[i])
+        for _ in range(RESENDS):
+            there = worker if worker in self._client.nthreads() else None
+            try:
+                sent = self._client.scatter(
+                    {_key("rows", i): held},
+                    workers=None if there is None else [there],
+                    hash=False,
+                    direct=True,
+                    timeout=SEND_SECONDS,
+                )
+                return next(iter(sent.values()))
+            except (OSError, TimeoutError):
+                worker = None  # it was lost while the rows were on their way
+        raise RuntimeError(f"Rows could not be sent to any worker in {RESENDS} attempts.")
 
     def _renew(self) -> bool:
         """Send shards again whose workers were lost; whether there were any."""

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.linalg import LinAlgWarning
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml import registry
@@ -67,14 +66,14 @@ class LinearModel(BaseEstimator):
         if self.solver not in ("auto", *self._solvers):
             known = ["auto", *self._solvers]
             raise ValueError(
-                f"Unknown solver {self.solver!r} for {type(self).__name__}: expected one of {known}."
+                f"Unknown solver {self.solver!r} of {type(self).__name__}: expected one of {known}."
             )
         if self.solver != "auto":
             return self.solver
         return default if n_features <= LARGEST_GRAM else large
 
     def _look(self, rows, look, progress):
-        """The first pass of an iterative fit: sums, labels and a sample, once the rows are usable."""
+        """The first pass of an iterative fit; raises ValueError if the rows cannot be used."""
         start = time.perf_counter()
         found = rows.run(targets, look, f"{self._label}-look")
         progress.add(Record("look", time.perf_counter() - start))
@@ -117,11 +116,13 @@ class LinearModel(BaseEstimator):
         ``columns`` is the number of columns of what ``finish`` returns, None for a vector.
         """
         check_is_fitted(self)
-        validate_data(self, likeness(X), skip_check_array=True, reset=False)
         predictor = self._predictor()
         if not is_dask(X):
-            X = check_array(X, accept_sparse="csr", dtype=(np.float64, np.float32), input_name="X")
+            X = validate_data(
+                self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
+            )
             return finish(predictor(X))
+        validate_data(self, likeness(X), skip_check_array=True, reset=False)
         return lazily(
             X,
             predictor,
@@ -181,12 +182,12 @@ def warn_of(result, estimator) -> None:
     elif result.status == "separated":
         text = (
             "found the classes separated by a linear combination of columns: coefficients grow "
-            f"without limit while the objective stays at {last.objective:.2e}, so no finite optimum "
+            f"without limit while the objective stays at {last.objective:.2e}: no finite optimum "
             "exists. The coefficients are those of the last iteration. Set C to a finite value"
         )
     elif result.status == "stalled":
         text = (
-            f"could not lower the objective further, at a gradient norm of {last.gradient_norm:.2e} "
+            f"could not lower the objective further; its gradient norm is {last.gradient_norm:.2e}, "
             f"above the limit tol={estimator.tol:g}. Scale the columns, or raise tol"
         )
     else:

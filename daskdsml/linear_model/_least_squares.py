@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
 from daskdsml.linear_model._base import LinearModel, check_flag
@@ -81,6 +82,11 @@ class LeastSquares(RegressorMixin, LinearModel):
             backend=self._find_backend(look.census.n_rows * p),
         )
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def predict(self, X):
         """Predicted targets.
 
@@ -92,11 +98,13 @@ class LeastSquares(RegressorMixin, LinearModel):
         -------
         array (n,) or (n, K): a lazy Dask Array for a Dask collection, else NumPy; in X's precision.
         """
+        check_is_fitted(self)
         columns = None if self._is_flat() else len(self.coef_)
         return self._scores(X, _same, columns=columns)
 
     def score(self, X, y, sample_weight=None) -> float:
         """Coefficient of determination R², averaged over outputs, from one pass over X and y."""
+        check_is_fitted(self)
         total = self._evaluate(errors, self._predictor(), X, y, sample_weight, multi_output=True)
         return total.r2()
 

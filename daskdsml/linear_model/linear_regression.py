@@ -11,8 +11,8 @@ from daskdsml.linear_model._least_squares import LeastSquares
 class LinearRegression(LeastSquares):
     """Ordinary least squares from one read of the data.
 
-    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / 2`` exactly, from centred moments. If columns depend
-    on each other, the coefficients of least norm are given with a warning that names the columns.
+    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / 2`` exactly, from centred moments. If columns
+    depend on each other, the coefficients of least norm are given, with a warning that names them.
 
     Parameters
     ----------

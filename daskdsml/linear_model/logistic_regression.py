@@ -60,8 +60,8 @@ class LogisticRegression(ClassifierMixin, LinearModel):
     random_state : int or None
         Seed of the sample that the first read draws; None means 0, so that fits can be repeated.
     solver : {"auto", "newton", "lbfgs"}
-        "newton" holds a p x p Hessian; "lbfgs" does not, and takes more reads. "auto" is "newton" up
-        to 4096 columns.
+        "newton" holds a p x p Hessian; "lbfgs" does not, and takes more reads. "auto" is "newton"
+        up to 4096 columns.
     max_iter : int
         Most reads that the solver may take after the first look.
     verbose : bool
@@ -232,7 +232,7 @@ class LogisticRegression(ClassifierMixin, LinearModel):
         strangers = [key for key in self.class_weight if key not in labels]
         if strangers:
             raise ValueError(
-                f"class_weight names {strangers}, but the classes in y are {labels}. Use these labels."
+                f"class_weight names {strangers}, but y holds {labels}. Use the labels of y."
             )
         return tuple(float(self.class_weight.get(label, 1.0)) for label in labels)
 
@@ -263,8 +263,8 @@ class LogisticRegression(ClassifierMixin, LinearModel):
         check_flag(self, "fit_intercept", "warm_start")
         if self.penalty != "deprecated":
             raise ValueError(
-                f"penalty={self.penalty!r} is not taken: scikit-learn 1.9 deprecates it. Use C for an "
-                "L2 penalty and C=np.inf for none."
+                f"penalty={self.penalty!r} is not taken: scikit-learn 1.9 deprecates it. Use C for "
+                "an L2 penalty and C=np.inf for none."
             )
         for name, only, why in (
             ("l1_ratio", 0.0, "only the L2 penalty is supported so far"),
@@ -284,13 +284,13 @@ class LogisticRegression(ClassifierMixin, LinearModel):
     def _check_classes(self, labels) -> None:
         if len(labels) == 1:
             raise ValueError(
-                f"LogisticRegression needs samples of 2 classes in the data, but y holds one class: "
+                f"LogisticRegression needs samples of 2 classes, but y holds one class: "
                 f"{labels[0]!r}. Check how y is made or filtered."
             )
         if len(labels) > 2:
             raise ValueError(
-                f"Only binary classification is supported so far, but y holds {len(labels)} classes: "
-                f"{labels[:5].tolist()}{' ...' if len(labels) > 5 else ''}. Wrap the model in "
+                f"Only binary classification is supported so far, but y holds {len(labels)} "
+                f"classes: {labels[:5].tolist()}{' ...' if len(labels) > 5 else ''}. Wrap the model in "
                 "sklearn.multiclass.OneVsRestClassifier, or keep two classes. Unknown label type."
             )
 

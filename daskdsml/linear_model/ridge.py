@@ -45,10 +45,8 @@ class Ridge(LeastSquares):
     ----------
     coef_ : array (p,) or (K, p), float64
     intercept_ : float or array (K,)
-    n_iter_ : int or None
-        Steps of solver "lbfgs"; None for "cholesky", as in scikit-learn.
-    n_passes_ : int
-        Complete reads of X, counted where blocks are read.
+    n_iter_, n_passes_ : int
+        Steps, and complete reads of X, counted where blocks are read.
     converged_ : bool
     history_ : list of `daskdsml.contracts.Record`, one a pass
     solver_ : str
@@ -119,7 +117,7 @@ class Ridge(LeastSquares):
         else:
             alpha = self._alphas(y)
         result = self._fit(X, y, sample_weight, alpha, self.max_iter or 1000)
-        self.n_iter_ = result.n_iter if self.solver_ == "lbfgs" else None
+        self.n_iter_ = result.n_iter
         return self
 
     def _alphas(self, y):

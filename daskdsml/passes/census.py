@@ -1,4 +1,4 @@
-"""What every first pass learns besides its own sums: how many rows, and whether they can be used."""
+"""What every first pass learns besides its own sums: how many rows, and if they can be used."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Census(NamedTuple):
 def take_census(block, suspect_X: bool) -> Census:
     """Count a block.
 
-    ``suspect_X`` tells that a sum over X came out not finite: only then is X searched, so that clean
-    data are not read a second time.
+    ``suspect_X`` tells that a sum over X came out not finite: only then is X searched, so that
+    clean data are not read a second time.
     """
     faults = []
     if suspect_X:

@@ -26,7 +26,7 @@ class LinearPredictor(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """``total`` and ``residual`` (K,) weighted sums of squares, of y about its mean and of errors."""
+    """``total`` and ``residual`` (K,): weighted squares of y about its mean, and of errors."""
 
     census: Census
     weight: float

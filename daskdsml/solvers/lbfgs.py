@@ -36,8 +36,8 @@ class LBFGS(NamedTuple):
     """Quasi-Newton from the last ``memory`` gradients, for more columns than a Hessian can have.
 
     Works on centred columns of unit spread, by algebra on the gradient, so its pace does not depend
-    on the columns' units. Stops when the standardised gradient is at most ``tol`` in every entry, or
-    when the objective can be lowered no further in the precision of the data.
+    on the columns' units. Stops when the standardised gradient is at most ``tol`` in every entry,
+    or when the objective can be lowered no further in the precision of the data.
 
     References
     ----------

@@ -9,8 +9,8 @@ import numpy as np
 from daskdsml.solvers._line_search import accepts, shorter
 from daskdsml.solvers._symmetric import shortest, solve_newton
 
-# With a step this short, in the norm of the Hessian, the Hessian it was made with still holds at its
-# end to some percent, and is used again: a pass for the gradient alone costs a fraction of the work.
+# With a step this short, in the norm of the Hessian, that Hessian still holds at its end to some
+# percent and is used again: a pass for the gradient alone costs a fraction of the work.
 REUSE = 0.01
 
 
@@ -38,8 +38,8 @@ class Newton(NamedTuple):
     """Damped Newton; the pass that tries a step also gives the next step, so none is extra.
 
     Stops when the standardised gradient is at most ``tol`` in every entry *and* the step that
-    remains is small: at most ``0.05 / sqrt(n)`` in the norm of the Hessian (a twentieth of a standard
-    error, so that the answer keeps its quality as n grows), and at most a hundredth of the
+    remains is small: at most ``0.05 / sqrt(n)`` in the norm of the Hessian (a twentieth of a
+    standard error, so that the answer keeps its quality as n grows), and at most a hundredth of the
     coefficients. That last step is then taken: it costs nothing and is far shorter than the one
     before.
 
