@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Evaluation
-from daskdsml.passes.census import raise_faults
+from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.gradient import At, gradient
 from daskdsml.passes.moments import Moments, moments
 
@@ -79,11 +79,7 @@ class Objective:
         """Moments of [X y], about zero if the model has no intercept. Costs one pass."""
         total = self._run(moments, self.problem.backend, f"{self.problem.label}-moments")
         raise_faults(total.census, self.problem.names)
-        if not np.isfinite(total.cross).all():
-            raise ValueError(
-                "X or y holds finite values so large that their squares overflow float64. "
-                "Rescale the columns, for instance with dask_ml.preprocessing.StandardScaler."
-            )
+        raise_overflow(total.cross)
         return total if self.problem.fit_intercept else total.about_zero()
 
     def standardized(self, slope) -> np.ndarray:

@@ -93,14 +93,7 @@ def admit(X, y=None, sample_weight=None, *, labels=False, multi_output=False, es
     """
     if is_dask(X):
         return _admit_dask(X, y, sample_weight, labels, multi_output)
-    X = check_array(
-        X,
-        accept_sparse="csr",
-        dtype=(np.float64, np.float32),
-        ensure_all_finite=False,
-        estimator=estimator,
-        input_name="X",
-    )
+    X = _local_matrix(X, estimator)
     y = None if y is None else _local_target(_fetch(y), labels, multi_output)
     w = _local_weight(sample_weight, X.shape[0])
     check_consistent_length(X, y, w)
@@ -114,11 +107,7 @@ def matrix_of(X):
     """
     if _is_dask_frame(X):
         return _frame_to_array(X, "X")
-    if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead for X. Reshape your data using "
-            "X[:, None] if it has a single feature or X[None, :] if it is a single sample."
-        )
+    _check_two_dimensional(X)
     _check_numeric(X.dtype, "X")
     if np.isnan(X.shape[1]):
         raise ValueError(
@@ -127,6 +116,37 @@ def matrix_of(X):
         )
     _check_not_empty(X.shape)
     return X
+
+
+def _local_matrix(X, estimator):
+    """X in this process's memory as a float array or CSR matrix; finiteness is left to a pass."""
+    if isinstance(X, np.ndarray):
+        _check_two_dimensional(X)
+        if X.dtype.kind == "c":
+            _check_numeric(X.dtype, "X")
+    try:
+        return check_array(
+            X,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            ensure_all_finite=False,
+            estimator=estimator,
+            input_name="X",
+        )
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(
+            f"X must hold numbers, but {error}. Encode or drop what is not a number."
+        ) from error
+
+
+def _check_two_dimensional(X) -> None:
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead for X. Reshape your data using "
+            "X[:, None] if it has a single feature or X[None, :] if it is a single sample."
+        )
 
 
 def _admit_dask(X, y, sample_weight, labels, multi_output) -> Table:

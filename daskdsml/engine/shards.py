@@ -111,7 +111,8 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
     nodes: dict = {}
     n_rows = n_bytes = 0
     current, total = None, None
-    with single_threaded_blas():
+    # What is not finite is found by the sums, and then named with its row and column.
+    with single_threaded_blas(), np.errstate(all="ignore"):
         for index, block in _blocks(shards):
             if index != current and current is not None:
                 tree.insert(nodes, (0, current), total, n_shards)

@@ -18,7 +18,7 @@ from daskdsml.data import admit
 from daskdsml.data.blocks import float_dtype
 from daskdsml.data.door import is_dask, likeness, score_dtype
 from daskdsml.engine import lazily, open_rows
-from daskdsml.passes.census import raise_faults
+from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.targets import targets
 
@@ -78,6 +78,7 @@ class LinearModel(BaseEstimator):
         found = rows.run(targets, look, f"{self._label}-look")
         progress.add(Record("look", time.perf_counter() - start))
         raise_faults(found.census, getattr(self, "feature_names_in_", None))
+        raise_overflow(found.squares)
         return found
 
     def _scales(self, found, table) -> dict:
@@ -182,12 +183,12 @@ def warn_of(result, estimator) -> None:
     elif result.status == "separated":
         text = (
             "found the classes separated by a linear combination of columns: coefficients grow "
-            f"without limit while the objective stays at {last.objective:.2e}: no finite optimum "
+            f"without limit, the objective stays at {last.objective:.2e}, no finite optimum "
             "exists. The coefficients are those of the last iteration. Set C to a finite value"
         )
     elif result.status == "stalled":
         text = (
-            f"could not lower the objective further; its gradient norm is {last.gradient_norm:.2e}, "
+            f"could not lower the objective further, its gradient norm {last.gradient_norm:.1e} is "
             f"above the limit tol={estimator.tol:g}. Scale the columns, or raise tol"
         )
     else:

@@ -284,13 +284,13 @@ class LogisticRegression(ClassifierMixin, LinearModel):
     def _check_classes(self, labels) -> None:
         if len(labels) == 1:
             raise ValueError(
-                f"LogisticRegression needs samples of 2 classes, but y holds one class: "
-                f"{labels[0]!r}. Check how y is made or filtered."
+                "LogisticRegression needs samples of 2 classes, but y holds one class: "
+                f"{labels.tolist()[0]!r}. Check how y is made or filtered."
             )
         if len(labels) > 2:
             raise ValueError(
                 f"Only binary classification is supported so far, but y holds {len(labels)} "
-                f"classes: {labels[:5].tolist()}{' ...' if len(labels) > 5 else ''}. Wrap the model in "
+                f"classes: {labels[:5].tolist()}{' ...' * (len(labels) > 5)}. Wrap the model in "
                 "sklearn.multiclass.OneVsRestClassifier, or keep two classes. Unknown label type."
             )
 

@@ -78,6 +78,15 @@ def raise_faults(census: Census, names=None) -> None:
         )
 
 
+def raise_overflow(*sums) -> None:
+    """Raise ValueError if sums of squares over clean data are not finite."""
+    if not all(np.isfinite(part).all() for part in sums):
+        raise ValueError(
+            "X or y holds finite values so large that their squares overflow float64. "
+            "Rescale the columns, for instance with dask_ml.preprocessing.StandardScaler."
+        )
+
+
 def _sentence(fault: Fault, names) -> str:
     if fault.part == "sample_weight":
         return (

@@ -137,7 +137,7 @@ def _check_labels(labels) -> None:
     if continuous or labels.size > MOST_LABELS:
         raise ValueError(
             f"Unknown label type: continuous. y holds {labels.size} different values such as "
-            f"{labels[0]!r}: expected class labels. Use a regressor, or bin y first."
+            f"{labels[0]}: expected class labels. Use a regressor, or bin y first."
         )
 
 

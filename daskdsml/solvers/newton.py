@@ -40,8 +40,7 @@ class Newton(NamedTuple):
     Stops when the standardised gradient is at most ``tol`` in every entry *and* the step that
     remains is small: at most ``0.05 / sqrt(n)`` in the norm of the Hessian (a twentieth of a
     standard error, so that the answer keeps its quality as n grows), and at most a hundredth of the
-    coefficients. That last step is then taken: it costs nothing and is far shorter than the one
-    before.
+    coefficients and half the step before. That last step is then taken: it costs nothing.
 
     ``hessian (size, size)``, of a sample of the rows at the start, saves the first one.
 
@@ -75,8 +74,10 @@ class Newton(NamedTuple):
         p = objective.problem.n_features
         direction, null_space = solve_newton(hessian, here.gradient, p)
         slope = float(here.gradient @ direction)
+        move = objective.largest_move(direction)
+        settles = _settles(move, state, objective)
         from_sample = state.direction is None and here.hessian is None
-        shrinks = here.hessian is not None or -slope <= 0.01 * -state.slope
+        still_good = here.hessian is not None or -slope <= 0.01 * -state.slope
         return _State(
             theta=state.trial,
             trial=state.trial + direction,
@@ -85,9 +86,9 @@ class Newton(NamedTuple):
             direction=direction,
             slope=slope,
             step=state.length,
-            move=objective.largest_move(direction),
+            move=move,
             hessian=hessian,
-            fresh=not from_sample and shrinks and -slope <= REUSE**2,
+            fresh=settles and still_good and not from_sample and -slope <= REUSE**2,
             null_space=null_space,
             name="gradient" if here.hessian is None else "hessian",
         )
@@ -96,8 +97,10 @@ class Newton(NamedTuple):
         """``reached`` with a status, if the search is over."""
         n_features = objective.problem.n_features
         close = -reached.slope * objective.problem.n_rows <= 0.05**2
-        drift = before.drift + 1 if close and reached.move > 0.5 * before.move else 0
-        small = close and reached.move <= 0.01 * max(objective.largest_move(reached.theta), 1.0)
+        settles = _settles(reached.move, before, objective)
+        drift = before.drift + 1 if close and not settles else 0
+        largest = max(objective.largest_move(reached.theta), 1.0)
+        small = close and settles and reached.move <= 0.01 * largest
         if small and (reached.gradient_norm <= self.tol or -reached.slope <= noise):
             theta = shortest(reached.trial, reached.null_space, n_features)
             return reached._replace(theta=theta, status="converged")
@@ -105,3 +108,8 @@ class Newton(NamedTuple):
             theta = shortest(reached.theta, reached.null_space, n_features)
             return reached._replace(theta=theta, status="separated")
         return reached._replace(drift=drift)
+
+
+def _settles(move, before, objective) -> bool:
+    """Whether steps shrink as they do near an optimum, or are down to rounding."""
+    return move <= max(0.5 * before.move, 1e-6 * max(objective.largest_move(before.trial), 1.0))
