@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-
-from tqdm.auto import tqdm
+import warnings
 
 from daskdsml.contracts import Record, Result
 
@@ -14,7 +13,7 @@ class Progress:
 
     def __init__(self, label: str, verbose: bool):
         self.history: list[Record] = []
-        self._bar = tqdm(desc=label, unit="pass") if verbose else None
+        self._bar = _bar(label) if verbose else None
 
     def add(self, record: Record) -> None:
         """Keep one pass and show it: objective, criterion, seconds."""
@@ -31,6 +30,14 @@ class Progress:
         """Take the bar away, leaving its last state in view."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _bar(label: str):
+    with warnings.catch_warnings():
+        # In Jupyter without ipywidgets tqdm warns that it will draw with text, which is fine.
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+    return tqdm(desc=label, unit="pass")
 
 
 def iterate(solver, objective, theta, max_iter: int, progress: Progress) -> Result:

@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer
 
 from daskdsml.linear_model import LogisticRegression
 
-BLOCK_ROWS, COLUMNS = 31_250, 100  # 25 MB of float64
+BLOCK_ROWS, COLUMNS = 15_625, 100  # 12.5 MB of float64
 
 
 def real_data() -> None:

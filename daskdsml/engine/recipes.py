@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
 import dask
 import numpy as np
 from dask.optimization import cull
 
-from daskdsml.data import Table
+
+if TYPE_CHECKING:  # workers unpack recipes, and can do without what the door imports
+    from daskdsml.data.door import Table
 
 # A recipe of more bytes than this share of the chunk it makes carries the data itself.
 EMBEDDED = 0.25

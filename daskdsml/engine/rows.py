@@ -6,7 +6,7 @@ import sys
 
 import dask
 
-from daskdsml.data import Table
+from daskdsml.data.door import Table
 from daskdsml.engine import recipes as rcp
 from daskdsml.engine import shards as shd
 

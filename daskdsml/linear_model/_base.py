@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml import registry
 from daskdsml.contracts import Record
-from daskdsml.data import admit
 from daskdsml.data.blocks import float_dtype
-from daskdsml.data.door import is_dask, likeness, score_dtype
-from daskdsml.engine import lazily, open_rows
+from daskdsml.data.door import admit, is_dask, likeness, score_dtype
+from daskdsml.engine.predict import lazily
+from daskdsml.engine.rows import open_rows
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.targets import targets

@@ -10,8 +10,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
-from daskdsml.data import LabelCodes, Table
-from daskdsml.engine import open_rows
+from daskdsml.data.door import Table
+from daskdsml.data.encode import LabelCodes
+from daskdsml.engine.rows import open_rows
 from daskdsml.linear_model._base import LinearModel, check_flag, check_number
 from daskdsml.loop import Progress
 from daskdsml.losses.logistic import Logistic
