@@ -11,7 +11,6 @@ import dask
 import numpy as np
 from dask.optimization import cull
 
-
 if TYPE_CHECKING:  # workers unpack recipes, and can do without what the door imports
     from daskdsml.data.door import Table
 

@@ -14,6 +14,11 @@ from daskdsml.solvers._symmetric import shortest, solve_newton
 REUSE = 0.01
 
 
+# The step that may remain, as a share of the parameters' standard errors (root mean square): so the
+# answer keeps its quality as n grows, where the gradient alone would let it go.
+CLOSE = 0.05
+
+
 class _State(NamedTuple):
     """Where Newton stands: the last accepted ``theta`` and the ``trial`` to evaluate next."""
 
@@ -38,9 +43,9 @@ class Newton(NamedTuple):
     """Damped Newton; the pass that tries a step also gives the next step, so none is extra.
 
     Stops when the standardised gradient is at most ``tol`` in every entry *and* the step that
-    remains is small: at most ``0.05 / sqrt(n)`` in the norm of the Hessian (a twentieth of a
-    standard error, so that the answer keeps its quality as n grows), and at most a hundredth of the
-    coefficients and half the step before. That last step is then taken: it costs nothing.
+    remains is small: a twentieth of a standard error (the root mean square over parameters), a
+    hundredth of the coefficients, and half the step before. That last step is then taken: it costs
+    nothing.
 
     ``hessian (size, size)``, of a sample of the rows at the start, saves the first one.
 
@@ -96,7 +101,8 @@ class Newton(NamedTuple):
     def _judged(self, before, reached, objective, noise) -> _State:
         """``reached`` with a status, if the search is over."""
         n_features = objective.problem.n_features
-        close = -reached.slope * objective.problem.n_rows <= 0.05**2
+        errors = -reached.slope * objective.problem.n_rows / objective.problem.size
+        close = errors <= CLOSE**2
         settles = _settles(reached.move, before, objective)
         drift = before.drift + 1 if close and not settles else 0
         largest = max(objective.largest_move(reached.theta), 1.0)
