@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -95,10 +94,8 @@ class ArrayBackend:
     def moments(self, block) -> MomentsBlock:
         """Weighted moments of the columns of [X y], computed in float64 whatever X is in."""
         xp, X = self.xp, self.put(block.X)
-        sums, _ = self.column_sums(block)
-        weight, y = self._weight(block), self._columns(block.y)
-        y_sums = xp.sum(y if block.w is None else self.put(block.w)[:, None] * y, axis=0)
-        mean = np.concatenate([sums, self.get(y_sums)]) / (weight if weight > 0 else 1.0)
+        y = self._columns(block.y)
+        weight, mean = self._means(block, y)
         cross = np.zeros((mean.size, mean.size))
         centre = self.put(mean)
         for rows in self._tiles(X.shape[0]):
@@ -129,5 +126,10 @@ class ArrayBackend:
         y = self.xp.astype(self.put(y), self.xp.float64)
         return y[:, None] if y.ndim == 1 else y
 
-    def _weight(self, block) -> float:
-        return float(block.X.shape[0]) if block.w is None else math.fsum((float(block.w.sum()),))
+    def _means(self, block, y) -> tuple[float, np.ndarray]:
+        """Summed weight, and weighted means (q,) of the columns of [X y]; zeros without weight."""
+        xp, w = self.xp, self._rows(block.w, slice(None))
+        weight = float(block.X.shape[0]) if w is None else float(xp.sum(w))
+        sums, _ = self.column_sums(block)
+        y_sums = self.get(xp.sum(y if w is None else w[:, None] * y, axis=0))
+        return weight, np.concatenate([sums, y_sums]) / (weight if weight > 0 else 1.0)

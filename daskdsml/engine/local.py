@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import dask
@@ -14,6 +16,7 @@ from daskdsml.engine.shards import Held, Stream, hold, hold_chunks, run_shards, 
 
 TASKS_PER_THREAD = 4
 THREADED = ("threads", "synchronous")
+PROCESSES = ("processes", "multiprocessing")
 
 
 class LocalRows:
@@ -25,11 +28,12 @@ class LocalRows:
         Rows and bytes of X read so far, over all passes.
     """
 
-    def __init__(self, shards, keep, scheduler, n_jobs):
+    def __init__(self, shards, keep, scheduler, n_jobs, pool=None):
         self._shards = list(shards)
         self._keep = keep
         self._scheduler = scheduler
         self._n_jobs = n_jobs
+        self._pool = pool
         self.n_rows_read = 0
         self.n_bytes_read = 0
 
@@ -85,13 +89,16 @@ class LocalRows:
             changed = [change(shard, transform) for shard in self._shards]
         else:
             changed = [transformed(shard, transform) for shard in self._shards]
-        rows = LocalRows(changed, self._keep, self._scheduler, self._n_jobs)
+        rows = LocalRows(changed, self._keep, self._scheduler, self._n_jobs, self._pool)
+        self._pool = None
         rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
         return rows
 
     def close(self) -> None:
-        """Let go of the blocks."""
+        """Let go of the blocks, and of processes started for these rows."""
         self._shards = []
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def _read(self) -> list[Held]:
         if is_dask_collection(self._shards[0]):
@@ -116,6 +123,13 @@ class LocalRows:
     def _compute(self, tasks: list) -> list:
         options = {} if self._n_jobs is None else {"num_workers": self._n_jobs}
         options["scheduler"] = self._scheduler
+        if self._scheduler in PROCESSES and dask.config.get("pool", None) is None:
+            # Dask would start new processes for each pass.
+            self._pool = self._pool or ProcessPoolExecutor(
+                self._n_jobs or dask.config.get("num_workers", None) or CPU_COUNT,
+                mp_context=multiprocessing.get_context("spawn"),
+            )
+            options["pool"] = self._pool
         return list(dask.compute(*tasks, optimize_graph=False, **options))
 
 

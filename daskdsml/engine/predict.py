@@ -5,6 +5,7 @@ from __future__ import annotations
 import dask
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
 
 from daskdsml.data.door import matrix_of
 
@@ -20,10 +21,12 @@ def lazily(X, predictor, finish, *, columns, dtype, name):
     columns : int or None
         Number of columns of the result, None for a vector.
     dtype : dtype of the result
-    name : str, of the tasks
+    name : str
+        What the names of the tasks begin with.
     """
     X = matrix_of(X)
     X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
+    name = f"{name}-{tokenize(X.name, predictor, finish, columns)}"
     shape = {"drop_axis": 1} if columns is None else {"chunks": (X.chunks[0], (columns,))}
     return da.map_blocks(
         _finished,
@@ -33,7 +36,7 @@ def lazily(X, predictor, finish, *, columns, dtype, name):
         finish,
         dtype=dtype,
         meta=np.empty((0,) if columns is None else (0, 0), dtype=dtype),
-        token=name,
+        name=name,
         **shape,
     )
 
