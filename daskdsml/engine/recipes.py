@@ -100,13 +100,25 @@ def chunk_bytes(table: Table) -> list[float]:
     return list(rows * (np.nan if n_bytes is None else n_bytes / max(table.n_rows, 1)))
 
 
-def carries_data(recipes: Recipes, sizes: list[float]) -> bool:
-    """Whether recipes hold the data themselves, as those of ``da.from_array(numpy_array)`` do."""
+def for_travel(recipes: Recipes, sizes: list[float]) -> tuple[Recipes, bool]:
+    """Find out, by packing the largest chunk's recipe, whether recipes can go to workers.
+
+    Returns
+    -------
+    recipes : Recipes
+        ``shared`` if they cannot be pickled (open HDF5 files): Dask has its own ways with these.
+    carries_data : bool
+        Whether recipes hold the data themselves, as those of ``da.from_array(numpy_array)`` do.
+    """
     if not recipes.chunks:
-        return False
+        return recipes, False
     probe = int(np.nanargmax(sizes)) if not np.isnan(sizes).all() else 0
-    size = sizes[probe]
-    return len(pack(recipes.chunks[probe]).data) > max(EMBEDDED * np.nan_to_num(size), 2**16)
+    try:
+        packed = pack(recipes.chunks[probe])
+    except (TypeError, ValueError, AttributeError, pickle.PicklingError):
+        return recipes._replace(shared=True), False
+    allowed = max(EMBEDDED * float(np.nan_to_num(sizes[probe])), 2**16)
+    return recipes, len(packed.data) > allowed
 
 
 def pack(recipe) -> Packed:
