@@ -61,17 +61,17 @@ class ClusterRows:
 
         ``scattered`` tells that the rows are in this process and are to be sent to the workers.
         """
-        keep = {"memory": True, "none": recipes.held or None, "auto": None}[cache]
-        if cache == "none" and not recipes.held:
-            keep = False
-        if keep is None and table.n_bytes is not None:
+        keep = {"memory": True, "none": False, "auto": None}[cache]
+        if recipes.held or scattered:
+            keep = True
+        elif keep is None and table.n_bytes is not None:
             keep = fits(client, table.n_bytes)
         if recipes.shared or recipes.held:
-            return cls(client, delayed_shards(table, plan), keep or recipes.held, False)
+            return cls(client, delayed_shards(table, plan), keep, False)
         streams = [Stream(i, tuple(recipes.chunks[j] for j in js)) for i, js in enumerate(plan)]
         if not scattered:
             streams = [s._replace(chunks=tuple(map(rcp.pack, s.chunks))) for s in streams]
-        return cls(client, streams, keep or scattered, scattered)
+        return cls(client, streams, keep, scattered)
 
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks; tasks are called ``name``."""

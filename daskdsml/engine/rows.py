@@ -53,7 +53,8 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
         from daskdsml.engine.cluster import ClusterRows, fits
 
         n_bytes = table.n_bytes
-        stays = at_home and (n_bytes is None or n_bytes < HOME_BYTES or not fits(client, n_bytes))
+        small = n_bytes is None or n_bytes < HOME_BYTES
+        stays = at_home and (small or cache == "none" or not fits(client, n_bytes))
         if not stays:
             return ClusterRows.open(client, table, recipes, shards, cache, scattered=at_home)
     from daskdsml.engine.local import LocalRows
