@@ -9,7 +9,14 @@ import importlib
 import inspect
 import pkgutil
 
-FAMILIES = ("backends", "losses", "penalties", "solvers", "strategies")
+# Each family's folder, and what one of its parts is called.
+FAMILIES = {
+    "backends": "backend",
+    "losses": "loss",
+    "penalties": "penalty",
+    "solvers": "solver",
+    "strategies": "strategy",
+}
 
 
 def available(family: str) -> list[str]:
@@ -28,7 +35,7 @@ def find(family: str, name: str) -> type:
     """
     known = available(family)
     if name not in known:
-        raise ValueError(f"Unknown {family[:-1]} {name!r}: expected one of {known}.")
+        raise ValueError(f"Unknown {FAMILIES[family]} {name!r}: expected one of {known}.")
     module = importlib.import_module(f"daskdsml.{family}.{name}")
     public = [
         part

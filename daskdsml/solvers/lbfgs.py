@@ -63,9 +63,9 @@ class LBFGS(NamedTuple):
         pairs = self._remembered(state, gradient)
         move = -_inverse_hessian_times(gradient, pairs)
         slope = float(gradient @ move)
-        status = None
-        if norm <= self.tol or (pairs and -slope <= noise):
-            status = "converged"
+        # Where values no longer tell points apart, gradients still do for a while.
+        exhausted = pairs and -slope <= noise and norm > 0.5 * state.gradient_norm
+        status = "converged" if norm <= self.tol or exhausted else None
         direction = objective.original(move)
         length = 1.0 if pairs else 1.0 / max(1.0, float(np.linalg.norm(gradient)))
         return _State(
