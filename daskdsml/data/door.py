@@ -146,8 +146,9 @@ def _admit_dask(X, y, sample_weight, labels, multi_output) -> Table:
     y = None if y is None else _dask_target(y, labels, multi_output)
     w = None if sample_weight is None else _dask_weight(sample_weight)
     for name, part in (("y", y), ("sample_weight", w)):
-        known = part is not None and not np.isnan(part.shape[0]) and not np.isnan(X.shape[0])
-        if known and part.shape[0] != X.shape[0]:
+        if part is None or part.ndim == 0 or np.isnan(part.shape[0]) or np.isnan(X.shape[0]):
+            continue
+        if part.shape[0] != X.shape[0]:
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: "
                 f"X has {X.shape[0]} rows and {name} has {part.shape[0]}."
@@ -170,7 +171,9 @@ def _needs_lengths(X, part) -> bool:
 
 
 def _like_rows(part, X):
-    """``part`` as a Dask Array with the row chunks of X."""
+    """``part``, or a number for all rows, as a Dask Array with the row chunks of X."""
+    if part.ndim == 0:
+        return da.full(X.shape[0], float(part), chunks=(X.chunks[0],))
     if not isinstance(part, da.Array):
         check_rows(part.shape[0], X.shape[0])
         return da.from_array(part, chunks=(X.chunks[0], *((k,) for k in part.shape[1:])))
@@ -194,7 +197,7 @@ def _dask_target(y, labels, multi_output):
             f"y should be a 1d array, got an array of shape {y.shape} instead. "
             "Pass one column, such as y[:, 0]."
         )
-    if not labels:
+    if not labels or y.dtype.kind == "c":
         check_numeric(y.dtype, "y")
     return y
 
@@ -218,13 +221,13 @@ def _local_target(y, labels, multi_output):
 
 
 def _local_weight(w, n):
-    """Weights (n,) in float64, or None; ``n`` None leaves the length to be checked later."""
+    """Weights (n,) in float64, or None; ``n`` None leaves length, or a number, for later."""
     if w is None:
         return None
     w = np.asarray(_fetch(w), dtype=np.float64)
     if w.ndim == 0 and n is not None:
         w = np.full(n, float(w))
-    if w.ndim != 1:
+    if w.ndim > 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
     if n is not None and w.shape != (n,):
         raise ValueError(f"sample_weight.shape == {w.shape}, expected {(n,)}: one weight per row.")

@@ -44,8 +44,12 @@ def series_to_array(y, labels):
         return y
     if y.ndim == 2:
         return frame_to_array(y, "y") if not labels else y.to_dask_array()
-    if labels and not _is_number(y.dtype):
-        y = y.astype(object)  # extension dtypes have no NumPy form of their own
+    # Extension dtypes have no NumPy form of their own.
+    if _is_number(y.dtype):
+        kind = _numpy_dtype(y.dtype)
+        y = y.astype(kind if labels else float_dtype(kind))
+    elif labels:
+        y = y.astype(object)
     return y.to_dask_array()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -13,24 +14,19 @@ _users = 0
 _limit = None
 
 
-@lru_cache(maxsize=1)
-def _controller() -> ThreadpoolController:
-    # Finding the loaded libraries takes milliseconds, setting their limit microseconds.
-    return ThreadpoolController()
-
-
 @contextmanager
 def single_threaded_blas():
-    """Hold BLAS at one thread while any task of this process is inside.
+    """Hold BLAS at one thread while anyone in this process is inside.
 
-    The limit is process-wide, so the first task in sets it and the last one out lifts it: were each
-    to restore what it found, a task that ends would hand its neighbours more threads, and with them
-    other bits.
+    The limit is process-wide, so the first in sets it and the last one out lifts it: were each to
+    restore what it found, a task that ends would hand its neighbours more threads, and with them
+    other bits. threadpoolctl 3.8 ignores every thread but the one that set a limit first, so a thread of
+    our own does both.
     """
     global _users, _limit
     with _lock:
         if _users == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
+            _limit = _owner().submit(_limited).result()
         _users += 1
     try:
         yield
@@ -38,5 +34,20 @@ def single_threaded_blas():
         with _lock:
             _users -= 1
             if _users == 0:
-                _limit.restore_original_limits()
+                _owner().submit(_limit.__exit__, None, None, None).result()
                 _limit = None
+
+
+def _limited():
+    return _controller().limit(limits=1, user_api="blas").__enter__()
+
+
+@lru_cache(maxsize=1)
+def _owner() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="daskdsml-blas")
+
+
+@lru_cache(maxsize=1)
+def _controller() -> ThreadpoolController:
+    # Finding the loaded libraries takes milliseconds, setting their limit microseconds.
+    return ThreadpoolController()

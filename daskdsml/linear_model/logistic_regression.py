@@ -281,6 +281,13 @@ class LogisticRegression(ClassifierMixin, LinearModel):
             raise ValueError(
                 f"class_weight must be a dict, 'balanced' or None, got {self.class_weight!r}."
             )
+        if isinstance(self.class_weight, dict):
+            for label, weight in self.class_weight.items():
+                if not (isinstance(weight, numbers.Real) and 0 <= weight < np.inf):
+                    raise ValueError(
+                        f"class_weight must hold a finite number of at least 0 for each label, got "
+                        f"{weight!r} for {label!r}."
+                    )
 
     def _check_classes(self, labels) -> None:
         if len(labels) == 1:

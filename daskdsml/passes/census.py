@@ -109,19 +109,17 @@ def _first_not_finite(part: str, A) -> Fault | None:
             return None
         row = int(np.searchsorted(A.indptr, bad[0], side="right")) - 1
         return Fault(part, row, int(A.indices[bad[0]]), float(A.data[bad[0]]))
-    if np.isfinite(A.sum(dtype=np.float64)) if A.ndim == 1 else False:
+    A = A if A.ndim == 2 else A[:, None]
+    bad = ~np.isfinite(A)
+    if not bad.any():
         return None
-    bad = ~np.isfinite(A.reshape(A.shape[0], -1))
-    rows = bad.any(axis=1)
-    if not rows.any():
-        return None
-    row = int(np.argmax(rows))
+    row = int(np.argmax(bad.any(axis=1)))
     column = int(np.argmax(bad[row]))
-    return Fault(part, row, column, float(A.reshape(A.shape[0], -1)[row, column]))
+    return Fault(part, row, column, float(A[row, column]))
 
 
 def _first_missing(y) -> Fault | None:
-    missing = y != y  # NaN and its kin are what does not equal itself
-    none = np.array([label is None for label in y], dtype=bool)
-    bad = np.asarray(missing, dtype=bool) | none
+    from pandas import isna  # slow to import, and only labels that are objects need it
+
+    bad = isna(np.ravel(y))
     return Fault("y", int(np.argmax(bad)), 0, float("nan")) if bad.any() else None

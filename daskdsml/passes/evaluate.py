@@ -34,6 +34,7 @@ class Errors(NamedTuple):
     total: np.ndarray
     residual: np.ndarray
 
+    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
     def __add__(self, other: Errors) -> Errors:
         weight = self.weight + other.weight
         share = other.weight / weight if weight else 0.0
@@ -65,7 +66,7 @@ class Hits(NamedTuple):
 
 def errors(predictor: LinearPredictor, block) -> Errors:
     """Kernel: squared errors of one block."""
-    y = block.y.reshape(block.X.shape[0], -1).astype(np.float64)
+    y = (block.y if block.y.ndim == 2 else block.y[:, None]).astype(np.float64)
     w = np.ones(y.shape[0]) if block.w is None else block.w
     z = predictor(block.X).reshape(y.shape)
     weight = float(w.sum())

@@ -27,6 +27,7 @@ class Moments(NamedTuple):
     mean: np.ndarray
     cross: np.ndarray
 
+    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
     def __add__(self, other: Moments) -> Moments:
         census = self.census + other.census
         weight = self.weight + other.weight

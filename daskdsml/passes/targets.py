@@ -77,6 +77,7 @@ class Targets(NamedTuple):
     squares: np.ndarray
     sample: Sample
 
+    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
     def __add__(self, other: Targets) -> Targets:
         labels, counts = _joined_counts(self, other)
         return Targets(

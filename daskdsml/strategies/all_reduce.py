@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daskdsml.contracts import Result
+from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.loop import Progress, iterate
 from daskdsml.objective import Objective
 
@@ -18,4 +19,6 @@ class AllReduce:
     def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
         """Minimise ``problem`` over ``rows`` (anything with ``run(kernel, state, name)``)."""
         progress = Progress(problem.label, verbose=False) if progress is None else progress
-        return iterate(solver, Objective(rows.run, problem), theta, max_iter, progress)
+        # Also between passes: what a solver computes must not depend on the number of threads.
+        with single_threaded_blas():
+            return iterate(solver, Objective(rows.run, problem), theta, max_iter, progress)
