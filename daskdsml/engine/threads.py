@@ -20,8 +20,8 @@ def single_threaded_blas():
 
     The limit is process-wide, so the first in sets it and the last one out lifts it: were each to
     restore what it found, a task that ends would hand its neighbours more threads, and with them
-    other bits. threadpoolctl 3.8 ignores every thread but the one that set a limit first, so a thread of
-    our own does both.
+    other bits. threadpoolctl 3.8 ignores every thread but the one that set a limit first, so a
+    thread of our own does both.
     """
     global _users, _limit
     with _lock:
