@@ -37,6 +37,9 @@ class LeastSquares(RegressorMixin, LinearModel):
                 f"Solver 'lbfgs' fits one output, but y has {n_outputs}. Use solver='cholesky', or "
                 "sklearn.multioutput.MultiOutputRegressor."
             )
+        flat = table.y.ndim == 1
+        if solver == "lbfgs" and not flat:
+            table = table._replace(y=table.y[:, 0])
         rows = self._open(table)
         progress = Progress(type(self).__name__, self.verbose)
         try:
@@ -55,9 +58,8 @@ class LeastSquares(RegressorMixin, LinearModel):
         theta = np.atleast_2d(result.theta)
         coef = theta[:, : table.n_features]
         intercept = theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
-        self.coef_ = coef[0].copy() if table.y.ndim == 1 else coef.copy()
-        one = table.y.ndim == 1 or not self.fit_intercept
-        self.intercept_ = float(intercept[0]) if one else intercept.copy()
+        self.coef_ = coef[0].copy() if flat else coef.copy()
+        self.intercept_ = intercept.copy() if not flat and self.fit_intercept else intercept.item(0)
         n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
         self._publish(result, rows, table, n_rows, solver)
         return result

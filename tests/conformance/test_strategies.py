@@ -1,0 +1,75 @@
+"""Every strategy: the answer of a single block however rows are cut, and the same bits twice."""
+
+import numpy as np
+import pytest
+from tables import classes
+
+from daskdsml import registry
+from daskdsml.backends.numpy import NumPy
+from daskdsml.data.door import Table
+from daskdsml.engine import rows as engine_rows
+from daskdsml.engine.rows import open_rows
+from daskdsml.losses.logistic import Logistic
+from daskdsml.objective import Problem
+from daskdsml.penalties.l2 import L2
+
+EVERY = pytest.mark.parametrize("name", registry.available("strategies"))
+GRADIENT = [n for n in registry.available("solvers") if n in ("lbfgs", "newton")]
+
+
+def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
+    X, y, _ = classes(600, 4)
+    monkeypatch.setattr(engine_rows, "LOCAL_BLOCK", X.nbytes // n_blocks)
+    strategy = registry.find("strategies", strategy_name)()
+    solver = registry.find("solvers", solver_name)(tol=1e-11)
+    problem = Problem(
+        Logistic(), L2(0.01), NumPy(), 4, True, 600, 600.0, X.mean(axis=0), X.std(axis=0)
+    )
+    rows = open_rows(Table(X, y.astype(float), None), "memory")
+    return strategy.minimize(problem, rows, solver, np.zeros(5), max_iter=200)
+
+
+@EVERY
+@pytest.mark.parametrize("solver", GRADIENT)
+def test_equals_a_single_block(name, solver, monkeypatch):
+    one = fitted(name, solver, 1, monkeypatch)
+    for n_blocks in (3, 50):
+        many = fitted(name, solver, n_blocks, monkeypatch)
+        assert many.status == one.status == "converged"
+        np.testing.assert_allclose(many.theta, one.theta, rtol=1e-10)
+
+
+@EVERY
+@pytest.mark.parametrize("solver", GRADIENT)
+def test_same_bits_twice(name, solver, monkeypatch):
+    once, again = (fitted(name, solver, 7, monkeypatch).theta for _ in range(2))
+    assert once.tobytes() == again.tobytes()
+
+
+@EVERY
+def test_a_solver_it_cannot_serve_is_explained(name):
+    class Psychic:
+        needs = frozenset({"clairvoyance"})
+
+    strategy = registry.find("strategies", name)()
+    with pytest.raises(ValueError, match=r"'Psychic' needs \['clairvoyance'\].*Use one of"):
+        registry.check_needs(Psychic(), strategy)
+
+
+@EVERY
+def test_provides_what_some_solver_needs(name):
+    strategy = registry.find("strategies", name)()
+    solvers = [registry.find("solvers", solver) for solver in registry.available("solvers")]
+    assert any(solver.needs <= strategy.provides for solver in solvers)
+
+
+def test_an_unknown_part_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"Unknown strategy 'best': expected one of \['all_redu"):
+        registry.find("strategies", "best")
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_every_file_of_a_family_holds_one_part(family):
+    parts = [registry.find(family, name) for name in registry.available(family)]
+    assert parts
+    assert len(set(parts)) == len(parts)

@@ -1,0 +1,159 @@
+"""The house as docs/architecture.md draws it: imports point down, a part to a file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import daskdsml
+from daskdsml import registry
+
+PACKAGE = Path(daskdsml.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+# Folder or file of the package, and the floors it stands on, counted from the ground.
+FLOORS = {
+    "contracts": 1, "registry": 1,
+    "backends": 2,
+    "losses": 3, "penalties": 3, "layers": 3, "solvers": 3,
+    "passes": 4, "objective": 4, "loop": 4,
+    "data": 5, "engine": 5,
+    "strategies": 6, "inference": 6,
+    "linear_model": 7, "neural_network": 7, "feature_selection": 7,
+    "model_selection": 8, "metrics": 8, "plotting": 8, "cli": 8,
+}  # fmt: skip
+FAMILIES = ("losses", "penalties", "layers", "solvers")
+# Third-party packages, and the rooms that may import them.
+GUESTS = {
+    "dask": {room for room, floor in FLOORS.items() if floor in (5, 6, 8)},
+    "distributed": {room for room, floor in FLOORS.items() if floor in (5, 6, 8)},
+    "sklearn": {room for room, floor in FLOORS.items() if floor in (5, 7, 8)},
+    "numba": {"backends"},
+    "cupy": {"backends"},
+    "array_api_compat": {"backends"},
+}
+every_file = pytest.mark.parametrize(
+    "path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES]
+)
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports_of(path):
+    """Full names of all modules that a file imports, at its top or within functions."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def own_rooms(path):
+    """Rooms of this package that a file imports from."""
+    return {name.split(".")[1] for name in imports_of(path) if name.startswith("daskdsml.")}
+
+
+@every_file
+def test_imports_point_down(path):
+    room = room_of(path)
+    if room == "__init__":
+        assert not own_rooms(path)
+        return
+    above = {other for other in own_rooms(path) if FLOORS[other] > FLOORS[room]}
+    assert not above
+
+
+@every_file
+def test_guests_stay_in_their_rooms(path):
+    for name in imports_of(path):
+        guest = name.split(".")[0]
+        assert room_of(path) in GUESTS.get(guest, {room_of(path)}), f"{name} in {path.name}"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_never_import_each_other(family):
+    others = set(FAMILIES) - {family}
+    for path in (PACKAGE / family).glob("*.py"):
+        assert not own_rooms(path) & others, path.name
+
+
+def test_engine_and_kernels_do_not_know_each_other():
+    for room in ("backends", "losses", "penalties", "solvers", "passes"):
+        for path in (PACKAGE / room).glob("*.py"):
+            assert not own_rooms(path) & {"engine", "data"}, path.name
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=str)
+def test_package_files_only_re_export(path):
+    for node in ast.parse(path.read_text()).body:
+        doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        named = isinstance(node, ast.Assign) and node.targets[0].id in ("__all__", "__version__")
+        assert doc or named or isinstance(node, ast.Import | ast.ImportFrom), ast.unparse(node)
+
+
+@every_file
+def test_every_file_says_its_duty(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@every_file
+def test_files_and_functions_are_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= (400 if FLOORS.get(room_of(path), 0) == 7 else 300)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert code_lines(node) <= 40, f"{node.name} has {code_lines(node)} lines of code"
+
+
+def code_lines(function):
+    """Lines of a function without its signature and docstring."""
+    first = function.body[1 if ast.get_docstring(function) else 0 :]
+    return function.end_lineno - first[0].lineno + 1 if first else 0
+
+
+@every_file
+def test_no_assert_for_mistakes_of_users(path):
+    assert not [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Assert)]
+
+
+@every_file
+def test_no_private_names_of_others(path):
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] not in ("daskdsml", "__future__"):
+            assert not [part for part in parts if part.startswith("_")], name
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_parts_are_found_by_their_files(family):
+    for name in registry.available(family):
+        part = registry.find(family, name)
+        assert part.__module__ == f"daskdsml.{family}.{name}"
+        assert part.__doc__
+
+
+def imported_after(statement):
+    """Full names of the modules a fresh process holds after ``statement``."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", code]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_importing_is_light():
+    modules = imported_after("import daskdsml")
+    assert "daskdsml" in modules
+    assert not modules & {"numba", "distributed", "cupy", "sklearn", "dask"}
+
+
+def test_importing_estimators_compiles_nothing_and_starts_no_cluster():
+    # dask.array itself imports numba where the package `sparse` is installed.
+    modules = imported_after("import daskdsml.linear_model")
+    ours = {name for name in modules if name.startswith("daskdsml.backends.")}
+    assert not ours & {"daskdsml.backends.numba", "daskdsml.backends._kernels"}
+    assert not modules & {"distributed", "cupy", "dask.dataframe"}

@@ -1,0 +1,264 @@
+"""Data that cannot be used are answered by a sentence: what was expected, got, how to mend it."""
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from tables import Source, classes, csr_rows, dask_rows
+
+from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+
+MODELS = [LinearRegression, Ridge, LogisticRegression]
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+X, Y, W = classes(60, 4)
+LAYOUTS = {
+    "NumPy": np.array,
+    "Dask": lambda array: dask_rows(array, 5),
+    "unknown": lambda array: forgetting_lengths(dask_rows(array, 5)),
+}
+every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+dask_too = pytest.mark.parametrize("layout", [np.array, LAYOUTS["Dask"]], ids=["NumPy", "Dask"])
+
+
+def forgetting_lengths(array):
+    lengths = (np.nan,) * array.numblocks[0]
+    return da.Array(array.dask, array.name, (lengths, *array.chunks[1:]), meta=array._meta)
+
+
+def spoiled(array, *entries):
+    """A copy with (index, value) pairs written into it."""
+    array = array.astype(float)
+    for index, value in entries:
+        array[index] = value
+    return array
+
+
+@every_model
+@every_layout
+@pytest.mark.parametrize("value, word", [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "inf")])
+@pytest.mark.parametrize("row", [0, 31, 59])
+def test_x_not_finite(model, layout, value, word, row):
+    A = spoiled(X, ((row, 2), value), ((59, 3), value))
+    with pytest.raises(ValueError, match=f"X contains {word}.* row {row}, column 2.*Drop such row"):
+        model().fit(layout(A), layout(Y))
+
+
+@every_model
+def test_csr_not_finite(model):
+    A = spoiled(X, ((31, 2), np.nan), ((40, 0), np.inf))
+    for kind in (sparse.csr_matrix(A), csr_rows(A, 5)):
+        with pytest.raises(ValueError, match="X contains NaN.* row 31, column 2"):
+            model().fit(kind, Y)
+
+
+@every_model
+def test_x_not_finite_in_named_columns(model):
+    frame = pd.DataFrame(spoiled(X, ((31, 2), np.nan)), columns=["age", "size", "price", "rooms"])
+    for kind in (frame, dd.from_pandas(frame, npartitions=4)):
+        with pytest.raises(ValueError, match="X contains NaN.* row 31, column 2 .*'price'"):
+            model().fit(kind, Y)
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "lbfgs"])
+@pytest.mark.parametrize("model", [LinearRegression, Ridge])
+@every_layout
+def test_y_not_finite(model, layout, solver):
+    for value, word in ((np.nan, "NaN"), (np.inf, "inf")):
+        with pytest.raises(ValueError, match=f"y contains {word}.* row 44"):
+            model(solver=solver).fit(layout(X), layout(spoiled(Y, (44, value))))
+
+
+@pytest.mark.parametrize("model", [LinearRegression, Ridge])
+@dask_too
+def test_y_of_many_outputs_not_finite(model, layout):
+    outputs = spoiled(np.column_stack([Y, Y]), ((44, 1), np.nan))
+    with pytest.raises(ValueError, match="y contains NaN.* row 44, column 1"):
+        model().fit(layout(X), layout(outputs))
+
+
+@every_layout
+def test_labels_missing(layout):
+    with pytest.raises(ValueError, match="y contains NaN.* row 44"):
+        LogisticRegression().fit(layout(X), layout(spoiled(Y, (44, np.nan))))
+    words = np.array(["no", "yes"], dtype=object)[Y]
+    for missing in (None, np.nan):
+        words[44] = missing
+        with pytest.raises(ValueError, match="y contains NaN.* row 44"):
+            LogisticRegression().fit(layout(X), layout(words))
+
+
+@pytest.mark.parametrize("dtype", ["str", "string", "object", "category"])
+def test_labels_missing_in_a_series(dtype):
+    words = pd.Series(np.array(["no", "yes"], dtype=object)[Y]).astype(dtype)
+    words[44] = None
+    for target in (words, dd.from_pandas(words, npartitions=5)):
+        with pytest.raises(ValueError, match="y contains NaN.* row 44"):
+            LogisticRegression().fit(dask_rows(X, 5), target)
+
+
+@every_model
+@every_layout
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_weights_not_finite_or_negative(model, layout, value):
+    w = spoiled(W, (44, value), (50, value))
+    with pytest.raises(ValueError, match=f"sample_weight must be .* row 44 has weight {value}"):
+        model().fit(layout(X), layout(Y), layout(w))
+
+
+@every_model
+@every_layout
+def test_all_weights_zero(model, layout):
+    with pytest.raises(ValueError, match="sample_weight must have a positive sum"):
+        model().fit(layout(X), layout(Y), layout(0 * W))
+
+
+@every_model
+@every_layout
+def test_different_lengths(model, layout):
+    with pytest.raises(ValueError, match="60.*55|55.*60|12 rows .* 11|same rows in each"):
+        model().fit(layout(X), layout(Y[:55]))
+    with pytest.raises(ValueError, match="60.*55|55.*60|55,.*60,|12 rows .* 11|same rows in each"):
+        model().fit(layout(X), layout(Y), layout(W[:55]))
+
+
+@every_model
+def test_different_lengths_of_different_kinds(model):
+    with pytest.raises(ValueError, match="X has 60 rows.* 55"):
+        model().fit(dask_rows(X, 5), Y[:55])
+    with pytest.raises(ValueError, match="X has 60 rows.* 55"):
+        model().fit(LAYOUTS["unknown"](X), Y[:55])
+    with pytest.raises(ValueError, match="X has 60 rows.* 55"):
+        model().fit(dask_rows(X, 5), LAYOUTS["unknown"](Y[:55]))
+
+
+@every_model
+@every_layout
+def test_x_of_one_dimension(model, layout):
+    with pytest.raises(ValueError, match=r"Expected 2D array, got 1D array.*\[:, None\]|reshape"):
+        model().fit(layout(X[:, 0]), layout(Y))
+
+
+@every_model
+def test_x_of_three_dimensions(model):
+    for kind in (np.ones((4, 2, 2)), da.ones((4, 2, 2))):
+        with pytest.raises(ValueError, match="3D? array|dim 3|3D"):
+            model().fit(kind, np.array([0, 1, 0, 1]))
+
+
+@every_model
+def test_no_rows(model):
+    nobody = dask_rows(X[:, 0], 5) > 99
+    tables = [(kind, np.empty(0)) for kind in (np.empty((0, 4)), da.empty((0, 4)))]
+    for A, y in [*tables, (dask_rows(X, 5)[nobody], dask_rows(Y, 5)[nobody])]:
+        with pytest.raises(ValueError, match=r"0 sample\(s\).* minimum of 1 is required"):
+            model().fit(A, y)
+
+
+@every_model
+def test_no_columns(model):
+    for kind in (X[:, :0], dask_rows(X, 5)[:, :0]):
+        with pytest.raises(ValueError, match=r"0 feature\(s\).* minimum of 1 is required"):
+            model().fit(kind, Y)
+
+
+@every_layout
+def test_one_class(layout):
+    with pytest.raises(ValueError, match="needs samples of 2 classes.* one class: .*1"):
+        LogisticRegression().fit(layout(X), layout(np.ones(60, dtype=int)))
+
+
+@every_layout
+def test_three_classes(layout):
+    three = np.array(["a", "b", "c"])[np.arange(60) % 3]
+    with pytest.raises(ValueError, match=r"Only binary.* 3 classes: \['a', 'b', 'c'\].*OneVs"):
+        LogisticRegression().fit(layout(X), layout(three))
+
+
+@every_layout
+def test_continuous_labels(layout):
+    with pytest.raises(ValueError, match="continuous.*expected class labels.*regressor"):
+        LogisticRegression().fit(layout(X), layout(W))
+
+
+@every_model
+@every_layout
+def test_complex_numbers(model, layout):
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        model().fit(layout(X + 1j), layout(Y))
+    with pytest.raises(ValueError, match="[Cc]omplex data not supported|continuous|complex"):
+        model().fit(layout(X), layout(Y + 1j * W))
+
+
+@every_model
+@dask_too
+def test_text_in_x(model, layout):
+    words = np.array(["a", "b"], dtype=object)[(X > 0).astype(int)]
+    with pytest.raises(ValueError, match="X must hold numbers, but .*(onvert|ncode)"):
+        model().fit(layout(words), layout(Y))
+
+
+@every_model
+def test_columns_of_a_frame_that_are_no_numbers(model):
+    frame = pd.DataFrame({"size": X[:, 0], "town": "Ulm", "when": pd.Timestamp("2026-01-01")})
+    with pytest.raises(ValueError, match="these columns do not: 'town'.*'when'.*Encode or drop"):
+        model().fit(dd.from_pandas(frame, npartitions=3), Y)
+
+
+@pytest.mark.parametrize("model", [LinearRegression, Ridge])
+def test_text_in_y(model):
+    for kind in (X, dask_rows(X, 5)):
+        with pytest.raises(ValueError, match="y must hold numbers|could not convert|convert"):
+            model().fit(kind, np.array(["no", "yes"], dtype=object)[Y])
+    with pytest.raises(ValueError, match="y must hold numbers, but has dtype .*astype"):
+        model().fit(dask_rows(X, 5), dask_rows(np.array(["no", "yes"])[Y], 5))
+
+
+@every_model
+def test_y_missing(model):
+    with pytest.raises(ValueError, match=f"{model.__name__} .*requires y to be passed"):
+        model().fit(X, None)
+
+
+def test_y_of_two_columns_for_a_classifier():
+    with pytest.raises(ValueError, match="y should be a 1d array, got an array of shape"):
+        LogisticRegression().fit(X, np.column_stack([Y, Y]))
+    with pytest.raises(ValueError, match="y should be a 1d array, got an array of shape"):
+        LogisticRegression().fit(dask_rows(X, 5), dask_rows(np.column_stack([Y, Y]), 5))
+
+
+@every_model
+def test_weights_of_two_columns(model):
+    for w in (np.ones((60, 2)), da.ones((60, 2))):
+        for kind in (X, dask_rows(X, 5)):
+            with pytest.raises(ValueError, match="Sample weights must be 1D array or scalar"):
+                model().fit(kind, Y, w)
+
+
+@every_model
+def test_bad_values_cost_one_read(model, tmp_path):
+    source = Source(tmp_path, 4, 30, 3)
+    A, y = source.table()
+    with pytest.raises(ValueError, match="X contains NaN"):
+        model(cache="none").fit(da.where(A > 1.0, np.nan, A), y)
+    assert source.reads() == 1
+
+
+@every_model
+@dask_too
+def test_numbers_whose_squares_overflow(model, layout):
+    A = spoiled(X, ((3, 1), 1e200))
+    with pytest.raises(ValueError, match="so large that their squares overflow float64.*Rescale"):
+        model().fit(layout(A), Y)
+
+
+def test_data_that_change_between_reads(tmp_path):
+    flips = iter(range(1000))
+
+    def fickle(block):
+        return block + 10 * (next(flips) >= 5)
+
+    y = dask_rows(Y, 5).map_blocks(fickle, dtype=int, meta=np.empty(0, int))
+    with pytest.raises(ValueError, match="which the first pass did not see.*Persist or store"):
+        LogisticRegression(cache="none").fit(dask_rows(X, 5), y)

@@ -1,0 +1,127 @@
+"""Calls and parameters that cannot be used: the message names them, and no pass is wasted."""
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from tables import Source, classes, dask_rows
+
+from daskdsml import registry
+from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+
+MODELS = [LinearRegression, Ridge, LogisticRegression]
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+X, Y, _ = classes(60, 4)
+dask_too = pytest.mark.parametrize(
+    "layout", [np.array, lambda array: dask_rows(array, 5)], ids=["NumPy", "Dask"]
+)
+METHODS = [(model, "predict") for model in MODELS]
+METHODS += [(LogisticRegression, m) for m in ("decision_function", "predict_proba")]
+METHODS += [(LogisticRegression, "predict_log_proba")]
+
+
+@pytest.mark.parametrize("model, method", METHODS)
+@dask_too
+def test_predict_before_fit(model, method, layout):
+    with pytest.raises(NotFittedError, match=f"{model.__name__} instance is not fitted yet"):
+        getattr(model(), method)(layout(X))
+
+
+@every_model
+def test_score_before_fit(model):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        model().score(dask_rows(X, 5), Y)
+
+
+@every_model
+@dask_too
+def test_wrong_number_of_columns(model, layout):
+    mine = model().fit(layout(X), Y)
+    for call in (mine.predict, lambda A: mine.score(A, Y)):
+        with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+            call(layout(X[:, :3]))
+
+
+@every_model
+def test_wrong_names(model):
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    mine = model().fit(dd.from_pandas(frame, npartitions=3), Y)
+    for wrong in (frame[list("abdc")], frame.rename(columns={"a": "z"})):
+        for kind in (wrong, dd.from_pandas(wrong, npartitions=3)):
+            with pytest.raises(ValueError, match="feature names should match those"):
+                mine.predict(kind)
+
+
+OPTIONS = [(model, name) for model in MODELS for name in ("solver", "cache", "backend")]
+
+
+@pytest.mark.parametrize("model, name", OPTIONS)
+@dask_too
+def test_unknown_option_lists_the_known(model, name, layout):
+    known = {"solver": "lbfgs", "cache": "memory", "backend": "numba"}[name]
+    with pytest.raises(ValueError, match=f"Unknown {name} 'nosuch'.*expected one of .*{known}"):
+        model(**{name: "nosuch"}).fit(layout(X), Y)
+
+
+PARAMETERS = [
+    (Ridge, "alpha", -1.0), (Ridge, "alpha", np.nan), (Ridge, "alpha", "1"), (Ridge, "tol", -1),
+    (Ridge, "alpha", np.array([1.0, -1.0])), (Ridge, "max_iter", 0), (Ridge, "positive", "yes"),
+    (LinearRegression, "fit_intercept", 1), (LinearRegression, "positive", None),
+    (LinearRegression, "max_iter", 0), (LinearRegression, "tol", -1.0),
+    (LogisticRegression, "C", -1.0), (LogisticRegression, "C", 0.0), (LogisticRegression, "C", "1"),
+    (LogisticRegression, "C", np.nan), (LogisticRegression, "tol", -1e-4),
+    (LogisticRegression, "max_iter", 0), (LogisticRegression, "max_iter", 1.5),
+    (LogisticRegression, "fit_intercept", "yes"), (LogisticRegression, "warm_start", 1),
+    (LogisticRegression, "penalty", "l1"), (LogisticRegression, "l1_ratio", 0.5),
+    (LogisticRegression, "dual", True), (LogisticRegression, "intercept_scaling", 2.0),
+    (LogisticRegression, "class_weight", "fair"), (LogisticRegression, "class_weight", {7: 1.0}),
+    (LogisticRegression, "class_weight", {0: -1.0}),
+    (LogisticRegression, "random_state", "chance"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("model, name, value", PARAMETERS)
+def test_bad_parameters_are_named(model, name, value, tmp_path):
+    source = Source(tmp_path, 4, 30, 3)
+    A, y = source.table()
+    with pytest.raises(ValueError, match=f"{name}.*{_shown(value)}"):
+        model(**{name: value}).fit(A, y)
+    looks = 1 if isinstance(value, dict) else 0  # labels are known only after a first look
+    assert source.reads() <= looks
+
+
+def _shown(value):
+    return "" if isinstance(value, np.ndarray | dict) else str(value).replace(".", r"\.")
+
+
+@pytest.mark.parametrize("model", [LinearRegression, Ridge])
+def test_positive_and_lbfgs_do_not_go_together(model):
+    with pytest.raises(ValueError, match="positive=True needs .* 'lbfgs' does not.*cholesky"):
+        model(positive=True, solver="lbfgs").fit(X, Y)
+
+
+@every_model
+def test_bad_shapes_cost_no_read(model, tmp_path):
+    source = Source(tmp_path, 4, 30, 3)
+    A, y = source.table()
+    for call in (
+        lambda: model().fit(A, y[:-1]),
+        lambda: model().fit(A[:, 0], y),
+        lambda: model().fit(A, y, np.ones(7)),
+        lambda: model().fit(A, y, np.ones((120, 2))),
+        lambda: model(cache="nosuch").fit(A, y),
+        lambda: model(solver="nosuch").fit(A, y),
+        lambda: model(backend="nosuch").fit(A, y),
+    ):
+        with pytest.raises(ValueError, match=r"\w+"):
+            call()
+    assert source.reads() == 0
+
+
+def test_a_backend_that_cannot_run_says_why():
+    reasons = registry.find("backends", "cupy")().refuse()
+    if not reasons:
+        pytest.skip("the cupy backend runs here")
+    with pytest.raises(RuntimeError, match="backend='cupy' cannot run here: .*backend='auto'"):
+        Ridge(backend="cupy").fit(X, Y)

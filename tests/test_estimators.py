@@ -1,0 +1,247 @@
+"""What scikit-learn asks of every estimator, and what fitted ones tell."""
+
+import pickle
+import warnings
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from tables import Source, classes, csr_rows, dask_rows, regression
+
+from daskdsml.contracts import Record
+from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+
+MODELS = [LinearRegression, Ridge, LogisticRegression]
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+X, Y, W = classes(200, 5)
+METHODS = ["predict", "decision_function", "predict_proba", "predict_log_proba"]
+
+
+# Some checks fit more columns than rows, which least squares rightly warns of.
+more_columns_than_rows = pytest.mark.filterwarnings("ignore:X is rank-deficient")
+# scikit-learn has no tag for a solver that fits one output.
+ONE_OUTPUT = {"check_regressor_multioutput": "solver 'lbfgs' fits one output, and says so"}
+
+
+@more_columns_than_rows
+@parametrize_with_checks([model() for model in MODELS])
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@more_columns_than_rows
+@parametrize_with_checks(
+    [
+        LinearRegression(solver="lbfgs"),
+        Ridge(solver="lbfgs"),
+        LogisticRegression(solver="lbfgs"),
+        LinearRegression(positive=True),
+    ],
+    expected_failed_checks=lambda model: (
+        ONE_OUTPUT if model.solver == "lbfgs" and is_regressor(model) else {}
+    ),
+)
+def test_scikit_learn_check_of_other_solvers(estimator, check):
+    check(estimator)
+
+
+def test_kinds():
+    assert is_classifier(LogisticRegression())
+    assert is_regressor(Ridge())
+    assert is_regressor(LinearRegression())
+
+
+def methods_of(model):
+    return [method for method in METHODS if hasattr(model, method)]
+
+
+@every_model
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_predictions_are_as_lazy_as_the_input(model, real):
+    A = X.astype(real)
+    mine = model().fit(dask_rows(A, 7), Y)
+    frame = pd.DataFrame(A)
+    for method in methods_of(mine):
+        here = getattr(mine, method)(A)
+        assert type(here) is np.ndarray
+        for kind in (sparse.csr_matrix(A), A.tolist()):
+            assert type(getattr(mine, method)(kind)) is np.ndarray
+        for kind in (dask_rows(A, 7), csr_rows(A, 3), dask_rows(A, 4).rechunk((50, 2))):
+            lazy = getattr(mine, method)(kind)
+            assert isinstance(lazy, da.Array)
+            assert (lazy.shape, lazy.dtype) == (here.shape, here.dtype)
+            assert lazy.chunks[0] == kind.chunks[0]
+            values = lazy.compute()
+            assert values.dtype == here.dtype
+            np.testing.assert_allclose(values, here, rtol=1e-5 if real is np.float32 else 1e-12)
+        lazy = getattr(model().fit(frame, Y), method)(dd.from_pandas(frame, npartitions=3))
+        assert isinstance(lazy, da.Array)
+        assert lazy.compute().shape == here.shape
+
+
+@every_model
+def test_blocks_of_predictions_match_unknown_and_empty_chunks(model):
+    mine = model().fit(X, Y)
+    chosen = dask_rows(X, 7)[dask_rows(X[:, 0], 7) > 0.5]
+    uneven = da.from_array(X, chunks=((0, 1, 99, 0, 100), 5))
+    for method in methods_of(mine):
+        here = getattr(mine, method)(X)
+        np.testing.assert_allclose(getattr(mine, method)(chosen), here[X[:, 0] > 0.5], rtol=1e-12)
+        np.testing.assert_allclose(getattr(mine, method)(uneven), here, rtol=1e-12)
+
+
+def test_predictions_of_many_outputs():
+    A, outputs, _ = regression(200, 5, n_outputs=3)
+    mine = Ridge().fit(dask_rows(A, 7), dask_rows(outputs, 7))
+    lazy = mine.predict(dask_rows(A, 4))
+    assert lazy.shape == (200, 3)
+    np.testing.assert_allclose(lazy.compute(), mine.predict(A), rtol=1e-12)
+
+
+def test_a_model_is_one_key_of_the_graph():
+    wide = da.ones((100, 20_000), chunks=(1, 20_000))
+    mine = Ridge(solver="lbfgs", max_iter=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mine.fit(wide, np.arange(100.0))
+    graph = mine.predict(wide).__dask_graph__()
+    assert len(pickle.dumps(dict(graph))) < 3 * mine.coef_.nbytes
+
+
+@every_model
+def test_a_score_is_a_float(model):
+    mine = model().fit(X, Y)
+    for A, y in ((X, Y), (dask_rows(X, 7), dask_rows(Y, 7)), (csr_rows(X, 7), Y)):
+        assert type(mine.score(A, y)) is float
+        assert mine.score(A, y, W) == pytest.approx(mine.score(X, Y, W), rel=1e-12)
+
+
+@every_model
+def test_pickles_are_small_and_need_no_cluster(model, client, tmp_path):
+    source = Source(tmp_path, 12, 2000, 25)
+    A, y = source.table()
+    mine = model(cache="memory").fit(A, y)
+    saved = pickle.dumps(mine)
+    assert len(saved) < 10_000
+    here = A.compute()
+    with dask.config.set(scheduler="synchronous"):
+        back = pickle.loads(saved)
+        np.testing.assert_array_equal(back.predict(here), mine.predict(here))
+        np.testing.assert_array_equal(back.predict(A).compute(), mine.predict(A).compute())
+    assert back.get_params() == mine.get_params()
+
+
+@every_model
+def test_nothing_but_plain_values_is_kept(model):
+    plain = np.ndarray | np.generic | float | int | bool | str | list | None
+    mine = model(cache="memory").fit(dask_rows(X, 7), dask_rows(Y, 7))
+    assert all(isinstance(value, plain) for value in vars(mine).values())
+
+
+@every_model
+def test_fit_does_not_change_parameters(model):
+    mine = model()
+    before = mine.get_params()
+    assert mine.fit(X, Y) is mine
+    assert mine.get_params() == before
+    assert clone(mine).get_params() == before
+
+
+@every_model
+@pytest.mark.parametrize("n_blocks", [None, 7])
+def test_history(model, n_blocks):
+    mine = model(cache="none").fit(dask_rows(X, n_blocks) if n_blocks else X, Y)
+    assert mine.converged_ is True
+    assert mine.n_passes_ == len(mine.history_)
+    assert isinstance(mine.n_passes_, int)
+    assert all(isinstance(record, Record) for record in mine.history_)
+    assert all(record.seconds > 0 for record in mine.history_)
+    last = mine.history_[-1]
+    residual = Y - mine.predict(X)
+    if model is LogisticRegression:
+        likelihood = -mine.predict_log_proba(X)[np.arange(200), Y].mean()
+        assert last.objective == pytest.approx(likelihood + mine.coef_[0] @ mine.coef_[0] / 400)
+        assert last.gradient_norm <= mine.tol
+        objectives = [record.objective for record in mine.history_[1:]]
+        assert objectives == sorted(objectives, reverse=True)
+        assert mine.history_[0].name == "look"
+    else:
+        penalty = getattr(mine, "alpha", 0.0) * mine.coef_ @ mine.coef_
+        assert last.objective == pytest.approx((residual @ residual + penalty) / 400)
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+@pytest.mark.parametrize("n_blocks", [None, 7])
+def test_a_warning_names_number_limit_and_option(solver, n_blocks):
+    mine = LogisticRegression(max_iter=1, tol=1e-9, solver=solver)
+    said = r"LogisticRegression stopped after max_iter=1 iterations with a gradient norm of \d.*"
+    with pytest.warns(ConvergenceWarning, match=said + "limit tol=1e-09. Raise max_iter") as seen:
+        mine.fit(dask_rows(X, n_blocks) if n_blocks else X, Y)
+    assert seen[0].filename == __file__
+    assert mine.converged_ is False
+    assert mine.n_iter_.tolist() == [1]
+    assert mine.predict(X).shape == (200,)
+
+
+@pytest.mark.parametrize("model", [LinearRegression, Ridge])
+def test_least_squares_by_lbfgs_warns_too(model):
+    mine = model(solver="lbfgs", max_iter=2, tol=1e-9)
+    with pytest.warns(ConvergenceWarning, match=f"{model.__name__} stopped after max_iter=2"):
+        mine.fit(X, Y)
+    assert not mine.converged_
+
+
+@every_model
+def test_verbose_shows_a_bar(model, capsys):
+    model(verbose=True).fit(dask_rows(X, 7), Y)
+    shown = capsys.readouterr().err
+    for part in (model.__name__, "pass", "objective", "gradient", " s"):
+        assert part in shown
+    model().fit(dask_rows(X, 7), Y)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_verbose_bar_is_closed_when_a_fit_fails(capsys):
+    with pytest.raises(ValueError, match="one class"):
+        LogisticRegression(verbose=True).fit(X, 0 * Y)
+    assert "look" in capsys.readouterr().err
+
+
+@every_model
+def test_repr_and_pipelines(model):
+    assert repr(model(cache="none")) == f"{model.__name__}(cache='none')"
+    mine = make_pipeline(StandardScaler(), model()).fit(X, Y)
+    assert mine.score(X, Y) == pytest.approx(model().fit(X, Y).score(X, Y), abs=0.02)
+    assert len(cross_val_score(model(), X, Y, cv=3)) == 3
+
+
+def test_grid_search():
+    search = GridSearchCV(LogisticRegression(), {"C": [1e-4, 1.0]}, cv=3).fit(X, Y)
+    assert search.best_params_ == {"C": 1.0}
+
+
+def test_many_classes_by_one_versus_rest():
+    from sklearn.multiclass import OneVsRestClassifier
+
+    three = np.digitize(X[:, 0], [-2.0, 0.0])
+    mine = OneVsRestClassifier(LogisticRegression()).fit(X, three)
+    assert mine.score(X, three) > 0.8
+
+
+@every_model
+def test_refit_forgets_the_last_fit(model):
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    mine = model().fit(frame, Y).fit(X[:, :3], Y)
+    fresh = model().fit(X[:, :3], Y)
+    np.testing.assert_array_equal(mine.coef_, fresh.coef_)
+    assert not hasattr(mine, "feature_names_in_")
