@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cloudpickle
 import dask
 import numpy as np
+from dask.array.optimization import optimize
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 
 if TYPE_CHECKING:  # workers unpack recipes, and can do without what the door imports
@@ -71,8 +74,8 @@ def cut(table: Table) -> Recipes:
     # Before optimising: that leaves persisted parts out.
     if any(_is_future(node) for node in _graph(table[:3]).values()):
         return Recipes([], held=True)
-    X, y, w = _optimized(table)
-    graph = _graph((X, y, w))
+    X, y, w = table[:3]
+    graph = _optimized_together(table[:3])
     chunks, uses = [], Counter()
     for keys in chunk_keys(X, y, w):
         columns, y_key, w_key = keys
@@ -133,10 +136,11 @@ def _graph(parts) -> dict:
     return graph
 
 
-def _optimized(table: Table):
-    parts = [part for part in table[:3] if part is not None]
-    made = iter(dask.optimize(*parts))
-    return [None if part is None else next(made) for part in table[:3]]
+def _optimized_together(parts) -> dict:
+    """One graph of all parts: optimised one by one, each would read a source they share."""
+    parts = [part for part in parts if part is not None]
+    keys = list(flatten(part.__dask_keys__() for part in parts))
+    return dict(optimize(HighLevelGraph.merge(*(part.dask for part in parts)), keys))
 
 
 def _is_future(node) -> bool:

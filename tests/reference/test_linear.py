@@ -124,8 +124,7 @@ def test_positive(name, intercept, n_blocks, regression_data):
     mine.fit(laid_out(X, n_blocks, False), y)
     assert (mine.coef_ >= 0.0).all()
     assert (mine.coef_ == 0.0).any()
-    # scikit-learn's ridge under this constraint ends at 1e-6; ours is exact, and no worse.
-    assert_same(mine, their, rtol=1e-7 if name == "ols" else 1e-5)
+    assert_same(mine, their)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-8, 1e6])
