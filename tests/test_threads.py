@@ -41,6 +41,15 @@ def test_others_may_set_their_limits_afterwards():
     assert blas_threads() == before
 
 
+def test_a_limit_of_the_caller_is_overruled_and_given_back():
+    before = blas_threads()
+    with threadpool_limits(2, user_api="blas"):
+        inside = blas_threads()
+        assert limited_threads() == {1}
+        assert blas_threads() == inside
+    assert blas_threads() == before
+
+
 def test_a_product_has_the_same_bits_in_every_thread():
     A = np.random.default_rng(0).normal(size=(2048, 101))
 

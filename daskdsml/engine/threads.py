@@ -34,12 +34,28 @@ def single_threaded_blas():
         with _lock:
             _users -= 1
             if _users == 0:
-                _owner().submit(_limit.__exit__, None, None, None).result()
+                _owner().submit(_lift, _limit).result()
                 _limit = None
 
 
 def _limited():
+    _give_up_ownership(force=True)
     return _controller().limit(limits=1, user_api="blas").__enter__()
+
+
+def _lift(limit) -> None:
+    limit.__exit__(None, None, None)
+    _give_up_ownership(force=False)
+
+
+def _give_up_ownership(force: bool) -> None:
+    """Let any thread set a limit; ``force`` takes it from a thread that is inside its own limit.
+
+    That thread gets its limit back when ours is lifted.
+    """
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force)
 
 
 @lru_cache(maxsize=1)
