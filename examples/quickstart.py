@@ -15,15 +15,18 @@ import dask
 import dask.array as da
 import numpy as np
 from distributed import Client, LocalCluster
-from sklearn.datasets import load_breast_cancer
 
-from daskdsml.linear_model import LogisticRegression
+# The workers import this file too: what they do not need is imported where it is used.
 
 BLOCK_ROWS, COLUMNS = 15_625, 100  # 12.5 MB of float64
 
 
 def real_data() -> None:
     """Fit scikit-learn's breast-cancer table as a Dask array and show what matters in it."""
+    from sklearn.datasets import load_breast_cancer
+
+    from daskdsml.linear_model import LogisticRegression
+
     data = load_breast_cancer()
     scaled = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
     X = da.from_array(scaled, chunks=(100, 30))
@@ -70,6 +73,8 @@ def peak_memory() -> int:
 
 def large_data(n_bytes: float) -> None:
     """Fit a table on disk that is larger than the memory of all workers together."""
+    from daskdsml.linear_model import LogisticRegression
+
     n_rows = max(1, round(n_bytes / (8 * COLUMNS * BLOCK_ROWS))) * BLOCK_ROWS
     with tempfile.TemporaryDirectory() as folder:
         print(f"\nWriting {8e-9 * n_rows * COLUMNS:.1f} GB to a temporary folder ...")
