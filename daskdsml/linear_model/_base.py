@@ -93,10 +93,12 @@ class LinearModel(BaseEstimator):
 
     def _evaluate(self, kernel, state, X, y, sample_weight, **kind):
         """Sum of ``kernel`` over the rows of a score, after the rows are found usable."""
-        check_is_fitted(self)
         table = self._admit(X, y, sample_weight, reset=False, **kind)
         rows = open_rows(table, "none", getattr(self, "n_jobs", None))
-        total = rows.run(kernel, state, f"{self._label}-score")
+        try:
+            total = rows.run(kernel, state, f"{self._label}-score")
+        finally:
+            rows.close()
         raise_faults(total.census, getattr(self, "feature_names_in_", None))
         return total
 
