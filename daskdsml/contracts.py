@@ -24,13 +24,16 @@ class Block(NamedTuple):
     """Consecutive rows as a kernel receives them.
 
     ``X (n, p)`` is a C-contiguous float array or a SciPy CSR matrix; ``y`` is (n,), (n, K) or None;
-    ``w`` is (n,) float64 or None; ``id`` is (shard, position in the shard), which seeds whatever a
-    kernel draws at random, so that a draw depends on the data alone and not on scheduling.
+    ``w`` is (n,) float64 or None; ``g`` is (n,), the group of each row (the cell of a
+    cross-validation, or the cluster of a covariance), or None; ``id`` is (shard, position in the
+    shard), which seeds whatever a kernel draws at random, so that a draw depends on the data alone
+    and not on scheduling.
     """
 
     X: Any
     y: Any = None
     w: Any = None
+    g: Any = None
     id: tuple[int, int] = (0, 0)
 
 
@@ -62,8 +65,8 @@ class Result(NamedTuple):
 
     ``status`` is "converged", "separated" (the optimum lies at infinity), "stalled" (no step lowers
     the objective) or "max_iter"; ``null_space (d, r)`` spans the directions the data say nothing
-    about and is None where they fix all parameters; ``moments`` of [X y] and the last
-    ``hessian (d, d)`` are given by solvers that have them.
+    about and is None where they fix all parameters; ``moments`` of [X y], the ``singular`` values
+    (p,) of X and the last ``hessian (d, d)`` are given by solvers that have them.
     """
 
     theta: np.ndarray
@@ -72,6 +75,7 @@ class Result(NamedTuple):
     history: list[Record]
     null_space: np.ndarray | None = None
     moments: Any = None
+    singular: np.ndarray | None = None
     hessian: np.ndarray | None = None
 
 

@@ -51,5 +51,5 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress) -> Resu
         seconds = time.perf_counter() - start
         progress.add(Record(state.name, seconds, state.value, state.gradient_norm, state.step))
     status = state.status or "max_iter"
-    extras = {name: getattr(state, name, None) for name in ("moments", "hessian")}
+    extras = {name: getattr(state, name, None) for name in ("moments", "singular", "hessian")}
     return Result(state.theta, n_iter, status, progress.history, state.null_space, **extras)

@@ -10,6 +10,13 @@ from daskdsml.contracts import Evaluation
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.gradient import At, gradient
 from daskdsml.passes.moments import Moments, moments
+from daskdsml.passes.normal_residual import (
+    NormalResidual,
+    Solution,
+    normal_residual,
+    refinement,
+)
+from daskdsml.passes.r_factor import Frame
 
 
 class Problem(NamedTuple):
@@ -81,6 +88,21 @@ class Objective:
         raise_faults(total.census, self.problem.names)
         raise_overflow(total.cross)
         return total if self.problem.fit_intercept else total.about_zero()
+
+    def r_factor(self, centre, scale, theta) -> tuple[np.ndarray, NormalResidual]:
+        """R factor of ``[1, ([X y] - centre) / scale]``, and `normal_residual`, in one pass.
+
+        ``centre`` and ``scale`` are (p + K,); the ones are there if there is an intercept.
+        """
+        one = self.problem.fit_intercept
+        state = Frame(centre, scale, one), Solution(theta, one)
+        total = self._run(refinement, state, f"{self.problem.label}-r-factor")
+        return total.factor.R, total.residual
+
+    def normal_residual(self, theta) -> NormalResidual:
+        """``A'w(y - A theta)`` for ``theta`` (size, K), a Double: intercept first. One pass."""
+        at = Solution(theta, self.problem.fit_intercept)
+        return self._run(normal_residual, at, f"{self.problem.label}-residual")
 
     def standardized(self, slope) -> np.ndarray:
         """A gradient (size,) as it is for centred columns of unit spread."""

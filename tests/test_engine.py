@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from tables import Source, dask_rows, row_sum
 
-from daskdsml.contracts import Block
 from daskdsml.data.door import Table, admit
 from daskdsml.engine import recipes
 from daskdsml.engine.rows import open_rows
@@ -28,7 +27,7 @@ def test_recipes_make_the_chunks():
     cut = recipes.cut(table)
     assert (cut.shared, cut.held) == (False, False)
     blocks = [pickle.loads(pickle.dumps(recipes.pack(chunk)))() for chunk in cut.chunks]
-    rows = [np.concatenate(columns, axis=1) for columns, _, _ in blocks]
+    rows = [np.concatenate(columns, axis=1) for columns, *_ in blocks]
     np.testing.assert_array_equal(np.concatenate(rows), X + 1)
     np.testing.assert_array_equal(np.concatenate([y for _, y, _ in blocks]), X[:, 0])
     assert [w for _, _, w in blocks] == [None] * 3
@@ -184,4 +183,4 @@ def test_rows_count_what_they_read():
 
 
 def double(block):
-    return Block(2 * block.X, block.y, block.w, block.id)
+    return block._replace(X=2 * block.X)

@@ -89,7 +89,7 @@ def test_a_stream_is_never_more_than_one_block_ahead():
     def chunk(i):
         def read():
             made.append(i)
-            return [np.full((2**17, 1), float(i))], None, None  # 1 MiB: a block of its own
+            return [np.full((2**17, 1), float(i))], None, None, None  # 1 MiB: a block of its own
 
         return read
 

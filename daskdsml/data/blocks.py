@@ -18,28 +18,29 @@ def as_block(chunk, id=(0, 0)) -> Block:
 
     Parameters
     ----------
-    chunk : tuple (columns, y, w)
+    chunk : tuple (columns, y, w, g)
         ``columns`` is a list of the column chunks of these rows (arrays, frames or sparse
-        matrices); ``y`` and ``w`` are arrays, series or None.
+        matrices); ``y``, ``w`` and ``g`` are arrays, series or None.
     id : tuple (shard, position)
 
     Raises
     ------
     ValueError
-        If X, y and w of this chunk differ in length.
+        If X, y, w and g of this chunk differ in length.
     """
-    columns, y, w = chunk
+    columns, y, w, g = chunk
     X = _join([_matrix(part) for part in columns], axis=1)
     y = None if y is None else np.asarray(y)
     w = None if w is None else np.asarray(w, dtype=np.float64).reshape(-1)
-    for name, part in (("y", y), ("sample_weight", w)):
+    g = None if g is None else np.asarray(g).reshape(-1)
+    for name, part in (("y", y), ("sample_weight", w), ("groups", g)):
         if part is not None and part.shape[0] != X.shape[0]:
             raise ValueError(
                 f"X and {name} must have the same rows in each partition, but partition {id} of X "
                 f"has {X.shape[0]} rows and that of {name} has {part.shape[0]}. Make both from the "
                 "same collection, or call compute_chunk_sizes() on both to have them aligned."
             )
-    return aligned(Block(X, y, w, id))
+    return aligned(Block(X, y, w, g, id))
 
 
 def aligned(block: Block) -> Block:
@@ -47,14 +48,14 @@ def aligned(block: Block) -> Block:
 
     Arrays that came over a network may start anywhere: NumPy then leaves BLAS, and other bits come.
     """
-    X, y, w, id = block
+    X, *others, id = block
     if sparse.issparse(X):
         parts = (X.data, X.indices, X.indptr)
         if not all(part.flags.aligned for part in parts):
             X = sparse.csr_matrix(tuple(map(_aligned, parts)), shape=X.shape)
     else:
         X = _aligned(X)
-    return Block(X, *(None if part is None else _aligned(part) for part in (y, w)), id)
+    return Block(X, *(None if part is None else _aligned(part) for part in others), id)
 
 
 def _aligned(array):
@@ -88,11 +89,11 @@ def nbytes(X) -> int:
 def _joined(blocks: list[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
-    X, y, w = (
+    joined = (
         None if parts[0] is None else _join(list(parts), axis=0)
-        for parts in zip(*(block[:3] for block in blocks), strict=True)
+        for parts in zip(*(block[:4] for block in blocks), strict=True)
     )
-    return Block(X, y, w, blocks[0].id)
+    return Block(*joined, blocks[0].id)
 
 
 def _join(parts: list, axis: int):

@@ -18,16 +18,23 @@ from daskdsml.data.frames import frame_to_array, is_dask_frame, series_to_array
 
 
 class Table(NamedTuple):
-    """Aligned X, y and weights: either all in this process's memory or all Dask Arrays.
+    """Aligned X, y, weights and groups: either all in this process's memory or all Dask Arrays.
 
-    ``X`` is (n, p); ``y`` (n,), (n, K) or None; ``w`` (n,) or None. Dask Arrays have equal row
-    chunks, whose lengths may be unknown (NaN). ``extra_reads`` counts reads of X spent on lengths.
+    ``X`` is (n, p); ``y`` (n,), (n, K) or None; ``w`` and ``g`` (n,) or None. Dask Arrays have
+    equal row chunks, whose lengths may be unknown (NaN). ``extra_reads`` counts reads of X spent on
+    lengths.
     """
 
     X: Any
-    y: Any
-    w: Any
+    y: Any = None
+    w: Any = None
+    g: Any = None
     extra_reads: int = 0
+
+    @property
+    def parts(self) -> tuple:
+        """X, y, w and g."""
+        return self[:4]
 
     @property
     def is_local(self) -> bool:
@@ -68,7 +75,17 @@ def score_dtype(X) -> np.dtype:
     return float_dtype(matrix_of(X).dtype)
 
 
-def admit(X, y=None, sample_weight=None, *, labels=False, multi_output=False, estimator=None):
+def admit(
+    X,
+    y=None,
+    sample_weight=None,
+    groups=None,
+    *,
+    labels=False,
+    multi_output=False,
+    known_rows=False,
+    estimator=None,
+) -> Table:
     """Check and align what the user passed.
 
     Parameters
@@ -76,10 +93,14 @@ def admit(X, y=None, sample_weight=None, *, labels=False, multi_output=False, es
     X : array (n, p), CSR, pandas or Dask DataFrame, or Dask Array
     y : array (n,) or (n, K), series, or None
     sample_weight : array (n,), series, number or None
+    groups : array (n,), series or None
+        A label of any kind for each row.
     labels : bool
         Whether ``y`` holds class labels of any dtype; otherwise it must hold numbers.
     multi_output : bool
         Whether ``y`` may be (n, K).
+    known_rows : bool
+        Whether chunk lengths must be known: they are counted, at the cost of a read, if not.
     estimator : estimator instance, named in messages
 
     Returns
@@ -92,12 +113,13 @@ def admit(X, y=None, sample_weight=None, *, labels=False, multi_output=False, es
         If a shape, dtype or length is not what is expected; the message says how to mend it.
     """
     if is_dask(X):
-        return _admit_dask(X, y, sample_weight, labels, multi_output)
+        return _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows)
     X = _local_matrix(X, estimator)
     y = None if y is None else _local_target(_fetch(y), labels, multi_output)
     w = _local_weight(sample_weight, X.shape[0])
-    check_consistent_length(X, y, w)
-    return Table(X, y, w)
+    g = None if groups is None else _local_groups(_fetch(groups))
+    check_consistent_length(X, y, w, g)
+    return Table(X, y, w, g)
 
 
 def matrix_of(X):
@@ -141,11 +163,12 @@ def _local_matrix(X, estimator):
         ) from error
 
 
-def _admit_dask(X, y, sample_weight, labels, multi_output) -> Table:
+def _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows) -> Table:
     X = matrix_of(X)
     y = None if y is None else _dask_target(y, labels, multi_output)
     w = None if sample_weight is None else _dask_weight(sample_weight)
-    for name, part in (("y", y), ("sample_weight", w)):
+    g = None if groups is None else _dask_groups(groups)
+    for name, part in (("y", y), ("sample_weight", w), ("groups", g)):
         if part is None or part.ndim == 0 or np.isnan(part.shape[0]) or np.isnan(X.shape[0]):
             continue
         if part.shape[0] != X.shape[0]:
@@ -154,12 +177,12 @@ def _admit_dask(X, y, sample_weight, labels, multi_output) -> Table:
                 f"X has {X.shape[0]} rows and {name} has {part.shape[0]}."
             )
     extra_reads = 0
-    if any(_needs_lengths(X, part) for part in (y, w) if part is not None):
+    if known_rows or any(_needs_lengths(X, part) for part in (y, w, g) if part is not None):
         if np.isnan(X.shape[0]):
             X = X.copy().compute_chunk_sizes()
             extra_reads = 1
-    y, w = (part if part is None else _like_rows(part, X) for part in (y, w))
-    return Table(X, y, w, extra_reads)
+    others = (part if part is None else _like_rows(part, X) for part in (y, w, g))
+    return Table(X, *others, extra_reads)
 
 
 def _needs_lengths(X, part) -> bool:
@@ -210,6 +233,23 @@ def _dask_weight(w):
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
     check_numeric(w.dtype, "sample_weight")
     return w
+
+
+def _dask_groups(g):
+    if not is_dask(g):
+        return _local_groups(g)
+    g = series_to_array(g, labels=True)
+    if g.ndim != 1:
+        raise ValueError(f"groups must be 1D, one label per row, got {g.ndim}D.")
+    return g
+
+
+def _local_groups(g):
+    """Labels (n,) of any kind."""
+    g = np.asarray(g)
+    if g.ndim != 1:
+        raise ValueError(f"groups must be 1D, one label per row, got an array of shape {g.shape}.")
+    return g
 
 
 def _local_target(y, labels, multi_output):

@@ -135,9 +135,9 @@ class LocalRows:
 
 def delayed_shards(table, plan) -> list:
     """Shards as Dask Delayed objects, for chunks that only Dask's own scheduler should make."""
-    X, y, w = table[:3]
+    X, *others = table.parts
     columns = X.to_delayed()
-    others = [None if part is None else part.to_delayed().ravel() for part in (y, w)]
+    others = [None if part is None else part.to_delayed().ravel() for part in others]
     make = dask.delayed(hold_chunks, pure=False)
     return [
         make(i, [[list(columns[j]), *(p if p is None else p[j] for p in others)] for j in chunks])

@@ -22,18 +22,18 @@ EMBEDDED = 0.25
 
 
 class Recipe(NamedTuple):
-    """The culled, optimised graph of one chunk of rows of X, y and w."""
+    """The culled, optimised graph of one chunk of rows of X, y, w and g."""
 
     graph: dict
-    keys: tuple[list, Any, Any]
+    keys: tuple[list, Any, Any, Any]
 
     def __call__(self):
-        """Read the chunk: a list of the column chunks of X, y or None, w or None."""
-        columns, y, w = self.keys
-        wanted = [*columns, *(key for key in (y, w) if key is not None)]
+        """Read the chunk: a list of the column chunks of X, then y, w and g or None."""
+        columns, *others = self.keys
+        wanted = [*columns, *(key for key in others if key is not None)]
         values = list(dask.get(self.graph, wanted))
         made = [values.pop(0) for _ in columns]
-        return made, *(None if key is None else values.pop(0) for key in (y, w))
+        return made, *(None if key is None else values.pop(0) for key in others)
 
 
 class Packed(NamedTuple):
@@ -53,8 +53,8 @@ class Slice(NamedTuple):
     stop: int
 
     def __call__(self):
-        X, y, w = (None if a is None else a[self.start : self.stop] for a in self.table[:3])
-        return [X], y, w
+        X, *others = (None if a is None else a[self.start : self.stop] for a in self.table.parts)
+        return [X], *others
 
 
 class Recipes(NamedTuple):
@@ -72,27 +72,26 @@ class Recipes(NamedTuple):
 def cut(table: Table) -> Recipes:
     """Cut a Dask table into one recipe per chunk of rows."""
     # Before optimising: that leaves persisted parts out.
-    if any(_is_future(node) for node in _graph(table[:3]).values()):
+    if any(_is_future(node) for node in _graph(table.parts).values()):
         return Recipes([], held=True)
-    X, y, w = table[:3]
-    graph = _optimized_together(table[:3])
+    graph = _optimized_together(table.parts)
     chunks, uses = [], Counter()
-    for keys in chunk_keys(X, y, w):
-        columns, y_key, w_key = keys
-        wanted = [*columns, *(k for k in (y_key, w_key) if k is not None)]
+    for keys in chunk_keys(*table.parts):
+        columns, *others = keys
+        wanted = [*columns, *(key for key in others if key is not None)]
         piece, _ = cull(graph, wanted)
         chunks.append(Recipe(piece, keys))
         uses.update(key for key, node in piece.items() if _is_work(node))
     return Recipes(chunks, shared=any(count > 1 for count in uses.values()))
 
 
-def chunk_keys(X, y, w) -> list[tuple[list, Any, Any]]:
-    """Keys of each row chunk: those of X's column chunks, of y and of w."""
+def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
+    """Keys of each row chunk: those of X's column chunks, of y, w and g."""
     rows = []
     for i in range(X.numblocks[0]):
         columns = [(X.name, i, j) for j in range(X.numblocks[1])]
-        y_key = None if y is None else (y.name, i, *(0 for _ in y.shape[1:]))
-        rows.append((columns, y_key, None if w is None else (w.name, i)))
+        keys = (None if a is None else (a.name, i, *(0 for _ in a.shape[1:])) for a in others)
+        rows.append((columns, *keys))
     return rows
 
 

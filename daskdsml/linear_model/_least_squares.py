@@ -14,18 +14,25 @@ from daskdsml.objective import Problem
 from daskdsml.passes.evaluate import errors
 from daskdsml.passes.targets import Look
 from daskdsml.penalties.l2 import L2
+from daskdsml.solvers.qr import QR
 from daskdsml.strategies.all_reduce import AllReduce
+
+# Moments may lose six of sixteen digits before a second read is spent on the others.
+ENOUGH = 1e6
+# A table of this many entries in this process's memory (1 MiB) is read again whatever its
+# condition: that takes milliseconds.
+SMALL = 2**17
 
 
 class LeastSquares(RegressorMixin, LinearModel):
     """Squared error with a ridge penalty of ``alpha`` (0 for none)."""
 
-    _solvers = ("cholesky", "lbfgs")
+    _solvers = ("cholesky", "qr", "lbfgs")
 
     def _fit(self, X, y, sample_weight, alpha, max_iter):
         check_flag(self, "fit_intercept", "positive")
         table = self._admit(X, y, sample_weight, multi_output=True)
-        solver = self._find_solver(table.n_features, "cholesky", "lbfgs")
+        solver = self._find_solver(table.n_features, "qr", "lbfgs")
         if self.positive and solver == "lbfgs":
             raise ValueError(
                 f"positive=True needs the {table.n_features} x {table.n_features} moments of X, "
@@ -44,8 +51,7 @@ class LeastSquares(RegressorMixin, LinearModel):
         progress = Progress(type(self).__name__, self.verbose)
         try:
             problem = self._problem(table, rows, alpha, solver, progress)
-            part = registry.find("solvers", "nnls" if self.positive else solver)
-            part = part(tol=self.tol) if solver == "lbfgs" else part()
+            part = self._part(solver, table)
             strategy = AllReduce()
             registry.check_needs(part, strategy)
             start = np.zeros(problem.size)
@@ -64,6 +70,16 @@ class LeastSquares(RegressorMixin, LinearModel):
         self._publish(result, rows, table, n_rows, solver)
         return result
 
+    def _part(self, solver, table):
+        """The solver of that name, with its options."""
+        part = registry.find("solvers", "nnls" if self.positive else solver)
+        if solver == "lbfgs":
+            return part(tol=self.tol)
+        if part is not QR:
+            return part()
+        small = table.is_local and table.n_rows * table.n_features <= SMALL
+        return part(0.0 if small or self.solver == "qr" else ENOUGH)
+
     def _problem(self, table, rows, alpha, solver, progress) -> Problem:
         n, p = table.n_rows, table.n_features
         problem = Problem(
@@ -75,7 +91,7 @@ class LeastSquares(RegressorMixin, LinearModel):
             names=getattr(self, "feature_names_in_", None),
             label=self._label,
         )
-        if solver == "cholesky":
+        if solver != "lbfgs":
             return problem
         look = self._look(rows, Look(problem.backend, labels=False), progress)
         return problem._replace(

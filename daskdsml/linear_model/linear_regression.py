@@ -11,8 +11,14 @@ from daskdsml.linear_model._least_squares import LeastSquares
 class LinearRegression(LeastSquares):
     """Ordinary least squares from one read of the data.
 
-    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / 2`` exactly, from centred moments. If columns
-    depend on each other, the coefficients of least norm are given, with a warning that names them.
+    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / 2`` exactly. If columns depend on each other, the
+    coefficients of least norm are given, with a warning that names them.
+
+    Accuracy: centred moments, summed in float64 whatever X is in, give coefficients with a relative
+    error of about 2e-16 times the condition number of X'X for columns of unit spread. Up to 1e6
+    they are the answer, with ten right digits or more. Above it, and for tables up to 1 MiB in this
+    process's memory, a second read gives the R factor of [1 X y], and further ones residuals in
+    twice the working precision (one, rarely up to three), which end at the last bit of float64.
 
     Parameters
     ----------
@@ -22,15 +28,16 @@ class LinearRegression(LeastSquares):
         X is never written to, so both values have the same effect.
     tol : float
         For solver "lbfgs": largest entry of the gradient of the mean loss, for centred columns of
-        unit spread, at which the fit ends. Solver "cholesky" is direct and has no use for it.
+        unit spread, at which the fit ends. The other solvers are direct and have no use for it.
     n_jobs : int or None
         Threads for data in this process; None means all, or what ``dask.config`` says. On a cluster
         its workers' threads are used.
     positive : bool
         Whether coefficients are kept at or above zero.
-    solver : {"auto", "cholesky", "lbfgs"}
-        "cholesky" takes the p x p moments of one read. "lbfgs" takes one read per step and no p x p
-        matrix; "auto" turns to it above 4096 columns.
+    solver : {"auto", "cholesky", "qr", "lbfgs"}
+        "cholesky" takes the p x p moments of one read, "qr" always goes on to the R factor. "lbfgs"
+        takes one read per step and no p x p matrix. "auto" begins with moments and goes on as told
+        above; it turns to "lbfgs" above 4096 columns.
     max_iter : int
         Most steps of solver "lbfgs".
     cache : {"auto", "memory", "none"}
@@ -45,9 +52,9 @@ class LinearRegression(LeastSquares):
     coef_ : array (p,) or (K, p), float64
     intercept_ : float or array (K,)
     rank_ : int
-        Number of independent columns (after centring with an intercept); solver "cholesky" only.
+        Number of independent columns (after centring with an intercept); not by "lbfgs".
     singular_ : array (min(n, p),)
-        Singular values of the (centred, weighted) X; solver "cholesky" only.
+        Singular values of the (centred, weighted) X; not by "lbfgs".
     n_iter_, n_passes_ : int
         Steps, and complete reads of X, counted where blocks are read.
     converged_ : bool
@@ -113,10 +120,15 @@ class LinearRegression(LeastSquares):
         result = self._fit(X, y, sample_weight, 0.0, self.max_iter)
         self.n_iter_ = result.n_iter
         if result.moments is not None:
-            cross = result.moments.cross[: self.n_features_in_, : self.n_features_in_]
             size = min(result.moments.census.n_rows, self.n_features_in_)
-            values = np.linalg.eigvalsh(cross)[::-1][:size]
-            self.singular_ = np.sqrt(np.maximum(values, 0.0))
+            self.singular_ = self._singular_values(result)[:size]
             lost = 0 if result.null_space is None else result.null_space.shape[1]
             self.rank_ = self.n_features_in_ - lost
         return self
+
+    def _singular_values(self, result):
+        if result.singular is not None:
+            return result.singular
+        p = self.n_features_in_
+        values = np.linalg.eigvalsh(result.moments.cross[:p, :p])[::-1]
+        return np.sqrt(np.maximum(values, 0.0))

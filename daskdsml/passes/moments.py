@@ -1,4 +1,4 @@
-"""Second moments of [X y] in one read: all that least squares and ridge ask of the data."""
+"""Second moments of [X y] in one read, of all rows or of each group: all least squares asks for."""
 
 from __future__ import annotations
 
@@ -44,8 +44,57 @@ class Moments(NamedTuple):
         return self._replace(mean=np.zeros_like(self.mean), cross=cross)
 
 
+class GroupMoments(NamedTuple):
+    """Moments of each group of rows: ``groups`` maps a label to them; ``census`` is of all rows."""
+
+    census: Census
+    groups: dict[int, Moments]
+
+    def __add__(self, other: GroupMoments) -> GroupMoments:
+        groups = dict(self.groups)
+        for label, part in other.groups.items():
+            groups[label] = groups[label] + part if label in groups else part
+        return GroupMoments(self.census + other.census, groups)
+
+    def of(self, labels) -> Moments:
+        """Moments of the rows in any of the groups ``labels``, added in the labels' order."""
+        parts = [self.groups[label] for label in sorted(labels) if label in self.groups]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+
 def moments(backend, block) -> Moments:
     """Kernel: what one block adds to the moments."""
     part = backend.moments(block)
     clean = np.isfinite(part.cross).all() and np.isfinite(part.mean).all()
     return Moments(take_census(block, suspect_X=not clean), *part)
+
+
+def group_moments(backend, block) -> GroupMoments:
+    """Kernel: what one block adds to the moments of each of its groups ``g``."""
+    groups = {label: moments(backend, rows) for label, rows in by_group(block)}
+    clean = all(np.isfinite(part.cross).all() for part in groups.values())
+    census = take_census(block, suspect_X=not clean)
+    counts = {k: v._replace(census=v.census._replace(faults=())) for k, v in groups.items()}
+    return GroupMoments(census, counts)
+
+
+def by_group(block):
+    """The block cut by its labels ``g``: pairs of a label and its rows, in the labels' order."""
+    order = None
+    if (block.g[1:] < block.g[:-1]).any():
+        order = np.argsort(block.g, kind="stable")
+        block = block._replace(
+            X=block.X[order], y=block.y[order], w=None if block.w is None else block.w[order],
+            g=block.g[order],
+        )  # fmt: skip
+    labels, starts = np.unique(block.g, return_index=True)
+    for label, start, stop in zip(labels, starts, [*starts[1:], len(block.g)], strict=True):
+        rows = slice(start, stop)
+        parts = (None if a is None else a[rows] for a in block[:3])
+        yield (
+            int(label),
+            block._replace(**dict(zip(("X", "y", "w"), parts, strict=True)), g=block.g[rows]),
+        )

@@ -13,11 +13,13 @@ EPSILON = np.finfo(np.float64).eps
 class Solution(NamedTuple):
     """``x`` (d,) or (d, k) of least norm among the solutions; ``null_space (d, r)`` or None.
 
-    The columns of ``null_space`` are orthonormal.
+    The columns of ``null_space`` are orthonormal. ``condition`` estimates the condition number of
+    A scaled to a unit diagonal; it is infinite if A is singular to rounding.
     """
 
     x: np.ndarray
     null_space: np.ndarray | None
+    condition: float = np.inf
 
 
 def solve(A, b, floor=0.0) -> Solution:
@@ -43,9 +45,10 @@ def solve(A, b, floor=0.0) -> Solution:
     if not dead.any():
         factor, failed = linalg.lapack.dpotrf(unit, lower=True)
         norm = np.abs(unit).sum(axis=0).max(initial=0.0)
-        safe = not failed and linalg.lapack.dpocon(factor, norm, uplo="L")[0] > _smallest(unit)
-        if safe:
-            return Solution((linalg.cho_solve((factor, True), scaled).T / scale).T, None)
+        inverse = 0.0 if failed else linalg.lapack.dpocon(factor, norm, uplo="L")[0]
+        if inverse > _smallest(unit):
+            x = (linalg.cho_solve((factor, True), scaled).T / scale).T
+            return Solution(x, None, 1.0 / inverse)
     return _least_norm(unit, scaled, scale)
 
 
@@ -75,19 +78,17 @@ def solve_newton(hessian, gradient, n_features) -> Solution:
     p = n_features
     inner, border, corner = hessian[:p, :p], hessian[p:, :p], hessian[p:, p:]
     if not corner.size:
-        step, null_space = solve(inner, -gradient)
-        return Solution(step, null_space)
+        return solve(inner, -gradient)
     if not corner[0, 0] > 0.0:
-        step, null_space = solve(hessian, -gradient)
-        return Solution(step, null_space)
+        return solve(hessian, -gradient)
     mean = border[0] / corner[0, 0]
     centred = inner - np.outer(mean, border[0])
     floor = 64.0 * EPSILON * np.diag(inner)
-    coef, null_space = solve(centred, -(gradient[:p] - mean * gradient[p]), floor)
+    coef, null_space, condition = solve(centred, -(gradient[:p] - mean * gradient[p]), floor)
     step = np.append(coef, -gradient[p] / corner[0, 0] - mean @ coef)
     if null_space is not None:
         null_space = np.vstack([null_space, -(mean @ null_space)[None, :]])
-    return Solution(step, null_space)
+    return Solution(step, null_space, condition)
 
 
 def shortest(theta, null_space, n_features):

@@ -77,7 +77,7 @@ class Newton(NamedTuple):
         """The state at the accepted trial, with the next step."""
         hessian = state.hessian if here.hessian is None else here.hessian
         p = objective.problem.n_features
-        direction, null_space = solve_newton(hessian, here.gradient, p)
+        direction, null_space, _ = solve_newton(hessian, here.gradient, p)
         slope = float(here.gradient @ direction)
         move = objective.largest_move(direction)
         settles = _settles(move, state, objective)
