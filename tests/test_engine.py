@@ -29,8 +29,8 @@ def test_recipes_make_the_chunks():
     blocks = [pickle.loads(pickle.dumps(recipes.pack(chunk)))() for chunk in cut.chunks]
     rows = [np.concatenate(columns, axis=1) for columns, *_ in blocks]
     np.testing.assert_array_equal(np.concatenate(rows), X + 1)
-    np.testing.assert_array_equal(np.concatenate([y for _, y, _ in blocks]), X[:, 0])
-    assert [w for _, _, w in blocks] == [None] * 3
+    np.testing.assert_array_equal(np.concatenate([y for _, y, *_ in blocks]), X[:, 0])
+    assert [others for _, _, *others in blocks] == [[None, None]] * 3
 
 
 def test_recipes_know_shared_work():
