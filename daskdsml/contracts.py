@@ -60,13 +60,53 @@ class Record(NamedTuple):
     step: float = float("nan")
 
 
+class Job(NamedTuple):
+    """One path of a fit: the same rows and output under penalties of falling strength.
+
+    ``alphas`` are strengths in descending order, relative to the mean loss, or to the summed loss
+    if ``summed``; an integer stands for that many, from the smallest that leaves no coefficient
+    down to ``eps`` times it. ``cells`` are labels of the rows to fit, None for all; ``output`` is
+    the column of y.
+    """
+
+    alphas: Any
+    l1_ratio: float = 1.0
+    cells: tuple[int, ...] | None = None
+    output: int = 0
+    eps: float = 1e-3
+    summed: bool = False
+
+
+class Fit(NamedTuple):
+    """Coefficients of one model, the duality gap of its objective as a mean, and sweeps made."""
+
+    coef: np.ndarray
+    gap: float = 0.0
+    n_iter: int = 1
+    converged: bool = True
+
+
+class Paths(NamedTuple):
+    """What solvers of jobs found: for each job its alphas (relative to the mean) and its fits.
+
+    Coefficients are those of ``columns (m,)`` alone, all others are zero; ``groups`` has the
+    moments of [X y] in these columns, by label of rows.
+    """
+
+    columns: np.ndarray
+    groups: Any
+    alphas: list[np.ndarray]
+    fits: list[list[Fit]]
+
+
 class Result(NamedTuple):
     """What a strategy hands back to an estimator.
 
     ``status`` is "converged", "separated" (the optimum lies at infinity), "stalled" (no step lowers
     the objective) or "max_iter"; ``null_space (d, r)`` spans the directions the data say nothing
     about and is None where they fix all parameters; ``moments`` of [X y], the ``singular`` values
-    (p,) of X and the last ``hessian (d, d)`` are given by solvers that have them.
+    (p,) of X, the ``paths`` of jobs and the last ``hessian (d, d)`` are given by solvers that have
+    them.
     """
 
     theta: np.ndarray
@@ -76,6 +116,7 @@ class Result(NamedTuple):
     null_space: np.ndarray | None = None
     moments: Any = None
     singular: np.ndarray | None = None
+    paths: Paths | None = None
     hessian: np.ndarray | None = None
 
 
@@ -101,9 +142,14 @@ class Loss(Protocol):
 
 
 class Penalty(Protocol):
-    """A penalty on the parameters. ``scale (d,)`` is 0 where a parameter goes free."""
+    """A penalty on the parameters. ``scale (d,)`` is 0 where a parameter goes free.
+
+    ``l1`` and ``l2`` are its factors of ``|theta_j|`` and of ``theta_j**2 / 2``.
+    """
 
     smooth: bool
+    l1: float
+    l2: float
 
     def value(self, theta, scale) -> float: ...
     def gradient(self, theta, scale): ...

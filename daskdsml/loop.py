@@ -7,6 +7,9 @@ import warnings
 
 from daskdsml.contracts import Record, Result
 
+# What only some solvers have to tell.
+EXTRAS = ("moments", "singular", "paths", "hessian")
+
 
 class Progress:
     """History of a fit's passes and, if ``verbose``, a bar that shows them as they come."""
@@ -51,5 +54,5 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress) -> Resu
         seconds = time.perf_counter() - start
         progress.add(Record(state.name, seconds, state.value, state.gradient_norm, state.step))
     status = state.status or "max_iter"
-    extras = {name: getattr(state, name, None) for name in ("moments", "singular", "hessian")}
+    extras = {name: getattr(state, name, None) for name in EXTRAS}
     return Result(state.theta, n_iter, status, progress.history, state.null_space, **extras)

@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.contracts import Evaluation
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.gradient import At, gradient
-from daskdsml.passes.moments import Moments, moments
+from daskdsml.passes.moments import GroupMoments, Moments, group_moments, moments
 from daskdsml.passes.normal_residual import (
     NormalResidual,
     Solution,
@@ -88,6 +88,16 @@ class Objective:
         raise_faults(total.census, self.problem.names)
         raise_overflow(total.cross)
         return total if self.problem.fit_intercept else total.about_zero()
+
+    def group_moments(self) -> GroupMoments:
+        """Moments of [X y] in each group of rows, about zero without an intercept. One pass."""
+        total = self._run(group_moments, self.problem.backend, f"{self.problem.label}-moments")
+        raise_faults(total.census, self.problem.names)
+        raise_overflow(*(part.cross for part in total.groups.values()))
+        if self.problem.fit_intercept:
+            return total
+        groups = {label: part.about_zero() for label, part in total.groups.items()}
+        return total._replace(groups=groups)
 
     def r_factor(self, centre, scale, theta) -> tuple[np.ndarray, NormalResidual]:
         """R factor of ``[1, ([X y] - centre) / scale]``, and `normal_residual`, in one pass.

@@ -25,50 +25,64 @@ SMALL = 2**17
 
 
 class LeastSquares(RegressorMixin, LinearModel):
-    """Squared error with a ridge penalty of ``alpha`` (0 for none)."""
+    """Squared error with a penalty; ``_large`` is the solver without p x p matrices."""
 
     _solvers = ("cholesky", "qr", "lbfgs")
+    _default, _large = "qr", "lbfgs"
 
-    def _fit(self, X, y, sample_weight, alpha, max_iter):
+    def _fit(self, X, y, sample_weight, penalty, max_iter):
+        """Fit with ``penalty``, an L2 relative to the summed loss or any relative to the mean."""
         check_flag(self, "fit_intercept", "positive")
         table = self._admit(X, y, sample_weight, multi_output=True)
-        solver = self._find_solver(table.n_features, "qr", "lbfgs")
-        if self.positive and solver == "lbfgs":
-            raise ValueError(
-                f"positive=True needs the {table.n_features} x {table.n_features} moments of X, "
-                "which solver 'lbfgs' does not take. Use solver='cholesky'."
-            )
-        n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
-        if solver == "lbfgs" and n_outputs > 1:
-            raise ValueError(
-                f"Solver 'lbfgs' fits one output, but y has {n_outputs}. Use solver='cholesky', or "
-                "sklearn.multioutput.MultiOutputRegressor."
-            )
+        solver = self._find_solver(table.n_features, self._default, self._large)
+        if solver == self._large:
+            self._check_large(table, solver)
         flat = table.y.ndim == 1
-        if solver == "lbfgs" and not flat:
+        if solver == self._large and not flat:
             table = table._replace(y=table.y[:, 0])
         rows = self._open(table)
         progress = Progress(type(self).__name__, self.verbose)
         try:
-            problem = self._problem(table, rows, alpha, solver, progress)
+            problem = self._problem(table, rows, penalty, solver, progress)
             part = self._part(solver, table)
             strategy = AllReduce()
             registry.check_needs(part, strategy)
-            start = np.zeros(problem.size)
             result = strategy.minimize(
-                problem, rows, part, start, max_iter=max_iter, progress=progress
+                problem, rows, part, self._start(problem), max_iter=max_iter, progress=progress
             )
         finally:
             progress.close()
             rows.close()
-        theta = np.atleast_2d(result.theta)
-        coef = theta[:, : table.n_features]
-        intercept = theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
-        self.coef_ = coef[0].copy() if flat else coef.copy()
-        self.intercept_ = intercept.copy() if not flat and self.fit_intercept else intercept.item(0)
+        self._publish_linear(result, flat)
         n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
         self._publish(result, rows, table, n_rows, solver)
         return result
+
+    def _check_large(self, table, solver) -> None:
+        """Raise ValueError if the solver without p x p matrices cannot do what is asked."""
+        n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
+        if self.positive:
+            raise ValueError(
+                f"positive=True needs the {table.n_features} x {table.n_features} moments of X, "
+                f"which solver {solver!r} does not take. Use solver='{self._solvers[0]}'."
+            )
+        if n_outputs > 1:
+            raise ValueError(
+                f"Solver {solver!r} fits one output, but y has {n_outputs}. Use "
+                f"solver='{self._solvers[0]}', or sklearn.multioutput.MultiOutputRegressor."
+            )
+
+    def _start(self, problem):
+        """Parameters to begin with."""
+        return np.zeros(problem.size)
+
+    def _publish_linear(self, result, flat) -> None:
+        """Coefficients and intercepts; ``flat`` tells that y was (n,)."""
+        theta = np.atleast_2d(result.theta)
+        coef = theta[:, : self.n_features_in_]
+        intercept = theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
+        self.coef_ = coef[0].copy() if flat else coef.copy()
+        self.intercept_ = intercept.copy() if not flat and self.fit_intercept else intercept.item(0)
 
     def _part(self, solver, table):
         """The solver of that name, with its options."""
@@ -80,11 +94,11 @@ class LeastSquares(RegressorMixin, LinearModel):
         small = table.is_local and table.n_rows * table.n_features <= SMALL
         return part(0.0 if small or self.solver == "qr" else ENOUGH)
 
-    def _problem(self, table, rows, alpha, solver, progress) -> Problem:
+    def _problem(self, table, rows, penalty, solver, progress) -> Problem:
         n, p = table.n_rows, table.n_features
         problem = Problem(
             SquaredError(),
-            L2(alpha),
+            penalty,
             self._find_backend(None if n is None else n * p),
             p,
             self.fit_intercept,
@@ -96,7 +110,7 @@ class LeastSquares(RegressorMixin, LinearModel):
         look = self._look(rows, Look(problem.backend, labels=False), progress)
         return problem._replace(
             **self._scales(look, table),
-            penalty=L2(alpha / look.census.weight),
+            penalty=L2(penalty.strength / look.census.weight),
             backend=self._find_backend(look.census.n_rows * p),
         )
 

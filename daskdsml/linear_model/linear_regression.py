@@ -6,6 +6,7 @@ import numpy as np
 
 from daskdsml.linear_model._base import check_number
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.penalties.l2 import L2
 
 
 class LinearRegression(LeastSquares):
@@ -117,7 +118,7 @@ class LinearRegression(LeastSquares):
         """
         check_number(self, "tol", 0)
         check_number(self, "max_iter", 1, integer=True)
-        result = self._fit(X, y, sample_weight, 0.0, self.max_iter)
+        result = self._fit(X, y, sample_weight, L2(0.0), self.max_iter)
         self.n_iter_ = result.n_iter
         if result.moments is not None:
             size = min(result.moments.census.n_rows, self.n_features_in_)

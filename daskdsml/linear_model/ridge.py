@@ -6,6 +6,7 @@ import numpy as np
 
 from daskdsml.linear_model._base import check_number
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.penalties.l2 import L2
 
 
 class Ridge(LeastSquares):
@@ -26,10 +27,11 @@ class Ridge(LeastSquares):
         Most steps of solver "lbfgs"; None means 1000.
     tol : float
         For solver "lbfgs": largest entry of the gradient of the mean loss, for centred columns of
-        unit spread, at which the fit ends. Solver "cholesky" is direct and has no use for it.
-    solver : {"auto", "cholesky", "lbfgs"}
-        "cholesky" takes the p x p moments of one read. "lbfgs" takes one read per step and no p x p
-        matrix; "auto" turns to it above 4096 columns.
+        unit spread, at which the fit ends. The other solvers are direct and have no use for it.
+    solver : {"auto", "cholesky", "qr", "lbfgs"}
+        As for `LinearRegression`: "auto" takes the p x p moments of one read and, where these lose
+        digits, goes on to the R factor, as "qr" always does and "cholesky" never. "lbfgs" takes one
+        read per step and no p x p matrix; "auto" turns to it above 4096 columns.
     positive : bool
         Whether coefficients are kept at or above zero.
     random_state : None or int
@@ -116,7 +118,7 @@ class Ridge(LeastSquares):
             alpha = float(self.alpha)
         else:
             alpha = self._alphas(y)
-        result = self._fit(X, y, sample_weight, alpha, self.max_iter or 1000)
+        result = self._fit(X, y, sample_weight, L2(alpha), self.max_iter or 1000)
         self.n_iter_ = result.n_iter
         return self
 

@@ -38,6 +38,18 @@ class Moments(NamedTuple):
         cross = self.cross + other.cross + self.weight * share * np.outer(shift, shift)
         return Moments(census, weight, self.mean + share * shift, cross)
 
+    def rss(self, coef, intercept, output=0) -> np.ndarray:
+        """Weighted sums of squared errors (m,) of m linear models on these rows.
+
+        ``coef`` is (m, p), ``intercept (m,)``, ``output`` the column of y.
+        """
+        p = coef.shape[1]
+        k = p + output
+        inner = np.einsum("mp,mp->m", coef @ self.cross[:p, :p], coef)
+        about_means = self.cross[k, k] - 2.0 * coef @ self.cross[:p, k] + inner
+        shift = self.mean[k] - coef @ self.mean[:p] - intercept
+        return np.maximum(about_means, 0.0) + self.weight * shift**2
+
     def about_zero(self) -> Moments:
         """The same moments taken about zero instead of the mean, for a model with no intercept."""
         cross = self.cross + self.weight * np.outer(self.mean, self.mean)
@@ -56,8 +68,9 @@ class GroupMoments(NamedTuple):
             groups[label] = groups[label] + part if label in groups else part
         return GroupMoments(self.census + other.census, groups)
 
-    def of(self, labels) -> Moments:
-        """Moments of the rows in any of the groups ``labels``, added in the labels' order."""
+    def of(self, labels=None) -> Moments:
+        """Moments of the rows in any of the groups ``labels``, or of all; added in their order."""
+        labels = self.groups if labels is None else labels
         parts = [self.groups[label] for label in sorted(labels) if label in self.groups]
         total = parts[0]
         for part in parts[1:]:
@@ -73,7 +86,7 @@ def moments(backend, block) -> Moments:
 
 
 def group_moments(backend, block) -> GroupMoments:
-    """Kernel: what one block adds to the moments of each of its groups ``g``."""
+    """Kernel: what one block adds to the moments of each of its groups ``g``, 0 if it has none."""
     groups = {label: moments(backend, rows) for label, rows in by_group(block)}
     clean = all(np.isfinite(part.cross).all() for part in groups.values())
     census = take_census(block, suspect_X=not clean)
@@ -83,7 +96,9 @@ def group_moments(backend, block) -> GroupMoments:
 
 def by_group(block):
     """The block cut by its labels ``g``: pairs of a label and its rows, in the labels' order."""
-    order = None
+    if block.g is None or not len(block.g):
+        yield 0, block
+        return
     if (block.g[1:] < block.g[:-1]).any():
         order = np.argsort(block.g, kind="stable")
         block = block._replace(

@@ -17,6 +17,12 @@ class L2(NamedTuple):
     strength: float
 
     smooth = True
+    l1 = 0.0
+
+    @property
+    def l2(self) -> float:
+        """Factor of ``theta_j**2 / 2``."""
+        return self.strength
 
     def value(self, theta, scale) -> float:
         return float(0.5 * self.strength * np.sum(scale * theta * theta))

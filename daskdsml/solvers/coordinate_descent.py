@@ -1,0 +1,78 @@
+"""Lasso and elastic net on moments. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Job, Paths
+from daskdsml.solvers._elastic_net import Options, fit, quadratics
+from daskdsml.solvers._jobs import State, alphas_of, finished
+
+
+class CoordinateDescent(NamedTuple):
+    """Least squares with an L1 and an L2 penalty, from the moments of one read.
+
+    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / (2 sum_i w_i) + l1 |b|_1 + l2 |b|_2**2 / 2``, to a
+    duality gap of at most ``tol`` times the mean square of y about its mean, in at most
+    ``max_iter`` sweeps. Between sweeps the optimum on the active set is solved for exactly.
+
+    ``jobs`` are paths to solve, on all rows or on some groups of them; without any there is one,
+    that of the problem's own penalty. ``start (K, p)`` are coefficients to begin with.
+
+    References
+    ----------
+    Friedman, J., Hastie, T. and Tibshirani, R. (2010). Regularization paths for generalized linear
+    models via coordinate descent. J. Statist. Software 33(1).
+    Osborne, M. R., Presnell, B. and Turlach, B. A. (2000). On the LASSO and its dual. J. Comput.
+    Graph. Statist. 9(2), 319-337.
+    """
+
+    tol: float = 1e-4
+    max_iter: int = 1000
+    positive: bool = False
+    jobs: tuple[Job, ...] | None = None
+    start: np.ndarray | None = None
+
+    needs = frozenset({"moments"})
+
+    def init(self, theta) -> State:
+        return State(theta)
+
+    def step(self, state: State, objective) -> State:
+        problem, p = objective.problem, objective.problem.n_features
+        groups = objective.group_moments()
+        jobs = self.jobs
+        if jobs is None:
+            n_outputs = groups.of().mean.size - p
+            jobs = tuple(own_job(problem.penalty, output) for output in range(n_outputs))
+        options = Options(self.tol, self.max_iter, self.positive)
+        made: dict = {}
+        alphas, fits = [], []
+        for job in jobs:
+            if job.cells not in made:
+                moments = groups.of(job.cells)
+                made[job.cells] = moments.weight, quadratics(moments, p)
+            weight, quads = made[job.cells]
+            quad = quads[job.output]
+            pull = quad.c if self.positive else np.abs(quad.c)
+            alphas.append(alphas_of(job, np.max(pull, initial=0.0), weight))
+            start = None if self.start is None else self.start[job.output]
+            fits.append(path(quad, alphas[-1], job.l1_ratio, options, start))
+        return finished(Paths(np.arange(p), groups, alphas, fits), jobs, problem)
+
+
+def own_job(penalty, output=0) -> Job:
+    """The job that a penalty alone stands for."""
+    total = penalty.l1 + penalty.l2
+    return Job((total,), penalty.l1 / total if total else 1.0, output=output)
+
+
+def path(quad, alphas, l1_ratio, options, start=None) -> list:
+    """Fits for ``alphas`` in descending order, each from the one before."""
+    fits = []
+    for alpha in alphas:
+        fits.append(fit(quad, alpha * l1_ratio, alpha * (1.0 - l1_ratio), options, start))
+        start = fits[-1].coef
+    return fits
