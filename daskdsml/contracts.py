@@ -61,20 +61,20 @@ class Record(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One path of a fit: the same rows and output under penalties of falling strength.
+    """One path of a fit: one output under penalties of falling strength.
 
     ``alphas`` are strengths in descending order, relative to the mean loss, or to the summed loss
     if ``summed``; an integer stands for that many, from the smallest that leaves no coefficient
-    down to ``eps`` times it. ``cells`` are labels of the rows to fit, None for all; ``output`` is
-    the column of y.
+    down to ``eps`` times it. They are fitted to all rows, and then to the rows of each of ``trains``
+    (tuples of labels of rows). ``output`` is the column of y.
     """
 
     alphas: Any
     l1_ratio: float = 1.0
-    cells: tuple[int, ...] | None = None
     output: int = 0
     eps: float = 1e-3
     summed: bool = False
+    trains: tuple[tuple[int, ...], ...] = ()
 
 
 class Fit(NamedTuple):
@@ -87,16 +87,17 @@ class Fit(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """What solvers of jobs found: for each job its alphas (relative to the mean) and its fits.
+    """What solvers of jobs found.
 
-    Coefficients are those of ``columns (m,)`` alone, all others are zero; ``groups`` has the
-    moments of [X y] in these columns, by label of rows.
+    ``alphas`` of each job, as it asked for them; ``fits[job][i][alpha]``, where i is 0 for all rows
+    and then counts its ``trains``. Coefficients are those of ``columns (m,)`` alone, all others are
+    zero; ``groups`` has the moments of [X y] in these columns, by label of rows.
     """
 
     columns: np.ndarray
     groups: Any
     alphas: list[np.ndarray]
-    fits: list[list[Fit]]
+    fits: list[list[list[Fit]]]
 
 
 class Result(NamedTuple):

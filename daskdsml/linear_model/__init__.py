@@ -1,7 +1,26 @@
 """Linear models with scikit-learn's interface."""
 
+from daskdsml.linear_model.elastic_net import ElasticNet
+from daskdsml.linear_model.elastic_net_cv import ElasticNetCV
+from daskdsml.linear_model.lasso import Lasso
+from daskdsml.linear_model.lasso_cv import LassoCV
 from daskdsml.linear_model.linear_regression import LinearRegression
 from daskdsml.linear_model.logistic_regression import LogisticRegression
+from daskdsml.linear_model.paths import Path, enet_path, lasso_path, ridge_path
 from daskdsml.linear_model.ridge import Ridge
+from daskdsml.linear_model.ridge_cv import RidgeCV
 
-__all__ = ["LinearRegression", "LogisticRegression", "Ridge"]
+__all__ = [
+    "ElasticNet",
+    "ElasticNetCV",
+    "Lasso",
+    "LassoCV",
+    "LinearRegression",
+    "LogisticRegression",
+    "Path",
+    "Ridge",
+    "RidgeCV",
+    "enet_path",
+    "lasso_path",
+    "ridge_path",
+]

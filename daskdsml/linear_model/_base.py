@@ -34,14 +34,24 @@ class LinearModel(BaseEstimator):
     _solvers: tuple[str, ...] = ()
     _label = "linear"
 
-    def _admit(self, X, y, sample_weight, *, labels=False, multi_output=False, reset=True):
+    def _admit(
+        self, X, y, sample_weight, *, labels=False, multi_output=False, known_rows=False, reset=True
+    ):
         """The table of a fit (``reset``) or a score, with features counted and named."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None. Call fit(X, y)."
             )
-        table = admit(X, y, sample_weight, labels=labels, multi_output=multi_output, estimator=self)
+        table = admit(
+            X,
+            y,
+            sample_weight,
+            labels=labels,
+            multi_output=multi_output,
+            known_rows=known_rows,
+            estimator=self,
+        )
         validate_data(self, likeness(X), skip_check_array=True, reset=reset)
         return table
 
@@ -177,7 +187,16 @@ def check_flag(estimator, *names) -> None:
 def warn_of(result, estimator) -> None:
     """Turn the status of a result into scikit-learn's ConvergenceWarning."""
     last = result.history[-1]
-    if result.status == "max_iter":
+    if result.status == "max_iter" and result.paths is not None:
+        every = (fit for sets in result.paths.fits for fits in sets for fit in fits)
+        short = [fit for fit in every if not fit.converged]
+        worst = max(fit.gap for fit in short)
+        text = (
+            f"stopped after max_iter={estimator.max_iter} sweeps with a duality gap of up to "
+            f"{worst:.2e} in {len(short)} fit(s), above tol={estimator.tol:g} times the mean square "
+            "of y. Raise max_iter or tol"
+        )
+    elif result.status == "max_iter":
         text = (
             f"stopped after max_iter={result.n_iter} iterations with a gradient norm of "
             f"{last.gradient_norm:.2e}, above the limit tol={estimator.tol:g}. Raise max_iter"

@@ -45,11 +45,7 @@ class LeastSquares(RegressorMixin, LinearModel):
         try:
             problem = self._problem(table, rows, penalty, solver, progress)
             part = self._part(solver, table)
-            strategy = AllReduce()
-            registry.check_needs(part, strategy)
-            result = strategy.minimize(
-                problem, rows, part, self._start(problem), max_iter=max_iter, progress=progress
-            )
+            result = minimize(problem, rows, part, max_iter, progress)
         finally:
             progress.close()
             rows.close()
@@ -61,7 +57,7 @@ class LeastSquares(RegressorMixin, LinearModel):
     def _check_large(self, table, solver) -> None:
         """Raise ValueError if the solver without p x p matrices cannot do what is asked."""
         n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
-        if self.positive:
+        if self.positive and solver == "lbfgs":
             raise ValueError(
                 f"positive=True needs the {table.n_features} x {table.n_features} moments of X, "
                 f"which solver {solver!r} does not take. Use solver='{self._solvers[0]}'."
@@ -71,10 +67,6 @@ class LeastSquares(RegressorMixin, LinearModel):
                 f"Solver {solver!r} fits one output, but y has {n_outputs}. Use "
                 f"solver='{self._solvers[0]}', or sklearn.multioutput.MultiOutputRegressor."
             )
-
-    def _start(self, problem):
-        """Parameters to begin with."""
-        return np.zeros(problem.size)
 
     def _publish_linear(self, result, flat) -> None:
         """Coefficients and intercepts; ``flat`` tells that y was (n,)."""
@@ -139,6 +131,14 @@ class LeastSquares(RegressorMixin, LinearModel):
         check_is_fitted(self)
         total = self._evaluate(errors, self._predictor(), X, y, sample_weight, multi_output=True)
         return total.r2()
+
+
+def minimize(problem, rows, solver, max_iter, progress):
+    """The result of ``solver`` from zero, with the sums of every pass over all rows."""
+    strategy = AllReduce()
+    registry.check_needs(solver, strategy)
+    start = np.zeros(problem.size)
+    return strategy.minimize(problem, rows, solver, start, max_iter=max_iter, progress=progress)
 
 
 def _same(scores):

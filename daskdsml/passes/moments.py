@@ -69,9 +69,20 @@ class GroupMoments(NamedTuple):
         return GroupMoments(self.census + other.census, groups)
 
     def of(self, labels=None) -> Moments:
-        """Moments of the rows in any of the groups ``labels``, or of all; added in their order."""
+        """Moments of the rows in any of the groups ``labels``, or of all; added in their order.
+
+        Raises
+        ------
+        ValueError
+            If these rows have no weight.
+        """
         labels = self.groups if labels is None else labels
         parts = [self.groups[label] for label in sorted(labels) if label in self.groups]
+        if not any(part.weight > 0.0 for part in parts):
+            raise ValueError(
+                "A training or test set of a fold holds no row of positive weight. Use fewer folds, "
+                "or drop rows of weight 0 before."
+            )
         total = parts[0]
         for part in parts[1:]:
             total = total + part

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Job, Paths
-from daskdsml.solvers._elastic_net import Options, fit, quadratics
-from daskdsml.solvers._jobs import State, alphas_of, finished
+from daskdsml.solvers._elastic_net import Options, fit
+from daskdsml.solvers._jobs import State, alphas_of, finished, row_sets, strengths
 
 
 class CoordinateDescent(NamedTuple):
@@ -18,8 +18,8 @@ class CoordinateDescent(NamedTuple):
     duality gap of at most ``tol`` times the mean square of y about its mean, in at most
     ``max_iter`` sweeps. Between sweeps the optimum on the active set is solved for exactly.
 
-    ``jobs`` are paths to solve, on all rows or on some groups of them; without any there is one,
-    that of the problem's own penalty. ``start (K, p)`` are coefficients to begin with.
+    ``jobs`` are paths to solve; without any there is one for each output, that of the problem's own
+    penalty. ``start (K, p)`` are coefficients to begin with.
 
     References
     ----------
@@ -48,18 +48,15 @@ class CoordinateDescent(NamedTuple):
             n_outputs = groups.of().mean.size - p
             jobs = tuple(own_job(problem.penalty, output) for output in range(n_outputs))
         options = Options(self.tol, self.max_iter, self.positive)
-        made: dict = {}
+        sets = row_sets(groups, jobs, p)
         alphas, fits = [], []
         for job in jobs:
-            if job.cells not in made:
-                moments = groups.of(job.cells)
-                made[job.cells] = moments.weight, quadratics(moments, p)
-            weight, quads = made[job.cells]
-            quad = quads[job.output]
-            pull = quad.c if self.positive else np.abs(quad.c)
-            alphas.append(alphas_of(job, np.max(pull, initial=0.0), weight))
+            pull = sets[None].quads[job.output].c
+            alphas.append(alphas_of(job, np.max(pull if self.positive else np.abs(pull))))
             start = None if self.start is None else self.start[job.output]
-            fits.append(path(quad, alphas[-1], job.l1_ratio, options, start))
+            fits.append(
+                [_path(sets[t], job, alphas[-1], options, start) for t in (None, *job.trains)]
+            )
         return finished(Paths(np.arange(p), groups, alphas, fits), jobs, problem)
 
 
@@ -69,10 +66,11 @@ def own_job(penalty, output=0) -> Job:
     return Job((total,), penalty.l1 / total if total else 1.0, output=output)
 
 
-def path(quad, alphas, l1_ratio, options, start=None) -> list:
-    """Fits for ``alphas`` in descending order, each from the one before."""
+def _path(rows, job, alphas, options, start) -> list:
+    """Fits in descending order of alpha, each from the one before."""
     fits = []
-    for alpha in alphas:
-        fits.append(fit(quad, alpha * l1_ratio, alpha * (1.0 - l1_ratio), options, start))
+    for alpha in strengths(job, alphas, rows.weight):
+        l1, l2 = alpha * job.l1_ratio, alpha * (1.0 - job.l1_ratio)
+        fits.append(fit(rows.quads[job.output], l1, l2, options, start))
         start = fits[-1].coef
     return fits

@@ -1,0 +1,87 @@
+"""What the cross-validated estimators share: all folds and penalties from one read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.data.folds import assign_folds
+from daskdsml.linear_model._base import check_flag
+from daskdsml.linear_model._least_squares import minimize
+from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
+from daskdsml.loop import Progress
+from daskdsml.penalties.l2 import L2
+
+RULES = ("min", "1se")
+
+
+def fit_folds(model, table, cv, solver, part, jobs):
+    """Solve ``jobs`` on all rows and on the training set of each fold.
+
+    Parameters
+    ----------
+    model : LinearModel, which publishes how the fit went
+    table : Table with a known number of rows
+    cv : as `assign_folds` takes it
+    solver : str, the name of ``part``
+    part : solver of jobs
+    jobs : list of Job
+
+    Returns
+    -------
+    result : Result
+    errors : array (n_jobs, n_alphas, n_folds) of mean squared test errors
+    """
+    table, folds = assign_folds(table, cv)
+    splits = [(tuple(train), tuple(test)) for train, test in folds]
+    jobs = tuple(job._replace(trains=tuple(train for train, _ in splits)) for job in jobs)
+    result = run_jobs(model, table, solver, part._replace(jobs=jobs))
+    return result, errors_of_folds(result.paths, jobs, splits, model.fit_intercept)
+
+
+def run_jobs(model, table, solver, part, then=None):
+    """The result of a solver of jobs on a table; ``then(rows, result)`` may read once more."""
+    check_flag(model, "fit_intercept")
+    rows, progress = model._open(table), Progress(type(model).__name__, model.verbose)
+    try:
+        problem = model._problem(table, rows, L2(0.0), solver, progress)
+        result = minimize(problem, rows, part, MOST_PASSES, progress)
+        if then is not None:
+            then(rows, result, progress)
+    finally:
+        progress.close()
+        rows.close()
+    model._publish(result, rows, table, result.moments.census.n_rows, solver)
+    return result
+
+
+def errors_of_folds(paths, jobs, splits, fit_intercept) -> np.ndarray:
+    """Mean squared errors (n_jobs, n_alphas, n_folds) on the test rows, by algebra on moments."""
+    errors = np.empty((len(jobs), len(paths.fits[0][0]), len(splits)))
+    for f, (train, test) in enumerate(splits):
+        trained, tested = paths.groups.of(train), paths.groups.of(test)
+        for i, job in enumerate(jobs):
+            coefs = np.stack([fit.coef for fit in paths.fits[i][f + 1]])
+            intercepts = intercepts_of(trained, coefs, job.output) * fit_intercept
+            errors[i, :, f] = tested.rss(coefs, intercepts, job.output) / tested.weight
+    return errors
+
+
+def choices(mse_path) -> tuple[int, int]:
+    """Indices of the least mean error, and of the strongest penalty within a standard error of it.
+
+    ``mse_path`` is (n_alphas, n_folds), of falling penalties. The standard error is that of the mean
+    over folds (Hastie, Tibshirani and Friedman, 2009, section 7.10).
+    """
+    mean = mse_path.mean(axis=1)
+    best = int(np.argmin(mean))
+    n_folds = mse_path.shape[1]
+    if n_folds == 1:
+        return best, best
+    error = mse_path[best].std(ddof=1) / np.sqrt(n_folds)
+    return best, int(np.flatnonzero(mean <= mean[best] + error)[0])
+
+
+def check_rule(model) -> None:
+    """Raise ValueError unless ``rule`` is one of those there are."""
+    if model.rule not in RULES:
+        raise ValueError(f"Unknown rule {model.rule!r}: expected one of {list(RULES)}.")

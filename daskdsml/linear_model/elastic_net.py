@@ -1,0 +1,183 @@
+"""Elastic net."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from daskdsml import registry
+from daskdsml.linear_model._base import check_flag, check_number
+from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.penalties.elastic_net import ElasticNet as Penalty
+
+
+class ElasticNet(LeastSquares):
+    """Least squares with an L1 and an L2 penalty, from one read of the data.
+
+    Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / (2 sum_i w_i) + alpha (l1_ratio ||b||_1 +
+    (1 - l1_ratio) / 2 ||b||**2)``, scikit-learn's objective; the intercept ``b0`` is not penalised.
+
+    Parameters
+    ----------
+    alpha : float
+        Strength of the penalty, against half the mean squared error. For 0 take `LinearRegression`.
+    l1_ratio : float
+        Share of the L1 penalty, from 0 (ridge) to 1 (lasso).
+    fit_intercept : bool
+        Whether to fit ``b0``.
+    precompute : bool or "auto"
+        Cross products are made where they can be held, so every value has the same effect.
+    max_iter : int
+        Most sweeps over the coordinates.
+    copy_X : bool
+        X is never written to, so both values have the same effect.
+    tol : float
+        The fit ends at a duality gap of ``tol`` times the mean square of y (about its mean, with an
+        intercept). The gap reached is ``dual_gap_``.
+    warm_start : bool
+        Whether to begin with the coefficients of the fit before.
+    positive : bool
+        Whether coefficients are kept at or above zero.
+    random_state : None or int
+        No solver here draws random numbers, so every value has the same effect.
+    selection : {"cyclic", "random"}
+        Coordinates are visited in turn; the optimum is the same.
+    solver : {"auto", "coordinate_descent", "working_set"}
+        "coordinate_descent" takes the p x p moments of one read. "working_set" takes those of a few
+        columns, and checks all columns by a read for their slopes, until the duality gap over all
+        columns is reached. "auto" turns to it above 4096 columns.
+    cache : {"auto", "memory", "none"}
+        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
+    backend : {"auto", "numpy", "numba", "cupy"}
+        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+    verbose : bool
+        Whether to show a progress bar with objective, criterion and seconds of each pass.
+
+    Attributes
+    ----------
+    coef_ : array (p,) or (K, p), float64
+    sparse_coef_ : CSR matrix (1, p) or (K, p)
+    intercept_ : float or array (K,)
+    dual_gap_ : float or array (K,)
+        Upper bound on how far the objective is from its minimum.
+    n_iter_ : int or list of K int
+        Sweeps over the coordinates.
+    n_passes_ : int
+        Complete reads of X, counted where blocks are read.
+    converged_ : bool
+    history_ : list of `daskdsml.contracts.Record`, one a pass
+    solver_ : str
+        The solver that ran.
+    n_features_in_ : int
+    feature_names_in_ : array (p,) of str, where X has names
+
+    References
+    ----------
+    Zou, H. and Hastie, T. (2005). Regularization and variable selection via the elastic net.
+    J. R. Statist. Soc. B 67(2), 301-320.
+    """
+
+    _label = "elastic-net"
+    _solvers = ("coordinate_descent", "working_set")
+    _default, _large = "coordinate_descent", "working_set"
+
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        l1_ratio=0.5,
+        fit_intercept=True,
+        precompute=False,
+        max_iter=1000,
+        copy_X=True,
+        tol=1e-4,
+        warm_start=False,
+        positive=False,
+        random_state=None,
+        selection="cyclic",
+        solver="auto",
+        cache="auto",
+        backend="auto",
+        verbose=False,
+    ):
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.precompute = precompute
+        self.max_iter = max_iter
+        self.copy_X = copy_X
+        self.tol = tol
+        self.warm_start = warm_start
+        self.positive = positive
+        self.random_state = random_state
+        self.selection = selection
+        self.solver = solver
+        self.cache = cache
+        self.backend = backend
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+        y : array (n,) or (n, K), series, or Dask collection of them
+        sample_weight : array (n,), series, Dask collection of them, or None
+            Weight of each row; an integer weight counts as that many equal rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters cannot be used; the message says how to mend it.
+        """
+        check_number(self, "alpha", 0, high=np.finfo(float).max)
+        check_number(self, "l1_ratio", 0, high=1)
+        check_flag(self, "warm_start")
+        check_descent(self)
+        penalty = Penalty(float(self.alpha), float(self.l1_ratio))
+        result = self._fit(X, y, sample_weight, penalty, 1000)
+        last = [sets[0][-1] for sets in result.paths.fits]
+        flat = self.coef_.ndim == 1
+        self.n_iter_ = last[0].n_iter if flat else [fit.n_iter for fit in last]
+        self.dual_gap_ = last[0].gap if flat else np.array([fit.gap for fit in last])
+        return self
+
+    @property
+    def sparse_coef_(self):
+        """Coefficients as a CSR matrix (1, p) or (K, p)."""
+        return sparse.csr_matrix(np.atleast_2d(self.coef_))
+
+    def _part(self, solver, table):
+        start = None
+        if self.warm_start and hasattr(self, "coef_"):
+            before = np.atleast_2d(self.coef_)
+            n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
+            start = before if before.shape == (n_outputs, table.n_features) else None
+        return descent_part(self, solver)._replace(start=start)
+
+
+def descent_part(estimator, solver):
+    """The solver of that name with the options of a lasso-like estimator."""
+    part = registry.find("solvers", solver)
+    return part(estimator.tol, estimator.max_iter, estimator.positive)
+
+
+def check_descent(estimator) -> None:
+    """Raise ValueError unless the parameters that lasso-like estimators share can be used."""
+    check_number(estimator, "tol", 0)
+    check_number(estimator, "max_iter", 1, integer=True)
+    if estimator.selection not in ("cyclic", "random"):
+        raise ValueError(
+            f"selection must be 'cyclic' or 'random', got {estimator.selection!r}; both have the "
+            "same effect."
+        )
+    if not (isinstance(estimator.precompute, bool) or estimator.precompute == "auto"):
+        raise ValueError(
+            "precompute must be True, False or 'auto', which have the same effect, got "
+            f"{type(estimator.precompute).__name__}: a Gram matrix is made from data, not taken."
+        )

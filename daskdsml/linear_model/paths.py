@@ -1,0 +1,252 @@
+"""Whole penalty paths as functions, each from one read of the data."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Job
+from daskdsml.linear_model._base import check_flag, check_number
+from daskdsml.linear_model._least_squares import minimize
+from daskdsml.linear_model.elastic_net import ElasticNet, check_descent, descent_part
+from daskdsml.loop import Progress
+from daskdsml.penalties.l2 import L2
+from daskdsml.solvers.eigen import Eigen
+
+# More than any working set needs: it doubles.
+MOST_PASSES = 1000
+GAUGES = ("gap", "n_iter")
+
+
+class Path(NamedTuple):
+    """What the path functions return; the first three fields are scikit-learn's tuple.
+
+    ``alphas (m,)`` in descending order; ``coefs (p, m)`` or (K, p, m); ``dual_gaps (m,)`` or (K, m)
+    bound how far each objective is from its minimum; ``intercepts (m,)`` or (K, m), zero without
+    ``fit_intercept``; ``n_iters`` are sweeps; ``n_passes`` reads of X.
+    """
+
+    alphas: np.ndarray
+    coefs: np.ndarray
+    dual_gaps: np.ndarray
+    intercepts: np.ndarray
+    n_iters: Any
+    n_passes: float
+
+
+def lasso_path(
+    X,
+    y,
+    *,
+    eps=1e-3,
+    alphas=100,
+    fit_intercept=False,
+    positive=False,
+    sample_weight=None,
+    max_iter=1000,
+    tol=1e-4,
+    solver="auto",
+    cache="auto",
+    backend="auto",
+    verbose=False,
+) -> Path:
+    """The lasso for a whole sequence of penalties, from one read: `enet_path` with ``l1_ratio`` 1.
+
+    Parameters, result and errors are those of `enet_path`.
+    """
+    return enet_path(
+        X,
+        y,
+        l1_ratio=1.0,
+        eps=eps,
+        alphas=alphas,
+        fit_intercept=fit_intercept,
+        positive=positive,
+        sample_weight=sample_weight,
+        max_iter=max_iter,
+        tol=tol,
+        solver=solver,
+        cache=cache,
+        backend=backend,
+        verbose=verbose,
+    )
+
+
+def enet_path(
+    X,
+    y,
+    *,
+    l1_ratio=0.5,
+    eps=1e-3,
+    alphas=100,
+    fit_intercept=False,
+    positive=False,
+    sample_weight=None,
+    max_iter=1000,
+    tol=1e-4,
+    solver="auto",
+    cache="auto",
+    backend="auto",
+    verbose=False,
+) -> Path:
+    """The elastic net for a whole sequence of penalties, from one read of the data.
+
+    Parameters
+    ----------
+    X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+    y : array (n,) or (n, K), series, or Dask collection of them
+    l1_ratio : float
+        Share of the L1 penalty, above 0 and up to 1. For 0 take `ridge_path`.
+    eps : float
+        The smallest alpha of a grid, as a share of the largest.
+    alphas : int or array (m,)
+        Strengths of the penalty, against half the mean squared error; an integer stands for a
+        geometric grid of that many from the smallest alpha that leaves no coefficient.
+    fit_intercept : bool
+        Whether each fit has an intercept. As in scikit-learn the default is no: centre X and y
+        before, or set it.
+    positive, max_iter, tol, solver, cache, backend, verbose
+        As for `ElasticNet`.
+    sample_weight : array (n,), series, Dask collection of them, or None
+
+    Returns
+    -------
+    Path
+        Unpacks as ``alphas, coefs, dual_gaps, *rest``.
+
+    Raises
+    ------
+    ValueError
+        If data or parameters cannot be used; the message says how to mend it.
+    """
+    model = ElasticNet(
+        l1_ratio=l1_ratio,
+        fit_intercept=fit_intercept,
+        positive=positive,
+        max_iter=max_iter,
+        tol=tol,
+        solver=solver,
+        cache=cache,
+        backend=backend,
+        verbose=verbose,
+    )
+    check_number(model, "l1_ratio", 0, strict=True, high=1)
+    check_descent(model)
+    return _path(model, X, y, sample_weight, Job(checked_alphas(alphas), l1_ratio, eps=eps))
+
+
+def ridge_path(
+    X,
+    y,
+    *,
+    alphas=(0.1, 1.0, 10.0),
+    fit_intercept=True,
+    sample_weight=None,
+    cache="auto",
+    backend="auto",
+    verbose=False,
+) -> Path:
+    """Ridge regression for a whole sequence of penalties, from one read and one eigendecomposition.
+
+    Parameters
+    ----------
+    X : array (n, p) with p up to 4096, CSR, DataFrame, Dask Array or Dask DataFrame
+    y : array (n,) or (n, K), series, or Dask collection of them
+    alphas : array (m,)
+        Strengths of the penalty, against the summed squared error, as `Ridge` takes them.
+    fit_intercept : bool
+        Whether each fit has an intercept.
+    sample_weight : array (n,), series, Dask collection of them, or None
+    cache, backend, verbose
+        As for `Ridge`.
+
+    Returns
+    -------
+    Path
+        Unpacks as ``alphas, coefs, dual_gaps, *rest``; the fits are exact and all gaps zero.
+
+    Raises
+    ------
+    ValueError
+        If data or parameters cannot be used; the message says how to mend it.
+    """
+    model = ElasticNet(
+        l1_ratio=0.0,
+        fit_intercept=fit_intercept,
+        solver="coordinate_descent",
+        cache=cache,
+        backend=backend,
+        verbose=verbose,
+    )
+    if isinstance(alphas, numbers.Integral):
+        raise ValueError(
+            f"alphas of a ridge path must be an array, got {alphas!r}: no penalty is large enough "
+            "to leave no coefficient, so there is no natural grid. Use numpy.geomspace."
+        )
+    return _path(model, X, y, sample_weight, Job(checked_alphas(alphas), 0.0, summed=True))
+
+
+def _path(model, X, y, sample_weight, job) -> Path:
+    """The fits of ``job`` for each output of y."""
+    check_flag(model, "fit_intercept", "positive")
+    table = model._admit(X, y, sample_weight, multi_output=True)
+    n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
+    solver = model._find_solver(table.n_features, "coordinate_descent", "working_set")
+    if solver == "working_set":
+        model._check_large(table, solver)
+    jobs = tuple(job._replace(output=k) for k in range(n_outputs))
+    part = Eigen() if job.l1_ratio == 0.0 else descent_part(model, solver)
+    rows, progress = model._open(table), Progress("path", model.verbose)
+    try:
+        problem = model._problem(table, rows, L2(0.0), solver, progress)
+        result = minimize(problem, rows, part._replace(jobs=jobs), MOST_PASSES, progress)
+    finally:
+        progress.close()
+        rows.close()
+    model._publish(result, rows, table, result.moments.census.n_rows, solver)
+    found = [_of_output(result, k, model) for k in range(n_outputs)]
+    if table.y.ndim == 1:
+        return found[0]._replace(n_passes=model.n_passes_)
+    coefs, gaps, intercepts, n_iters = (
+        np.stack(parts) for parts in list(zip(*found, strict=True))[1:5]
+    )
+    return Path(found[0].alphas, coefs, gaps, intercepts, n_iters, model.n_passes_)
+
+
+def _of_output(result, k, model) -> Path:
+    """The path of output ``k``."""
+    paths, moments = result.paths, result.moments
+    inner = np.stack([fit.coef for fit in paths.fits[k][0]])
+    intercepts = intercepts_of(moments, inner, k) * model.fit_intercept
+    coefs = np.zeros((model.n_features_in_, len(inner)))
+    coefs[paths.columns] = inner.T
+    gaps, n_iters = (np.array([getattr(fit, name) for fit in paths.fits[k][0]]) for name in GAUGES)
+    return Path(paths.alphas[k], coefs, gaps, intercepts, n_iters, 0)
+
+
+def checked_alphas(alphas):
+    """An integer as it is, or strengths as a tuple of floats in descending order.
+
+    Raises
+    ------
+    ValueError
+        If a strength is negative or not finite, or there is none.
+    """
+    if isinstance(alphas, numbers.Integral) and not isinstance(alphas, bool) and alphas > 0:
+        return int(alphas)
+    values = np.asarray(alphas)
+    good = values.ndim == 1 and values.size and values.dtype.kind in "fiu"
+    if not good or not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(
+            "alphas must be a positive number of values, or a list of finite strengths of at least "
+            f"0, got {alphas!r}."
+        )
+    return tuple(np.sort(values.astype(float))[::-1].tolist())
+
+
+def intercepts_of(moments, coefs, output=0) -> np.ndarray:
+    """Intercepts (m,) of models with ``coefs (m, p)``: each passes through the means."""
+    p = coefs.shape[1]
+    return moments.mean[p + output] - coefs @ moments.mean[:p]

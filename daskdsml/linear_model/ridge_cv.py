@@ -1,0 +1,198 @@
+"""Ridge regression with its penalty chosen by cross-validation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.contracts import Job
+from daskdsml.engine.threads import single_threaded_blas
+from daskdsml.linear_model._base import LARGEST_GRAM
+from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
+from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model.paths import checked_alphas, intercepts_of
+from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
+from daskdsml.solvers.eigen import Eigen
+
+
+class RidgeCV(LeastSquares):
+    """Ridge regression whose penalty is chosen by cross-validation, in one read or two.
+
+    With folds, one read gives the moments of each; one eigendecomposition for each training set
+    then gives the whole path, and the error on a test set is a quadratic form in its moments. With
+    ``cv=None`` each row is left out in turn: a second read gives the errors of all rows under all
+    penalties.
+
+    The objective is that of `Ridge`; ``alpha`` is against the summed squared error of the training
+    rows, also within folds.
+
+    Parameters
+    ----------
+    alphas : array (m,)
+        Strengths of the penalty to try.
+    fit_intercept : bool
+        Whether to fit an intercept, which is not penalised.
+    scoring : None or "neg_mean_squared_error"
+        The mean squared error is what the sums of one read can tell. For other scores use
+        ``sklearn.model_selection.GridSearchCV``.
+    cv : int, splitter, iterable of (train, test), or None
+        An integer k stands for k runs of consecutive rows, None for leaving out each row in turn.
+    rule : {"min", "1se"}
+        "min" takes the alpha of the least mean error, "1se" the largest whose error is within one
+        standard error of that (with folds only).
+    cache, backend, verbose
+        As for `Ridge`.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The alpha chosen; with folds, ``alpha_min_`` and ``alpha_1se_`` are those of the two rules.
+    best_score_ : float
+        Minus the mean squared error of ``alpha_``.
+    alphas_ : array (m,), in descending order
+    mse_path_ : array (m, n_folds), or (m, 1) for ``cv=None``
+        Mean squared test errors, averaged over outputs.
+    coef_path_ : array (p, m) or (K, p, m)
+        Coefficients on all rows along ``alphas_``.
+    coef_ : array (p,) or (K, p), float64
+    intercept_ : float or array (K,)
+    n_passes_ : int
+        Complete reads of X, counted where blocks are read.
+    converged_ : bool
+    history_ : list of `daskdsml.contracts.Record`, one a pass
+    n_features_in_ : int
+    feature_names_in_ : array (p,) of str, where X has names
+
+    References
+    ----------
+    Golub, G. H., Heath, M. and Wahba, G. (1979). Generalized cross-validation as a method for
+    choosing a good ridge parameter. Technometrics 21(2), 215-223.
+    """
+
+    _label = "ridge-cv"
+
+    def __init__(
+        self,
+        alphas=(0.1, 1.0, 10.0),
+        *,
+        fit_intercept=True,
+        scoring=None,
+        cv=None,
+        rule="min",
+        cache="auto",
+        backend="auto",
+        verbose=False,
+    ):
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+        self.scoring = scoring
+        self.cv = cv
+        self.rule = rule
+        self.cache = cache
+        self.backend = backend
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit all paths, choose and keep the chosen model.
+
+        Parameters
+        ----------
+        X : array (n, p) with p up to 4096, CSR, DataFrame, Dask Array or Dask DataFrame
+            If the number of its rows is unknown, a read is spent on counting them.
+        y : array (n,) or (n, K), series, or Dask collection of them
+        sample_weight : array (n,), series, Dask collection of them, or None
+            Weight of each row, in the fits and in the errors.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data, folds or parameters cannot be used; the message says how to mend it.
+        """
+        alphas = self._check_parameters()
+        table = self._admit(X, y, sample_weight, multi_output=True, known_rows=True)
+        if table.n_features > LARGEST_GRAM:
+            raise ValueError(
+                f"RidgeCV takes up to {LARGEST_GRAM} columns, whose p x p moments it needs, but X "
+                f"has {table.n_features}. Use GridSearchCV with Ridge(solver='lbfgs')."
+            )
+        flat = table.y.ndim == 1
+        n_outputs = 1 if flat else table.y.shape[1]
+        jobs = [Job(alphas, 0.0, output=k, summed=True) for k in range(n_outputs)]
+        if self.cv is None:
+            result, errors = self._leave_one_out(table, jobs)
+        else:
+            result, by_output = fit_folds(self, table, self.cv, "eigen", Eigen(), jobs)
+            errors = by_output.mean(axis=0)
+        self._choose(result, errors, flat)
+        return self
+
+    def _check_parameters(self):
+        check_rule(self)
+        if self.rule == "1se" and self.cv is None:
+            raise ValueError(
+                "rule='1se' needs the standard error of the mean over folds, but cv=None leaves "
+                "out one row at a time. Use cv=5 or more, or rule='min'."
+            )
+        if self.scoring not in (None, "neg_mean_squared_error"):
+            raise ValueError(
+                f"scoring={self.scoring!r} is not taken: the sums of one read tell the mean "
+                "squared error alone. Use scoring=None, or GridSearchCV with Ridge."
+            )
+        alphas = np.atleast_1d(self.alphas)
+        if isinstance(self.alphas, int) or not (np.asarray(alphas) > 0).all():
+            raise ValueError(
+                "alphas must be an array of strengths above 0, for instance numpy.geomspace(1e-3, "
+                f"1e3, 50), got {self.alphas!r}."
+            )
+        return checked_alphas(alphas)
+
+    def _leave_one_out(self, table, jobs):
+        found = []
+
+        def read(rows, result, progress):
+            models = self._models(result, jobs)
+            with single_threaded_blas():
+                found.append(rows.run(leave_one_out, models, f"{self._label}-loo").squares)
+
+        result = run_jobs(self, table, "eigen", Eigen(tuple(jobs)), then=read)
+        return result, found[0][:, None] / result.moments.weight / len(jobs)
+
+    def _models(self, result, jobs) -> RidgeModels:
+        """All models on all rows, in the basis in which leverages are sums of squares."""
+        moments, p = result.moments, self.n_features_in_
+        values, vectors = np.linalg.eigh(moments.cross[:p, :p])
+        coefs = np.array([[fit.coef for fit in sets[0]] for sets in result.paths.fits])
+        levels = [intercepts_of(moments, part, k) for k, part in enumerate(coefs)]
+        return RidgeModels(
+            np.moveaxis(coefs, 0, 1),
+            np.array(levels).T * self.fit_intercept,
+            moments.mean[:p],
+            vectors,
+            1.0 / (np.maximum(values, 0.0) + np.array(jobs[0].alphas)[:, None]),
+            float(self.fit_intercept) / moments.weight,
+        )
+
+    def _choose(self, result, errors, flat) -> None:
+        """Publish the paths and the chosen model."""
+        paths, moments = result.paths, result.moments
+        self.alphas_, self.mse_path_ = paths.alphas[0], errors
+        minimum, one_se = choices(errors)
+        chosen = one_se if self.rule == "1se" else minimum
+        if self.cv is not None:
+            self.alpha_min_, self.alpha_1se_ = (float(self.alphas_[i]) for i in (minimum, one_se))
+        self.alpha_, self.best_score_ = float(self.alphas_[chosen]), -float(errors[chosen].mean())
+        coefs = np.array([[fit.coef for fit in sets[0]] for sets in paths.fits])
+        path = np.moveaxis(coefs, 1, 2)
+        intercepts = np.array(
+            [
+                intercepts_of(moments, coef[chosen : chosen + 1], k)[0]
+                for k, coef in enumerate(coefs)
+            ]
+        )
+        intercepts = intercepts * self.fit_intercept
+        self.coef_path_ = path[0] if flat else path
+        self.coef_ = self.coef_path_[..., chosen].copy()
+        self.intercept_ = intercepts.item(0) if flat else intercepts

@@ -1,0 +1,80 @@
+"""What the solvers of jobs (paths of penalties, on all rows or on folds) share."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Paths
+from daskdsml.solvers._elastic_net import quadratics
+
+
+class State(NamedTuple):
+    """``theta (K, size)`` of the K jobs on all rows, at their last alpha; ``paths`` of all."""
+
+    theta: np.ndarray
+    value: float = np.inf
+    gradient_norm: float = float("nan")
+    step: float = float("nan")
+    moments: Any = None
+    paths: Paths | None = None
+    null_space: np.ndarray | None = None
+    status: str | None = None
+    name: str = "moments"
+
+
+class Rows(NamedTuple):
+    """A set of rows: its weight, and a Quadratic for each output."""
+
+    weight: float
+    quads: list
+
+
+def row_sets(groups, jobs, n_features) -> dict:
+    """All rows (None), and each training set of ``jobs``, as Rows."""
+    sets = {}
+    for train in (None, *(train for job in jobs for train in job.trains)):
+        if train not in sets:
+            moments = groups.of(train)
+            sets[train] = Rows(moments.weight, quadratics(moments, n_features))
+    return sets
+
+
+def alphas_of(job, largest) -> np.ndarray:
+    """The alphas of a job; ``largest`` is the largest slope of the mean loss at zero."""
+    if isinstance(job.alphas, int):
+        return grid(largest / job.l1_ratio, job.eps, job.alphas)
+    return np.asarray(job.alphas, dtype=float)
+
+
+def strengths(job, alphas, weight) -> np.ndarray:
+    """``alphas`` relative to the mean loss over rows of total ``weight``."""
+    return alphas / weight if job.summed else alphas
+
+
+def grid(largest, eps, n_alphas) -> np.ndarray:
+    """``n_alphas`` values from ``largest`` down to ``eps * largest``, in geometric progression."""
+    resolution = np.finfo(np.float64).resolution
+    if largest <= resolution:
+        return np.full(n_alphas, resolution)
+    return np.geomspace(largest, largest * eps, num=n_alphas)
+
+
+def finished(paths, jobs, problem, name="moments") -> State:
+    """The state after the last pass: parameters, objective and status."""
+    moments = paths.groups.of()
+    theta, value = np.zeros((len(jobs), problem.size)), 0.0
+    for i, (job, row) in enumerate(zip(jobs, theta, strict=True)):
+        coef = paths.fits[i][0][-1].coef
+        row[paths.columns] = coef
+        level = moments.mean[coef.size + job.output] - moments.mean[: coef.size] @ coef
+        if problem.fit_intercept:
+            row[-1] = level
+        rss = moments.rss(coef[None], np.array([level * problem.fit_intercept]), job.output)
+        alpha = strengths(job, paths.alphas[i], moments.weight)[-1]
+        penalty = job.l1_ratio * np.abs(coef).sum() + 0.5 * (1.0 - job.l1_ratio) * coef @ coef
+        value += float(0.5 * rss[0] / moments.weight + alpha * penalty)
+    every = (fit for sets in paths.fits for fits in sets for fit in fits)
+    status = "converged" if all(fit.converged for fit in every) else "max_iter"
+    return State(theta, value, moments=moments, paths=paths, status=status, name=name)

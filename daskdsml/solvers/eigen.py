@@ -1,0 +1,68 @@
+"""Ridge paths by one eigendecomposition. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Fit, Job, Paths
+from daskdsml.solvers._jobs import State, alphas_of, finished, row_sets, strengths
+from daskdsml.solvers._symmetric import EPSILON
+
+
+class Eigen(NamedTuple):
+    """Ridge regression for any number of penalties, from the moments of one read.
+
+    With the eigendecomposition ``X'X / n = V diag(s) V'`` of the centred moments the coefficients
+    for strength ``alpha`` are ``V diag(1 / (s + alpha)) V'X'y / n``: a product for each alpha. For
+    alpha 0 the part of no variance is left out, which gives the coefficients of least norm.
+
+    ``jobs`` are paths to solve; without any there is one for each output, that of the problem's own
+    penalty.
+
+    References
+    ----------
+    Hastie, T., Tibshirani, R. and Friedman, J. (2009). The Elements of Statistical Learning, 2nd
+    ed., section 3.4.1.
+    """
+
+    jobs: tuple[Job, ...] | None = None
+
+    needs = frozenset({"moments"})
+
+    def init(self, theta) -> State:
+        return State(theta)
+
+    def step(self, state: State, objective) -> State:
+        problem, p = objective.problem, objective.problem.n_features
+        groups = objective.group_moments()
+        jobs = self.jobs
+        if jobs is None:
+            n_outputs = groups.of().mean.size - p
+            jobs = tuple(
+                Job((problem.penalty.l2,), 0.0, output=output) for output in range(n_outputs)
+            )
+        sets = row_sets(groups, jobs, p)
+        spectra = {train: np.linalg.eigh(rows.quads[0].G) for train, rows in sets.items()}
+        alphas = [alphas_of(job, 0.0) for job in jobs]
+        fits = [
+            [
+                _path(
+                    spectra[train],
+                    sets[train].quads[job.output].c,
+                    strengths(job, values, sets[train].weight),
+                )
+                for train in (None, *job.trains)
+            ]
+            for job, values in zip(jobs, alphas, strict=True)
+        ]
+        return finished(Paths(np.arange(p), groups, alphas, fits), jobs, problem)
+
+
+def _path(spectrum, c, alphas) -> list[Fit]:
+    values, vectors = spectrum
+    kept = values > 10.0 * len(values) * EPSILON * max(values[-1], 0.0)
+    values, vectors = values[kept], vectors[:, kept]
+    inner = vectors.T @ c
+    return [Fit(vectors @ (inner / (values + alpha))) for alpha in alphas]
