@@ -1,0 +1,81 @@
+"""Transforms that are as lazy as what they are given; for the selectors."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from daskdsml.data.columns import Spread, take_columns
+from daskdsml.data.door import is_dask, likeness
+from daskdsml.engine.predict import lazily
+
+
+class LazySelection:
+    """Stands before scikit-learn's SelectorMixin and takes the Dask collections.
+
+    scikit-learn wraps the methods of its own mixins to make what ``set_output`` asks for, which
+    would bring a collection into this process's memory. This class is none of them.
+    """
+
+    def transform(self, X):
+        """The selected columns of X.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+
+        Returns
+        -------
+        array (n, k), CSR or DataFrame; lazily for a Dask collection, with its rows' chunks.
+        """
+        if not is_dask(X):
+            return super().transform(X)
+        check_is_fitted(self)
+        validate_data(self, likeness(X), skip_check_array=True, reset=False)
+        if not self.support_.any():
+            warnings.warn(
+                "No features were selected: either the data is too noisy or the selection test "
+                "too strict.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return take_columns(X, self.support_)
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """``fit(X, y, sample_weight)``, then ``transform(X)``."""
+        return self.fit(X, y, sample_weight).transform(X)
+
+    def inverse_transform(self, X):
+        """X (n, k) with columns of zeros where `transform` left columns out.
+
+        Parameters
+        ----------
+        X : array (n, k), CSR, DataFrame, Dask Array or Dask DataFrame
+
+        Returns
+        -------
+        array (n, p) or CSR; a lazy Dask Array for a Dask collection.
+        """
+        if not is_dask(X):
+            return super().inverse_transform(X)
+        check_is_fitted(self)
+        n_selected = int(np.count_nonzero(self.support_))
+        if X.shape[1] != n_selected:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but {type(self).__name__} selected {n_selected}. "
+                "Pass what transform returned."
+            )
+        return lazily(
+            X,
+            Spread(self.support_),
+            _same,
+            columns=len(self.support_),
+            dtype=likeness(X).dtype if hasattr(X, "chunks") else np.float64,
+            name="unselect",
+        )
+
+
+def _same(block):
+    return block
