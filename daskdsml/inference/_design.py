@@ -1,0 +1,164 @@
+"""The design matrix [1 X] as sums know it: its R factor, inverse and condition; for `infer`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from daskdsml.double_double import Double, double
+from daskdsml.passes.r_factor import Frame, power_of_two
+
+EPSILON = np.finfo(np.float64).eps
+# Most corrections of an inverse: each gains the digits that the first has.
+CORRECTIONS = 6
+
+
+class Design(NamedTuple):
+    """``R'R = A'wA`` for rows ``a_i = [1, (x_i - centre) / scale]`` of the ``kept`` columns of X.
+
+    ``frame`` is of the kept columns (k,); ``inverse (size, size)`` is that of ``[1 X]'w[1 X]`` in
+    the user's units, ``root`` a factor of it, ``root root' = inverse``, with ``root R`` the way
+    back from the frame.
+    """
+
+    frame: Frame
+    kept: np.ndarray
+    R: np.ndarray
+    root: np.ndarray
+    inverse: np.ndarray
+
+    def framed(self, scores, centre) -> np.ndarray:
+        """Sums ``s [1, x - centre]`` (G, 1 + p) over all columns as those (G, size) of the frame.
+
+        ``centre`` (p,) may be any point.
+        """
+        level, inner = scores[:, :1], scores[:, 1:][:, self.kept]
+        inner = inner + level * (centre[self.kept] - self.frame.centre)
+        return self.with_level(level, inner / self.frame.scale)
+
+    def with_level(self, level, inner) -> np.ndarray:
+        return np.column_stack([level, inner]) if self.frame.intercept else inner
+
+    def whiten(self, scores) -> np.ndarray:
+        """``scores R^-1`` for rows (G, size) of the frame."""
+        return linalg.solve_triangular(self.R, scores.T, trans="T").T
+
+    def condition_number(self) -> float:
+        """Of [1 X] with weights, and columns of unit length (Belsley, Kuh and Welsch 1980)."""
+        raw = self.R.copy()
+        one = int(self.frame.intercept)
+        raw[:, one:] *= self.frame.scale
+        if one:
+            raw[:, one:] += np.outer(self.R[:, 0], self.frame.centre)
+        values = linalg.svdvals(raw / np.linalg.norm(raw, axis=0)) if raw.size else [np.nan]
+        return float(values[0] / values[-1])
+
+
+def from_moments(moments, kept, intercept) -> Design:
+    """From moments of [X y] (about zero without an intercept), whose columns are independent."""
+    frame = frame_of(moments, kept, intercept)
+    one = int(intercept)
+    R = np.zeros((kept.size + one,) * 2)
+    R[:one, :one] = np.sqrt(moments.weight)
+    cross = moments.cross[np.ix_(kept, kept)] / np.outer(frame.scale, frame.scale)
+    R[one:, one:] = linalg.cholesky(cross)
+    return _with_inverse(frame, kept, R)
+
+
+def from_factor(R, moments, kept, intercept, names) -> Design:
+    """From the R factor of the framed [1 X y], all columns of X among them.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If columns depend on each other; the message names them.
+    """
+    p, one = moments.mean.size - 1, int(intercept)
+    frame = frame_of(moments, np.arange(p), intercept)
+    size = one + p
+    R = np.vstack([R, np.zeros((size, R.shape[1]))])[:size, :size]
+    rounding = 8.0 * EPSILON * np.sqrt(moments.weight) * (1.0 + np.abs(frame.centre) / frame.scale)
+    kept = kept[(np.linalg.norm(R[:, one:], axis=0) > rounding)[kept]]
+    columns = np.concatenate([np.arange(one), one + kept])
+    R = linalg.qr(R[:, columns], mode="r")[0][: columns.size]
+    frame = frame_of(moments, kept, intercept)
+    refuse_dependence(R, [names[j] for j in columns])
+    return _with_inverse(frame, kept, R)
+
+
+def frame_of(moments, columns, intercept) -> Frame:
+    """The frame of some columns of [X y]: means, and powers of two near standard deviations."""
+    spread = np.sqrt(np.maximum(np.diag(moments.cross), 0.0) / moments.weight)
+    return Frame(moments.mean[columns], power_of_two(spread)[columns], intercept)
+
+
+def refuse_dependence(R, names) -> None:
+    """Raise LinAlgError naming the columns of R (size, size) that depend on each other."""
+    norm = np.linalg.norm(R, axis=0)
+    unit = R / np.where(norm > 0.0, norm, 1.0)
+    limit = 10.0 * len(R) * EPSILON
+    if not len(R) or linalg.lapack.dtrcon(unit)[0] > limit:
+        return
+    _, values, vectors = np.linalg.svd(unit)
+    lost = values <= limit * values[0]
+    lost[-1] = True
+    part = np.abs(vectors[lost]).max(axis=0) > 1e-8
+    found = [name for name, takes_part in zip(names, part, strict=True) if takes_part]
+    shown = ", ".join(found[:10]) + (", ..." if len(found) > 10 else "")
+    raise np.linalg.LinAlgError(
+        f"The covariance is singular: {lost.sum()} linear relation(s) among the columns {shown}. "
+        "Drop a column of each relation and fit again."
+    )
+
+
+def refined(design: Design, gram: Double) -> Design:
+    """The design with its inverse corrected to the last digit.
+
+    Solves ``gram M = I`` by ``M <- M + root root' (I - gram M)``, with residuals in twice the
+    working precision, so M loses nothing to the condition of X'X.
+
+    Parameters
+    ----------
+    gram : Double (1 + p, 1 + p) or (p, p)
+        ``[1 X]'w[1 X]`` over all columns.
+    """
+    one = int(design.frame.intercept)
+    columns = np.concatenate([np.arange(one), one + design.kept])
+    grid = np.ix_(columns, columns)
+    gram = Double(gram.high[grid], gram.low[grid])
+    scale = power_of_two(np.sqrt(np.diag(gram.high)))  # exact, and keeps entries near one
+    gram = Double(*(part / np.outer(scale, scale) for part in gram))
+    root = design.root * scale[:, None]
+    inverse, change = double(root @ root.T), np.inf
+    for _ in range(CORRECTIONS):
+        residual = double(np.eye(len(root))) + -_product(gram, inverse)
+        step = root @ (root.T @ residual.high)
+        size = np.sqrt(np.diag(inverse.high))
+        before, change = change, np.max(np.abs(step) / np.outer(size, size), initial=0.0)
+        if not change < before:
+            break
+        inverse = inverse + double(step)
+        if change < EPSILON / 4.0:
+            break
+    inverse = inverse.high / np.outer(scale, scale)
+    return design._replace(inverse=0.5 * (inverse + inverse.T))
+
+
+def _product(A, B) -> Double:
+    """``A B`` of square Doubles, column by column."""
+    columns = []
+    for j in range(len(A.high)):
+        high = A.times(B.high[:, j])
+        columns.append(Double(high.high, high.low + A.high * B.low[:, j]).sum(axis=1))
+    return Double(*(np.column_stack(parts) for parts in zip(*columns, strict=True)))
+
+
+def _with_inverse(frame, kept, R) -> Design:
+    one = int(frame.intercept)
+    root = linalg.solve_triangular(R, np.eye(len(R))) if len(R) else np.zeros((0, 0))
+    root[one:] /= frame.scale[:, None]
+    if one:
+        root[0] -= frame.centre @ root[1:]
+    return Design(frame, kept, R, root, root @ root.T)

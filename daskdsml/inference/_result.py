@@ -1,0 +1,114 @@
+"""From sums over rows to the numbers of a result; for `infer`."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from daskdsml.inference._model import INTERCEPT
+from daskdsml.inference.result import InferenceResult, WaldTest, wald
+
+# Belsley, Kuh and Welsch: from here on columns are collinear enough to blur coefficients.
+COLLINEAR = 30.0
+
+
+@np.errstate(divide="ignore", invalid="ignore")  # exact fits have no variance to divide by
+def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
+    """The result, with NaN where a column is constant."""
+    first, design, one = sums.first, sums.design, int(fitted.fit_intercept)
+    n, k = first.n_used, len(design.R)
+    n_clusters = len(first.scores.labels) if kind.clustered else None
+    df_resid, df = n - k, kind.df(n, k, n_clusters)
+    variance = sums.rss / df_resid
+    covariance = _covariance(sums, kind, variance, (n, k, n_clusters))
+    places = np.concatenate([np.arange(one), one + design.kept])
+    coef = np.append(fitted.intercept, fitted.coef)[1 - one :]
+    full = np.full((coef.size, coef.size), np.nan)
+    full[np.ix_(places, places)] = covariance
+    error = np.sqrt(np.diag(full))
+    t = coef / error
+    half = stats.t.isf(0.5 * (1.0 - level), df) * error
+    names = [INTERCEPT] * one + fitted.names
+    tested = _slopes_test(coef[places][one:], covariance[one:, one:], sums, kind, df)
+    condition = design.condition_number()
+    return InferenceResult(
+        names=names,
+        coef=coef,
+        std_error=error,
+        statistic=t,
+        p_value=2.0 * stats.t.sf(np.abs(t), df),
+        conf_int=np.column_stack([coef - half, coef + half]),
+        covariance=full,
+        df_resid=df_resid,
+        df_inference=df,
+        df_model=k - one,
+        f_statistic=tested.statistic,
+        f_p_value=tested.p_value,
+        residual_std_error=float(np.sqrt(variance)),
+        nobs=n,
+        n_clusters=n_clusters,
+        condition_number=condition,
+        cov_type=cov_type,
+        level=level,
+        n_passes=sums.n_passes,
+        notes=_notes(fitted, sums, names, places, condition, tested),
+        model_name=type(fitted.model).__name__,
+        **_fit_of(sums, n, k, one),
+    )
+
+
+def _covariance(sums, kind, variance, sizes) -> np.ndarray:
+    design = sums.design
+    if not kind.robust:
+        return variance * design.inverse
+    return kind.factor(*sizes) * (design.root @ sums.meat @ design.root.T)
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def _fit_of(sums, n, k, one) -> dict:
+    """Measures of fit; R² is NaN where y is constant."""
+    total = float(sums.first.moments.cross[-1, -1])
+    r_squared = 1.0 - sums.rss / total if total > 0.0 else np.nan
+    normal = -n * (np.log(2.0 * np.pi * sums.rss / n) + 1.0)
+    log_likelihood = 0.5 * (normal + sums.first.log_weight)
+    return {
+        "r_squared": float(r_squared),
+        "adj_r_squared": float(1.0 - (n - one) / (n - k) * (1.0 - r_squared)),
+        "log_likelihood": float(log_likelihood),
+        "aic": float(2.0 * k - 2.0 * log_likelihood),
+        "bic": float(np.log(n) * k - 2.0 * log_likelihood),
+    }
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def _slopes_test(slopes, covariance, sums, kind, df) -> WaldTest:
+    """F that all slopes are zero."""
+    if not slopes.size:
+        return WaldTest(np.nan, np.nan, 0, df)
+    if kind.robust:
+        return wald(slopes, covariance, df)
+    total = sums.first.moments.cross[-1, -1]
+    statistic = float(np.float64(total - sums.rss) / slopes.size / (np.float64(sums.rss) / df))
+    return WaldTest(statistic, float(stats.f.sf(statistic, slopes.size, df)), slopes.size, df)
+
+
+def _notes(fitted, sums, names, places, condition, tested) -> tuple[str, ...]:
+    notes = [f"{reason} The numbers above are shown all the same." for reason in fitted.notes]
+    constant = np.delete(np.array(names, dtype=object), places)
+    if constant.size:
+        shown = ", ".join(constant[:10]) + (", ..." if constant.size > 10 else "")
+        notes.append(f"constant columns, kept with coefficient 0 and no standard error: {shown}.")
+    if sums.rss == 0.0:
+        notes.append("the fit is exact: there are no errors to estimate a variance from.")
+    if condition > COLLINEAR:
+        notes.append(
+            f"the condition number is above {COLLINEAR:g}: columns are nearly dependent, or "
+            "far from zero for their spread, and some coefficients may be known poorly."
+        )
+    slopes = len(sums.design.R) - fitted.fit_intercept
+    if tested.df_num < slopes:
+        notes.append(
+            f"the covariance has rank {tested.df_num} for {slopes} slopes, as few clusters give: F "
+            "tests only what it tells."
+        )
+    return tuple(notes)
