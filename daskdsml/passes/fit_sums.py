@@ -29,8 +29,8 @@ class FitSums(NamedTuple):
 
     ``moments`` of [X y]; ``n_used`` rows of non-zero weight, ``log_weight`` the sum of their
     weights' logarithms; ``rss = sum w_i r_i**2``; ``scores`` holds the sums of
-    ``w_i r_i [1, x_i - centre]`` by cluster; ``meat`` the moments of X with weights ``(w_i r_i)**2``, or None; ``unlabelled`` is
-    the first row whose label is missing, or -1.
+    ``w_i r_i [1, x_i - centre]`` by cluster; ``meat`` the moments of X with weights
+    ``(w_i r_i)**2``, or None; ``unlabelled`` the first row whose label is missing, or -1.
     """
 
     moments: Moments
