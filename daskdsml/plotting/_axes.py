@@ -1,0 +1,102 @@
+"""What the pictures share: axes to draw on, the penalty's axis, labels that keep their distance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# A legend without a border, which vertical lines do not cross.
+LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
+
+
+def axes_for(ax, figsize=None):
+    """The figure and axes to draw on: the user's ``ax``, or new ones of ``figsize`` inches.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib, which is not installed. Install it with "
+            "pip install 'daskdsml[plot]'."
+        ) from error
+    if ax is None:
+        # This layout makes room for what stands beside the axes.
+        return pyplot.subplots(figsize=figsize, layout="constrained")
+    return ax.figure, ax
+
+
+def positive_alphas(alphas, *others) -> tuple[np.ndarray, ...]:
+    """Alphas above 0 (m,) in falling order, and ``others (m, ...)`` in the same order.
+
+    An alpha of 0 has no place on a logarithmic axis.
+
+    Raises
+    ------
+    ValueError
+        If a length differs, or no alpha is above 0.
+    """
+    alphas = np.asarray(alphas, dtype=float)
+    if alphas.ndim != 1 or any(len(part) != len(alphas) for part in others):
+        lengths = [len(part) for part in others]
+        raise ValueError(
+            f"alphas must be (n_alphas,), with as many values beside it, but it has shape "
+            f"{alphas.shape} and there are {lengths}. Pass what one path or estimator gave."
+        )
+    order = np.argsort(-alphas, kind="stable")
+    order = order[alphas[order] > 0.0]
+    if not len(order):
+        raise ValueError(
+            "No alpha is above 0, so there is nothing to draw on a logarithmic axis. Fit a path "
+            "with several alphas above 0."
+        )
+    return alphas[order], *(np.asarray(part)[order] for part in others)
+
+
+def draw_penalty_axis(ax, alphas) -> None:
+    """Alpha (m,) on a logarithmic axis that ends with the data: strong penalties at the left."""
+    ax.set_xscale("log")
+    strongest, weakest = alphas[0], alphas[-1]
+    if strongest > weakest:
+        ax.set_xlim(strongest, weakest)
+    else:
+        ax.set_xlim(strongest * 2.0, strongest / 2.0)
+    ax.set_xlabel("alpha (log scale; weaker penalty to the right)")
+
+
+def draw_choice(ax, alpha, label, **style):
+    """A vertical line at ``alpha``, named in the legend; None where there is no place for it."""
+    if alpha is None or not alpha > 0.0:
+        return None
+    return ax.axvline(alpha, label=f"{label}: alpha = {alpha:.3g}", **style)
+
+
+def label_gap(ax, font_size) -> float:
+    """Height of a line of text of ``font_size`` points, in units of the y axis."""
+    low, high = ax.get_ylim()
+    points = ax.get_window_extent().height * 72.0 / ax.figure.dpi
+    return 1.25 * font_size * abs(high - low) / points
+
+
+def keep_apart(heights, gap, low, high) -> np.ndarray:
+    """Heights (m,) in rising order, moved as little as may be to stand ``gap`` apart.
+
+    They stay between ``low`` and ``high`` if they fit. Heights that are too close are placed
+    around their mean, as are then groups of them (pool adjacent violators).
+    """
+    groups: list[tuple[float, int]] = []  # mean height of a group, and its size
+    for height in heights:
+        groups.append((float(height), 1))
+        while len(groups) > 1:
+            (below, m), (above, k) = groups[-2:]
+            if above - below >= gap * (m + k) / 2.0:
+                break
+            groups[-2:] = [((m * below + k * above) / (m + k), m + k)]
+    placed = [mean + gap * (np.arange(size) - (size - 1) / 2.0) for mean, size in groups]
+    placed = np.concatenate([np.zeros(0), *placed])
+    steps = gap * np.arange(len(placed))
+    placed = np.minimum(placed, high - steps[::-1])
+    return np.maximum(placed, low + steps)

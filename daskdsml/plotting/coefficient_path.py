@@ -1,0 +1,170 @@
+"""Coefficients along a path of penalties."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.plotting._axes import (
+    LEGEND,
+    axes_for,
+    draw_choice,
+    draw_penalty_axis,
+    keep_apart,
+    label_gap,
+    positive_alphas,
+)
+
+# So many lines can be told apart by their colours.
+MOST_LABELS = 10
+
+
+class CoefficientPathDisplay:
+    """Coefficients along a path of penalties, a line for each feature.
+
+    Strong penalties stand at the left, so features enter one after another towards the right. The
+    ten features with the largest coefficients at the weakest penalty are coloured and named, the
+    others grey. An alpha of 0 has no place on the logarithmic axis and is left out.
+
+    Parameters
+    ----------
+    alphas : array (n_alphas,)
+    coefs : array (p, n_alphas)
+    feature_names : list of str (p,), or None for x0, x1, ...
+    chosen : float or None
+        The alpha that a vertical line marks.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+    lines_ : list of Line2D (p,), in the order of the features
+    texts_ : list of Text, the names of features, from the lowest to the highest
+    chosen_line_ : Line2D or None
+    """
+
+    def __init__(self, alphas, coefs, feature_names=None, chosen=None):
+        self.alphas = np.asarray(alphas, dtype=float)
+        self.coefs = np.asarray(coefs, dtype=float)
+        self.feature_names = feature_names
+        self.chosen = chosen
+
+    @classmethod
+    def from_path(cls, path, *, output=None, feature_names=None, chosen=None):
+        """From what `lasso_path`, `enet_path` or `ridge_path` return, here or in scikit-learn.
+
+        Parameters
+        ----------
+        path : tuple (alphas, coefs, ...)
+        output : int or None
+            Which output to draw where coefs are (K, p, n_alphas).
+        feature_names, chosen : as for the class
+        """
+        return cls(path[0], _one_output(path[1], output), feature_names, chosen)
+
+    @classmethod
+    def from_estimator(cls, estimator, *, output=None, feature_names=None):
+        """From a fitted estimator with ``alphas_`` and ``coef_path_``, such as `LassoCV`.
+
+        The alpha chosen is marked, and columns are named as X was.
+
+        Raises
+        ------
+        ValueError
+            If the estimator holds no path.
+        """
+        if not hasattr(estimator, "coef_path_"):
+            raise ValueError(
+                f"{type(estimator).__name__} holds no coef_path_. Fit a LassoCV, ElasticNetCV or "
+                "RidgeCV of daskdsml.linear_model, or use CoefficientPathDisplay.from_path."
+            )
+        alphas = np.asarray(estimator.alphas_)
+        if alphas.ndim == 2:
+            alphas = alphas[list(estimator.l1_ratio).index(estimator.l1_ratio_)]
+        if feature_names is None:
+            feature_names = getattr(estimator, "feature_names_in_", None)
+        coefs = _one_output(estimator.coef_path_, output)
+        return cls(alphas, coefs, feature_names, getattr(estimator, "alpha_", None))
+
+    def plot(self, ax=None, *, n_labels=MOST_LABELS):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None for new ones
+        n_labels : int
+            Most features to name, up to 10.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If shapes do not fit each other.
+        """
+        names = self._names()
+        alphas, coefs = positive_alphas(self.alphas, self.coefs.T)
+        self.figure_, self.ax_ = axes_for(ax)
+        self.ax_.axhline(0.0, color="0.4", linewidth=0.8, zorder=1)
+        self.lines_ = [
+            self.ax_.plot(alphas, coef, color="0.8", linewidth=0.8, zorder=1)[0] for coef in coefs.T
+        ]
+        draw_penalty_axis(self.ax_, alphas)
+        self.ax_.set_ylabel("coefficient")
+        self._name_largest(coefs[-1], names, min(n_labels, MOST_LABELS))
+        self.chosen_line_ = draw_choice(
+            self.ax_, self.chosen, "chosen", color="0.2", linestyle="--", linewidth=1.0
+        )
+        if self.chosen_line_ is not None:
+            self.ax_.legend(handles=[self.chosen_line_], loc="upper left", **LEGEND)
+        return self
+
+    def _names(self) -> list[str]:
+        if self.coefs.ndim != 2:
+            raise ValueError(
+                f"coefs must be (p, n_alphas), got an array of shape {self.coefs.shape}. Draw one "
+                "output at a time."
+            )
+        p = len(self.coefs)
+        if self.feature_names is None:
+            return [f"x{j}" for j in range(p)]
+        if len(self.feature_names) != p:
+            raise ValueError(
+                f"feature_names holds {len(self.feature_names)} names, but coefs has {p} features."
+            )
+        return [str(name) for name in self.feature_names]
+
+    def _name_largest(self, last, names, n_labels) -> None:
+        """Colour and name the features with the largest coefficients ``last (p,)``."""
+        largest = np.argsort(-np.abs(last), kind="stable")[:n_labels]
+        largest = largest[last[largest] != 0.0]
+        largest = largest[np.argsort(last[largest], kind="stable")]
+        ax, size = self.ax_, 9.0
+        heights = keep_apart(last[largest], label_gap(ax, size), *ax.get_ylim())
+        beside = ax.get_yaxis_transform()  # x in shares of the axes, y in data
+        self.texts_ = []
+        for rank, (j, height) in enumerate(zip(largest, heights, strict=True)):
+            line, color = self.lines_[j], f"C{rank}"
+            line.set(color=color, linewidth=1.5, zorder=2)
+            ax.plot(
+                [1.0, 1.025], [last[j], height], transform=beside, clip_on=False,
+                color=color, linewidth=0.8, scalex=False, scaley=False,
+            )  # fmt: skip
+            self.texts_.append(
+                ax.text(1.03, height, names[j], transform=beside, va="center", size=size, c=color)
+            )
+
+
+def _one_output(coefs, output) -> np.ndarray:
+    """``coefs (p, n_alphas)`` of one output."""
+    coefs = np.asarray(coefs)
+    if coefs.ndim != 3:
+        return coefs
+    if output is None or not 0 <= output < len(coefs):
+        raise ValueError(
+            f"The path is one of {len(coefs)} outputs: expected output from 0 to "
+            f"{len(coefs) - 1}, got {output!r}."
+        )
+    return coefs[output]
