@@ -20,7 +20,9 @@ def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
     n_clusters = len(first.scores.labels) if kind.clustered else None
     df_resid, df = n - k, kind.df(n, k, n_clusters)
     variance = sums.rss / df_resid
-    covariance = _covariance(sums, kind, variance, (n, k, n_clusters))
+    factor = kind.factor(n, k, n_clusters)
+    meat = factor * sums.meat if kind.robust else None
+    covariance = variance * design.inverse if meat is None else design.root @ meat @ design.root.T
     places = np.concatenate([np.arange(one), one + design.kept])
     coef = np.append(fitted.intercept, fitted.coef)[1 - one :]
     full = np.full((coef.size, coef.size), np.nan)
@@ -29,7 +31,7 @@ def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
     t = coef / error
     half = stats.t.isf(0.5 * (1.0 - level), df) * error
     names = [INTERCEPT] * one + fitted.names
-    tested = _slopes_test(coef[places][one:], covariance[one:, one:], sums, kind, df)
+    tested = _slopes_test(coef[places][one:], meat, sums, df)
     condition = design.condition_number()
     return InferenceResult(
         names=names,
@@ -57,13 +59,6 @@ def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
     )
 
 
-def _covariance(sums, kind, variance, sizes) -> np.ndarray:
-    design = sums.design
-    if not kind.robust:
-        return variance * design.inverse
-    return kind.factor(*sizes) * (design.root @ sums.meat @ design.root.T)
-
-
 @np.errstate(divide="ignore", invalid="ignore")
 def _fit_of(sums, n, k, one) -> dict:
     """Measures of fit; R² is NaN where y is constant."""
@@ -81,12 +76,18 @@ def _fit_of(sums, n, k, one) -> dict:
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def _slopes_test(slopes, covariance, sums, kind, df) -> WaldTest:
-    """F that all slopes are zero."""
+def _slopes_test(slopes, meat, sums, df) -> WaldTest:
+    """F that all slopes are zero.
+
+    A robust one is taken in the frame of R, where the covariance is well conditioned: the slopes'
+    is ``R1^-1 M1 R1^-T`` there, with R1 and M1 less the row and column of the intercept.
+    """
     if not slopes.size:
         return WaldTest(np.nan, np.nan, 0, df)
-    if kind.robust:
-        return wald(slopes, covariance, df)
+    if meat is not None:
+        one = len(meat) - slopes.size
+        distance = sums.design.R[one:, one:] @ (slopes * sums.design.frame.scale)
+        return wald(distance, meat[one:, one:], df)
     total = sums.first.moments.cross[-1, -1]
     statistic = float(np.float64(total - sums.rss) / slopes.size / (np.float64(sums.rss) / df))
     return WaldTest(statistic, float(stats.f.sf(statistic, slopes.size, df)), slopes.size, df)
@@ -108,7 +109,7 @@ def _notes(fitted, sums, names, places, condition, tested) -> tuple[str, ...]:
     slopes = len(sums.design.R) - fitted.fit_intercept
     if tested.df_num < slopes:
         notes.append(
-            f"the covariance has rank {tested.df_num} for {slopes} slopes, as few clusters give: F "
-            "tests only what it tells."
+            f"the covariance has rank {tested.df_num} for {slopes} slopes, as too few clusters "
+            "give: F tests the directions that it tells of."
         )
     return tuple(notes)

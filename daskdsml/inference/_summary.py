@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from textwrap import fill
 
 import numpy as np
 
@@ -46,27 +47,24 @@ def coefficient_frame(result):
 
 def text_table(result) -> str:
     """The table as R's summary of lm prints it."""
-    share = f"{100.0 * result.level:g}%"
-    head = ["", "Estimate", "Std. Error", "t value", "Pr(>|t|)", "", f"[{share}", f"{share}]"]
-    rows = [head]
-    for j, name in enumerate(result.names):
-        rows.append(
-            [
-                name if len(name) <= 30 else name[:29] + "…",
-                _number(result.coef[j]),
-                _number(result.std_error[j]),
-                _number(result.statistic[j], 4),
-                _p_value(result.p_value[j]),
-                _stars(result.p_value[j]),
-                *map(_number, result.conf_int[j]),
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(row, widths) for row in rows]
-    rule = "-" * max(map(len, lines))
+    tail = 0.5 * (1.0 - result.level)
+    limits = f"[{tail:.4g}", f"{1.0 - tail:.4g}]"
+    columns = [
+        ["", *(name if len(name) <= 30 else name[:29] + "…" for name in result.names)],
+        ["Estimate", *_column(result.coef)],
+        ["Std. Error", *_column(result.std_error)],
+        ["t value", *(_number(t, 4) if abs(t) >= 1e4 else f"{t:.3f}" for t in result.statistic)],
+        ["Pr(>|t|)", *map(_p_value, result.p_value)],
+        ["", *map(_stars, result.p_value)],
+        *([head, *_column(side)] for head, side in zip(limits, result.conf_int.T, strict=True)),
+    ]
+    widths = [max(map(len, column)) for column in columns]
+    lines = [_line(row, widths) for row in zip(*columns, strict=True)]
+    width = max(map(len, lines))
+    rule = "-" * width
     title = f"{result.model_name}, {result.nobs} rows"
     facts = [f"{name}: {value}" for name, value in facts_of(result)]
-    notes = [f"Note: {note}" for note in result.notes]
+    notes = [fill(f"Note: {note}", max(width, 80)) for note in result.notes]
     return "\n".join([title, rule, *lines, rule, LEGEND, "", *facts, *notes])
 
 
@@ -116,8 +114,20 @@ def _line(row, widths) -> str:
     return "  ".join(cells).rstrip()
 
 
+def _column(values) -> list[str]:
+    """With decimals in common, for four digits of the smallest, unless that makes it wide."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0.0)])
+    if not sizes.size:
+        return [_number(value) for value in values]
+    most, least = np.floor(np.log10([sizes.max(), sizes.min()])).astype(int)
+    decimals = max(3 - least, 0)
+    if max(most, 0) + decimals > 9:
+        return [_number(value) for value in values]
+    return [f"{value:.{decimals}f}" for value in values]
+
+
 def _number(value, digits=5) -> str:
-    """With that many digits, those that are zero included, as columns of numbers read best."""
+    """With that many digits, zeros at the end among them."""
     if not np.isfinite(value):
         return str(float(value))
     text = f"{value:#.{digits}g}"
