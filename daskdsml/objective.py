@@ -17,6 +17,7 @@ from daskdsml.passes.normal_residual import (
     refinement,
 )
 from daskdsml.passes.r_factor import Frame
+from daskdsml.passes.slopes import Margins, Models, Slopes, column_moments, margins, slopes
 
 
 class Problem(NamedTuple):
@@ -94,10 +95,30 @@ class Objective:
         total = self._run(group_moments, self.problem.backend, f"{self.problem.label}-moments")
         raise_faults(total.census, self.problem.names)
         raise_overflow(*(part.cross for part in total.groups.values()))
+        return self._by_group(total)
+
+    def _by_group(self, total: GroupMoments) -> GroupMoments:
         if self.problem.fit_intercept:
             return total
         groups = {label: part.about_zero() for label, part in total.groups.items()}
         return total._replace(groups=groups)
+
+    def margins(self) -> Margins:
+        """A first look at wide data. Costs one pass."""
+        found = self._run(margins, self.problem.backend, f"{self.problem.label}-look")
+        raise_faults(found.census, self.problem.names)
+        raise_overflow(found.products, found.sums)
+        return found
+
+    def column_moments(self, columns) -> GroupMoments:
+        """As `group_moments`, of some columns of X. Costs one pass."""
+        state = (self.problem.backend, columns)
+        return self._by_group(self._run(column_moments, state, f"{self.problem.label}-columns"))
+
+    def slopes(self, columns, coefs, intercepts, member) -> Slopes:
+        """Slopes of squared error in all columns, for many models: see `Models`. One pass."""
+        models = Models(columns, coefs, intercepts, member)
+        return self._run(slopes, models, f"{self.problem.label}-slopes")
 
     def r_factor(self, centre, scale, theta) -> tuple[np.ndarray, NormalResidual]:
         """R factor of ``[1, ([X y] - centre) / scale]``, and `normal_residual`, in one pass.

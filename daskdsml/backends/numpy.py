@@ -78,11 +78,10 @@ class NumPy(ArrayBackend):
 
 def _near_mean(X, y, w, n) -> np.ndarray:
     """Weighted means of the first ``n`` rows of [X y]: what is summed about it keeps its digits."""
-    w = None if w is None or not w[:n].any() else w[:n]
     if not len(X):
         return np.zeros(X.shape[1] + y.shape[1])
-    means = (np.average(part[:n], axis=0, weights=w) for part in (X, y))
-    return np.concatenate(list(means)).astype(np.float64)
+    w = np.ones(len(y[:n])) if w is None or not w[:n].any() else w[:n]
+    return np.concatenate([w @ part[:n] for part in (X, y)]) / w.sum()
 
 
 def _cross(X, c) -> np.ndarray:

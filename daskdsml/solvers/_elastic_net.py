@@ -11,10 +11,8 @@ from daskdsml.contracts import Fit
 from daskdsml.solvers._moments import constant_floor
 from daskdsml.solvers._symmetric import solve
 
-# Sweeps before an exact step is tried, doubled each time it fails.
-SWEEPS = 8
-# Variables an exact step may drop on its way before descent has another go.
-DROPS = 50
+# Sweeps between exact steps: one over all columns, and some for the new ones to find their place.
+SWEEPS = 16
 
 
 class Quadratic(NamedTuple):
@@ -62,25 +60,24 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
     b = np.zeros_like(c) if start is None else np.array(start, dtype=float)
     columns = np.arange(c.size)
     slope = c - G @ b
-    n_iter, sweeps = 0, SWEEPS
+    n_iter = 0
     goal = options.tol * yy
     while True:
-        allowed = min(sweeps, options.max_iter - n_iter)
+        allowed = min(SWEEPS, options.max_iter - n_iter)
         n_iter += descend(G, slope, b, columns, l1, l2, options.positive, allowed, 1e-9 * yy**0.5)
-        exact = exact_step(quad, b, l1, l2, options.positive)
-        if exact is not None:
-            b, slope = exact
         gap = duality_gap(quad, b, slope, l1, l2, options.positive)
+        if gap > goal:
+            b, slope = exact_step(quad, b, l1, l2, options.positive)
+            gap = duality_gap(quad, b, slope, l1, l2, options.positive)
         if gap <= goal or n_iter >= options.max_iter:
             return Fit(b, gap, n_iter, gap <= goal)
-        sweeps *= 2
 
 
 def exact_step(quad, b, l1, l2, positive):
-    """The optimum with the signs of ``b``, or on the way there; ``b`` and its slope, or None."""
+    """The optimum with the signs of ``b``, or on the way there; ``b`` and its slope."""
     G, c, _ = quad
     b = b.copy()
-    for _ in range(DROPS):
+    while True:
         # With no L1 penalty signs do not matter, and every column that varies takes part.
         active = np.flatnonzero(np.diag(G) > 0.0 if l1 == 0.0 and not positive else b)
         if not active.size:
@@ -88,11 +85,7 @@ def exact_step(quad, b, l1, l2, positive):
         here = b[active]
         inner = G[np.ix_(active, active)]
         inner[np.diag_indices(len(inner))] += l2
-        try:
-            factor = linalg.cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
-        except linalg.LinAlgError:
-            return None
-        there = linalg.cho_solve(factor, c[active] - l1 * np.sign(here), check_finite=False)
+        there = _solved(inner, c[active] - l1 * np.sign(here))
         crossed = (there * here < 0.0) & (l1 > 0.0 or positive)
         if not crossed.any():
             b[active] = there
@@ -102,13 +95,26 @@ def exact_step(quad, b, l1, l2, positive):
         moved = here + share * (there - here)
         moved[np.flatnonzero(crossed)[shares == share]] = 0.0
         b[active] = np.where(moved * here > 0.0, moved, 0.0)
-    return b, c - G @ b
 
 
-def duality_gap(quad, b, slope, l1, l2, positive) -> float:
-    """Objective less that of a feasible point of the dual problem: a bound on what is left to gain.
+def _solved(A, right):
+    """``A^-1 right``; where A is singular, far out along the directions in which it is.
 
-    ``slope (p,) = c - G b``. Never below 0 by more than rounding. Source: the dual point is the
+    There the penalty alone decides, and the step ends at the first zero.
+    """
+    for jitter in (0.0, 1e-10, 1e-6):
+        shifted = A + np.diag(np.full(len(A), jitter * np.max(np.diag(A))))
+        factor, failed = linalg.lapack.dpotrf(shifted, lower=True)
+        if not failed:
+            return linalg.lapack.dpotrs(factor, right, lower=True)[0]
+    return right
+
+
+def duality_gap(quad, b, slope, l1, l2, positive, norm=None) -> float:
+    """Objective less that of a feasible point of the dual problem: what may be left to gain.
+
+    ``slope (p,) = c - G b``; ``norm`` is the largest slope of the smooth part, over all columns
+    where these here are but some. Never below 0 by more than rounding. The dual point is the
     residual, scaled until it is feasible (Kim, Koh, Lustig, Boyd and Gorinevsky, 2007).
     """
     if l1 == 0.0:
@@ -119,7 +125,8 @@ def duality_gap(quad, b, slope, l1, l2, positive) -> float:
         return float(0.5 * rest @ solve(quad.G + l2 * np.eye(b.size), rest).x)
     rss = max(quad.yy - quad.c @ b - slope @ b, 0.0)
     pull = slope - l2 * b
-    norm = float(np.max(pull if positive else np.abs(pull), initial=0.0))
+    if norm is None:
+        norm = float(np.max(pull if positive else np.abs(pull), initial=0.0))
     share = l1 / norm if norm > l1 else 1.0
     square = b @ b
     gap = 0.5 * rss * (1.0 + share**2) + l1 * np.abs(b).sum() - share * (quad.yy - quad.c @ b)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.contracts import Paths
+from daskdsml.contracts import Job, Paths
 from daskdsml.solvers._elastic_net import quadratics
 
 
@@ -22,6 +22,12 @@ class State(NamedTuple):
     null_space: np.ndarray | None = None
     status: str | None = None
     name: str = "moments"
+
+
+def own_job(penalty, output=0) -> Job:
+    """The job that a penalty alone stands for."""
+    total = penalty.l1 + penalty.l2
+    return Job((total,), penalty.l1 / total if total else 1.0, output=output)
 
 
 class Rows(NamedTuple):

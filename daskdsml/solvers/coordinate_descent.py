@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.contracts import Job, Paths
 from daskdsml.solvers._elastic_net import Options, fit
-from daskdsml.solvers._jobs import State, alphas_of, finished, row_sets, strengths
+from daskdsml.solvers._jobs import State, alphas_of, finished, own_job, row_sets, strengths
 
 
 class CoordinateDescent(NamedTuple):
@@ -58,12 +58,6 @@ class CoordinateDescent(NamedTuple):
                 [_path(sets[t], job, alphas[-1], options, start) for t in (None, *job.trains)]
             )
         return finished(Paths(np.arange(p), groups, alphas, fits), jobs, problem)
-
-
-def own_job(penalty, output=0) -> Job:
-    """The job that a penalty alone stands for."""
-    total = penalty.l1 + penalty.l2
-    return Job((total,), penalty.l1 / total if total else 1.0, output=output)
 
 
 def _path(rows, job, alphas, options, start) -> list:

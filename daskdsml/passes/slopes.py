@@ -1,0 +1,113 @@
+"""Slopes of squared error in all columns of X, for many models at once, from one read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.moments import GroupMoments, group_moments
+
+# Entries of X worked on at once, where they have to be copied.
+TILE_ENTRIES = 2**22
+
+
+class Models(NamedTuple):
+    """M linear models on ``columns (m,)`` of X, each fitted to some groups of rows.
+
+    ``coefs (m, M)``, ``intercepts (M,)``; ``member (n_labels, M)`` is 1 where the rows of a label
+    belong to a model.
+    """
+
+    columns: np.ndarray
+    coefs: np.ndarray
+    intercepts: np.ndarray
+    member: np.ndarray
+
+
+class Slopes(NamedTuple):
+    """``slopes (p, M)``, the sums ``sum_i w_i x_i r_i`` over a model's rows with residuals ``r_i``,
+    and ``residuals (M,) = sum_i w_i r_i``.
+    """
+
+    slopes: np.ndarray
+    residuals: np.ndarray
+
+    def __add__(self, other: Slopes) -> Slopes:
+        return Slopes(self.slopes + other.slopes, self.residuals + other.residuals)
+
+
+class Margins(NamedTuple):
+    """What a first look at wide data tells, by label of rows.
+
+    ``y`` has the moments of y alone; ``sums`` and ``products`` (p, n_labels) are ``sum_i w_i x_i``
+    and ``sum_i w_i x_i y_i`` over the rows of a label, the latter for the first column of y.
+    """
+
+    census: Census
+    y: GroupMoments
+    sums: np.ndarray
+    products: np.ndarray
+
+    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
+    def __add__(self, other: Margins) -> Margins:
+        n_labels = max(self.sums.shape[1], other.sums.shape[1])
+        return Margins(
+            self.census + other.census,
+            self.y + other.y,
+            _wide(self.sums, n_labels) + _wide(other.sums, n_labels),
+            _wide(self.products, n_labels) + _wide(other.products, n_labels),
+        )
+
+
+def margins(backend: Any, block) -> Margins:
+    """Kernel: what one block adds to the first look."""
+    y = np.reshape(block.y, (len(block.y), -1))[:, 0].astype(np.float64)
+    w = np.ones(len(y)) if block.w is None else block.w
+    labels = _labels(block)
+    member = np.zeros((len(y), int(labels.max(initial=0)) + 1))
+    member[np.arange(len(y)), labels] = w
+    n_labels = member.shape[1]
+    both = _products(block.X, np.column_stack([member, member * y[:, None]]))
+    nothing = block._replace(X=np.empty((len(y), 0)))
+    census = take_census(block, suspect_X=not np.isfinite(both).all())
+    return Margins(census, group_moments(backend, nothing), both[:, :n_labels], both[:, n_labels:])
+
+
+def slopes(models: Models, block) -> Slopes:
+    """Kernel: what one block adds."""
+    y = np.reshape(block.y, (len(block.y), -1))[:, 0].astype(np.float64)
+    X = block.X[:, models.columns]
+    X = (X if isinstance(X, np.ndarray) else X.toarray()).astype(np.float64, copy=False)
+    r = y[:, None] - X @ models.coefs - models.intercepts
+    if block.w is not None:
+        r *= block.w[:, None]
+    r *= models.member[_labels(block)]
+    return Slopes(_products(block.X, r), r.sum(axis=0))
+
+
+def column_moments(state, block) -> GroupMoments:
+    """Kernel: moments of y and of some columns of X; ``state`` is (backend, columns (m,))."""
+    backend, columns = state
+    return group_moments(backend, block._replace(X=block.X[:, columns]))
+
+
+def _products(X, R) -> np.ndarray:
+    """``X'R`` (p, M) in float64."""
+    if not isinstance(X, np.ndarray) or X.dtype == np.float64:
+        return np.asarray(X.T @ R, dtype=np.float64)
+    total = np.zeros((X.shape[1], R.shape[1]))
+    step = max(TILE_ENTRIES // max(X.shape[1], 1), 1)
+    for start in range(0, len(X), step):
+        total += X[start : start + step].T.astype(np.float64) @ R[start : start + step]
+    return total
+
+
+def _labels(block) -> np.ndarray:
+    return np.zeros(block.X.shape[0], dtype=int) if block.g is None else block.g
+
+
+def _wide(part, n_labels) -> np.ndarray:
+    """``part`` with columns of zeros for the labels it has not met."""
+    return np.pad(part, ((0, 0), (0, n_labels - part.shape[1])))

@@ -1,0 +1,131 @@
+"""How far each path of a working set has come: what to solve next, what holds, what is missing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Fit, Job
+from daskdsml.solvers._elastic_net import Options, duality_gap, fit
+from daskdsml.solvers._jobs import alphas_of, strengths
+
+# At least so many columns join the working set for a path, or as many as it uses already.
+JOINING = 100
+# Alphas of one path, and models in all, that one read checks; their slopes are (p, M) numbers.
+MOST_AHEAD, MOST_MODELS, MOST_SLOPES = 16, 64, 2**25
+
+
+class Front(NamedTuple):
+    """How far one job has come on one set of rows.
+
+    ``alphas`` are relative to the mean loss; ``done`` are the fits that hold over all columns;
+    ``trial`` the next ones, solved on the working set alone; ``slope (p,)`` is that of the mean
+    loss where the path stands; ``ahead`` is how many alphas to try at once.
+    """
+
+    job: Job
+    index: int
+    train: tuple | None
+    alphas: np.ndarray
+    slope: np.ndarray
+    done: tuple[Fit, ...] = ()
+    trial: tuple[Fit, ...] = ()
+    ahead: int = 1
+
+    @property
+    def open(self) -> bool:
+        return len(self.done) < len(self.alphas)
+
+    def penalties(self, k) -> tuple[float, float]:
+        """Strengths of the L1 and L2 part for alpha number ``k``."""
+        alpha = self.alphas[k]
+        return alpha * self.job.l1_ratio, alpha * (1.0 - self.job.l1_ratio)
+
+
+def begin(jobs, margins, fit_intercept, positive) -> tuple[list[np.ndarray], list[Front]]:
+    """Alphas of each job, and the fronts at zero coefficients, from a first look."""
+    every, fronts = [], []
+    for i, job in enumerate(jobs):
+        for train in (None, *job.trains):
+            moments = margins.y.of(train)
+            labels = sorted(margins.y.groups) if train is None else list(train)
+            slope = margins.products[:, labels].sum(axis=1)
+            if fit_intercept:
+                slope -= moments.mean[0] * margins.sums[:, labels].sum(axis=1)
+            slope /= moments.weight
+            if train is None:
+                largest = np.max(slope if positive else np.abs(slope), initial=0.0)
+                every.append(alphas_of(job, largest))
+            alphas = strengths(job, every[-1], moments.weight)
+            fronts.append(Front(job, i, train, alphas, slope))
+    return every, fronts
+
+
+def missing(fronts, columns, positive) -> np.ndarray:
+    """The columns outside the working set that pull most where the open fronts stand."""
+    chosen = [np.empty(0, dtype=int)]
+    for front in fronts:
+        if front.open:
+            pull = np.array(front.slope if positive else np.abs(front.slope))
+            pull[columns] = -np.inf
+            used = max(
+                (np.count_nonzero(f.coef) for f in (*front.done[-1:], *front.trial)), default=0
+            )
+            limit = min(max(JOINING, used), pull.size)
+            best = np.argpartition(-pull, limit - 1)[:limit]
+            chosen.append(best[pull[best] > 0.0])
+    return np.unique(np.concatenate(chosen))
+
+
+def attempt(fronts, sets, size, options: Options, start=None) -> list[Front]:
+    """The fronts with fits of their next alphas on a working set of ``size`` columns."""
+    n_open = sum(front.open for front in fronts)
+    room = max(min(MOST_MODELS, MOST_SLOPES // len(fronts[0].slope)) // max(n_open, 1), 1)
+    tried = []
+    for front in fronts:
+        b = np.zeros(size) if start is None else start
+        if front.done:
+            b = _padded(front.done[-1].coef, size)
+        trial, first = [], len(front.done)
+        for k in range(first, min(first + min(front.ahead, room), len(front.alphas))):
+            trial.append(fit(sets[front.train].quads[0], *front.penalties(k), options, b))
+            b = trial[-1].coef
+        tried.append(front._replace(trial=tuple(trial)))
+    return tried
+
+
+def judge(front: Front, slopes, quad, columns, options: Options) -> Front:
+    """The front after its trials, whose slopes over all columns are ``slopes (p, len(trial))``.
+
+    Trials are kept up to the first whose duality gap over all columns is too large.
+    """
+    done, used = list(front.done), 0
+    for trial, slope in zip(front.trial, slopes.T, strict=True):
+        l1, l2 = front.penalties(len(done))
+        pull = slope.copy()
+        pull[columns] -= l2 * trial.coef
+        norm = float(np.max(pull if options.positive else np.abs(pull), initial=0.0))
+        gap = duality_gap(quad, trial.coef, slope[columns], l1, l2, options.positive, norm)
+        holds = gap <= options.tol * quad.yy
+        front = front._replace(slope=slope)
+        # Where the working set itself was not solved, more columns are no help.
+        if not holds and trial.converged:
+            break
+        done.append(trial._replace(gap=gap, converged=holds))
+        used += 1
+    ahead = 2 * front.ahead if used == len(front.trial) else max(used, 1)
+    return front._replace(done=tuple(done), ahead=min(ahead, MOST_AHEAD))
+
+
+def fits_of(fronts, n_jobs, size) -> list[list[list[Fit]]]:
+    """All fits by job and set of rows, with coefficients on the whole working set."""
+    fits: list = [[] for _ in range(n_jobs)]
+    for front in fronts:
+        padded = [f._replace(coef=_padded(f.coef, size)) for f in front.done]
+        fits[front.index].append(padded)
+    return fits
+
+
+def _padded(coef, size) -> np.ndarray:
+    return np.concatenate([coef, np.zeros(size - len(coef))])

@@ -1,0 +1,144 @@
+"""Lasso and elastic net without p x p matrices. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Job, Paths
+from daskdsml.solvers import _fronts
+from daskdsml.solvers._elastic_net import Options
+from daskdsml.solvers._jobs import finished, own_job, row_sets
+
+
+class _State(NamedTuple):
+    """Where the search stands.
+
+    ``columns`` are the working set in the order they joined, ``groups`` their moments and
+    ``alphas`` those of each job; ``grown`` tells that columns joined since the moments were read.
+    """
+
+    theta: np.ndarray
+    value: float = float("nan")
+    gradient_norm: float = float("nan")
+    step: float = float("nan")
+    moments: Any = None
+    paths: Paths | None = None
+    null_space: np.ndarray | None = None
+    status: str | None = None
+    name: str = "look"
+    columns: np.ndarray | None = None
+    groups: Any = None
+    sums: np.ndarray | None = None
+    alphas: list | None = None
+    fronts: list | None = None
+    grown: bool = True
+
+
+class WorkingSet(NamedTuple):
+    """Lasso and elastic net where p x p moments are too large, exact to the same duality gap.
+
+    A first read gives the slopes of all columns at zero. The columns with the largest ones make the
+    working set, whose moments take a read; on these the next few alphas of each path are solved.
+    Another read gives the slopes of *all* columns at all these solutions, and with them the duality
+    gaps: fits within ``tol`` are kept, and where one is not, the columns of the largest slopes join
+    the working set. Objective, options and jobs are those of `CoordinateDescent`; y has one output.
+    A penalty without an L1 part has no small working set: all columns join.
+
+    References
+    ----------
+    Tibshirani, R. et al. (2012). Strong rules for discarding predictors in lasso-type problems.
+    J. R. Statist. Soc. B 74(2), 245-266.
+    Massias, M., Gramfort, A. and Salmon, J. (2018). Celer: a fast solver for the lasso with dual
+    extrapolation. ICML, PMLR 80, 3315-3324.
+    """
+
+    tol: float = 1e-4
+    max_iter: int = 1000
+    positive: bool = False
+    jobs: tuple[Job, ...] | None = None
+    start: np.ndarray | None = None
+
+    needs = frozenset({"moments"})
+
+    def init(self, theta) -> _State:
+        return _State(theta)
+
+    def step(self, state: _State, objective) -> _State:
+        jobs = self.jobs or (own_job(objective.problem.penalty),)
+        if state.columns is None:
+            return self._looked(state, objective, jobs)
+        if state.grown:
+            groups = objective.column_moments(state.columns)
+            state = state._replace(groups=groups, grown=False, name="columns")
+            return self._tried(state, jobs)
+        return self._checked(state, objective, jobs)
+
+    def _options(self) -> Options:
+        return Options(self.tol, self.max_iter, self.positive)
+
+    def _looked(self, state, objective, jobs) -> _State:
+        """Fronts at zero coefficients, and the first working set."""
+        margins, problem = objective.margins(), objective.problem
+        alphas, fronts = _fronts.begin(jobs, margins, problem.fit_intercept, self.positive)
+        columns = np.arange(problem.n_features)
+        if all(front.penalties(k)[0] for front in fronts for k in range(len(front.alphas))):
+            columns = _fronts.missing(fronts, np.empty(0, dtype=int), self.positive)
+            if self.start is not None:
+                columns = np.union1d(columns, np.flatnonzero(self.start[0]))
+        return state._replace(columns=columns, sums=margins.sums, alphas=alphas, fronts=fronts)
+
+    def _tried(self, state, jobs) -> _State:
+        """Fits of the next alphas of each front, on the working set."""
+        size = len(state.columns)
+        sets = row_sets(state.groups, jobs, size)
+        start = None if self.start is None else self.start[0][state.columns]
+        return state._replace(
+            fronts=_fronts.attempt(state.fronts, sets, size, self._options(), start)
+        )
+
+    def _checked(self, state, objective, jobs) -> _State:
+        """What holds over all columns; the next working set or the end."""
+        sets = row_sets(state.groups, jobs, len(state.columns))
+        slopes = self._slopes(state, objective)
+        fronts, first = [], 0
+        for front in state.fronts:
+            last, rows = first + len(front.trial), sets[front.train]
+            mean = slopes[:, first:last] / rows.weight
+            fronts.append(
+                _fronts.judge(front, mean, rows.quads[0], state.columns, self._options())
+                if front.trial
+                else front
+            )
+            first = last
+        state = state._replace(fronts=fronts, name="slopes")
+        if not any(front.open for front in fronts):
+            fits = _fronts.fits_of(fronts, len(jobs), len(state.columns))
+            paths = Paths(state.columns, state.groups, state.alphas, fits)
+            return finished(paths, jobs, objective.problem, name="slopes")
+        fresh = _fronts.missing(fronts, state.columns, self.positive)
+        if not fresh.size:
+            return self._tried(state, jobs)
+        return state._replace(columns=np.concatenate([state.columns, fresh]), grown=True)
+
+    def _slopes(self, state, objective) -> np.ndarray:
+        """Sums ``sum_i w_i x_i r_i`` (p, M) about the means, at the trials of all fronts."""
+        moments, labels = state.groups, sorted(state.groups.groups)
+        size, one = len(state.columns), objective.problem.fit_intercept
+        coefs, levels, member, centres = [], [], [], []
+        for front in state.fronts:
+            rows = moments.of(front.train)
+            part = np.zeros(labels[-1] + 1)
+            part[labels if front.train is None else list(front.train)] = 1.0
+            centre = state.sums @ part[: state.sums.shape[1]] / rows.weight if one else 0.0
+            for trial in front.trial:
+                coefs.append(trial.coef)
+                levels.append((rows.mean[size] - rows.mean[:size] @ trial.coef) * one)
+                member.append(part)
+                centres.append(centre)
+        B = np.array(coefs).T
+        used = np.flatnonzero(B.any(axis=1))
+        found = objective.slopes(state.columns[used], B[used], np.array(levels), np.array(member).T)
+        # Residuals sum to zero but for rounding, which far from zero a column would magnify.
+        return found.slopes - np.array(centres).T * found.residuals if one else found.slopes
