@@ -450,10 +450,10 @@ BAD = {
         "rule='1se' needs .* one split",
     ),
     "empty test": (
-        X, Y, None, {"criterion": "cv", "cv": [(np.arange(200), [])]}, "no row with weight"
+        X, Y, None, {"criterion": "cv", "cv": [(np.arange(200), [])]}, "no row of positive weight"
     ),
     "weightless fold": (
-        X, Y, np.repeat([0.0, 1.0], [40, 160]), {"criterion": "cv"}, "no row with weight"
+        X, Y, np.repeat([0.0, 1.0], [40, 160]), {"criterion": "cv"}, "no row of positive weight"
     ),
     "backend": (X, Y, None, {"backend": "abacus"}, "Unknown backend 'abacus'"),
     "cache": (X, Y, None, {"cache": "disk"}, "Unknown cache 'disk'"),

@@ -14,7 +14,15 @@ import sklearn.linear_model as reference
 from matplotlib import pyplot
 from tables import regression
 
-from daskdsml.linear_model import ElasticNetCV, LassoCV, RidgeCV, lasso_path, ridge_path
+from daskdsml.inference import infer
+from daskdsml.linear_model import (
+    ElasticNetCV,
+    LassoCV,
+    LinearRegression,
+    RidgeCV,
+    lasso_path,
+    ridge_path,
+)
 from daskdsml.plotting import CoefficientPathDisplay, CrossValidationPathDisplay, EffectDisplay
 
 X, Y, _ = regression(120, 6, seed=1)
@@ -210,6 +218,17 @@ def test_effects_of_a_result(intercept):
     shown = EffectDisplay.from_result(result, include_intercept=True).plot()
     np.testing.assert_array_equal(shown.points_.get_xdata(), coef)
     assert "95 %" in shown.ax_.get_xlabel()
+
+
+def test_effects_of_an_inference():
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    result = infer(LinearRegression().fit(frame, Y), frame, Y, level=0.99)
+    shown = EffectDisplay.from_result(result).plot()
+    assert [tick.get_text() for tick in shown.ax_.get_yticklabels()] == list("abcdef")
+    np.testing.assert_array_equal(shown.points_.get_xdata(), result.coef[1:])
+    ends = [segment[:, 0] for segment in shown.intervals_.get_segments()]
+    np.testing.assert_array_equal(ends, result.conf_int[1:])
+    assert "99 %" in shown.ax_.get_xlabel()
 
 
 DISPLAYS = [

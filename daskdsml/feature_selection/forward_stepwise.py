@@ -167,7 +167,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
         is_sparse = sparse.issparse(table.X if table.is_local else table.X._meta)
         # What is computed must not depend on the number of threads.
         with single_threaded_blas():
-            everything = self._about(total if folds is None else total.of(total.groups))
+            everything = self._about(total if folds is None else total.of())
             path = forward_path(everything, is_sparse)
             self._check_target(total.census, everything, path)
             values, best = self._judge(path, total, folds, is_sparse)
@@ -311,13 +311,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
 
     def _fold_errors(self, total, cells, size, is_sparse) -> np.ndarray:
         """Errors (size,) on the test cells of a split, of the path made on its training cells."""
-        parts = [self._about(total.of(labels)) for labels in cells if labels]
-        if len(parts) < 2 or not all(part.weight > 0.0 for part in parts):
-            raise ValueError(
-                "cv makes a split whose training or test set holds no row with weight. "
-                "Use fewer folds, or a splitter that spreads the rows with weight."
-            )
-        train, test = parts
+        train, test = (self._about(total.of(labels)) for labels in cells)
         path = forward_path(train, is_sparse)
         errors = test_errors(path, train, test)
         return np.append(errors, np.full(size, errors[-1]))[:size]
