@@ -198,7 +198,9 @@ def _read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
     moments, p = first.moments, table.n_features
     kept = np.flatnonzero(np.diag(moments.cross)[:p] > constant_floor(moments, p))
     _check_degrees(first, kept.size + fitted.fit_intercept, kind)
-    condition = solve(moments.cross[np.ix_(kept, kept)], np.zeros(kept.size)).condition
+    condition = 1.0
+    if kept.size:
+        condition = solve(moments.cross[np.ix_(kept, kept)], np.zeros(kept.size)).condition
     small = table.is_local and table.n_rows * p <= SMALL
     if small or condition > ENOUGH:
         design, rss, score = _exactly(rows, fitted, moments, kept, small)

@@ -1,0 +1,449 @@
+"""Inference: reads of the data, layouts, labels of clusters, tables, and what it refuses."""
+
+import warnings
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from scipy import sparse
+from scipy.linalg import LinAlgWarning
+from sklearn import linear_model as sk
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from tables import Source, csr_rows, dask_rows, regression
+
+from daskdsml.inference import InferenceResult, infer, least_squares
+from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+from daskdsml.linear_model import _least_squares as of_the_fit
+from daskdsml.passes.cluster_sums import ALL
+from daskdsml.passes.fit_sums import At, fit_sums
+
+X, Y, W = regression(400, 4)
+MODEL = LinearRegression().fit(X, Y)
+G = np.random.default_rng(1).integers(0, 30, size=400)
+COV_TYPES = ["nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"]
+every_cov = pytest.mark.parametrize("cov_type", COV_TYPES)
+
+
+def options(cov_type, groups=G):
+    return {"cov_type": cov_type, "groups": groups if cov_type == "cluster" else None}
+
+
+def assert_same(mine, other, rtol=1e-10):
+    for name in ("coef", "std_error", "p_value", "conf_int", "f_statistic", "aic", "bic"):
+        np.testing.assert_allclose(getattr(mine, name), getattr(other, name), rtol=rtol)
+
+
+# What it reads
+
+
+@pytest.mark.parametrize(
+    "cov_type, reads", list(zip(COV_TYPES, [1, 1, 1, 2, 2, 1], strict=True)), ids=COV_TYPES
+)
+def test_reads_of_x(cov_type, reads, tmp_path):
+    source = Source(tmp_path, 6, 50, 4)
+    A, y = source.table()
+    model = LinearRegression(cache="none").fit(A, y.compute())
+    before = source.reads()
+    result = infer(model, A, y, **options(cov_type, np.arange(300) % 7))
+    assert source.reads() - before == reads == result.n_passes
+    model.set_params(cache="memory")
+    before = source.reads()
+    infer(model, A, y, **options(cov_type, np.arange(300) % 7))
+    assert source.reads() - before == 1
+
+
+def test_the_limits_are_those_of_the_fit():
+    assert least_squares.ENOUGH == of_the_fit.ENOUGH
+    assert least_squares.SMALL == of_the_fit.SMALL
+
+
+def test_small_tables_are_read_again():
+    assert infer(MODEL, X, Y).n_passes == 2
+    assert infer(MODEL, X, Y, cov_type="HC1").n_passes == 2
+    assert infer(MODEL, X, Y, cov_type="HC3").n_passes == 3
+
+
+@every_cov
+def test_layouts(cov_type):
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = LinearRegression().fit(frame, Y)
+    expected = infer(MODEL, X, Y, **options(cov_type))
+    unknown = dask_rows(X, 7)[np.ones(400, dtype=bool)]
+    cases = [
+        (frame, pd.Series(Y), G),
+        (dd.from_pandas(frame, npartitions=5), dd.from_pandas(pd.Series(Y), npartitions=5), G),
+        (dask_rows(X, 9), dask_rows(Y, 4), dask_rows(G, 3)),
+        (csr_rows(X, 7), Y, G),
+        (sparse.csr_matrix(X), Y[:, None], dd.from_pandas(pd.Series(G), npartitions=3)),
+        (unknown, dask_rows(Y, 7), dask_rows(G, 7)),
+        (X, dask_rows(Y, 7), dask_rows(G, 7)),
+    ]
+    for A, y, groups in cases:
+        named = model if hasattr(A, "columns") else MODEL
+        found = infer(named, A, y, **options(cov_type, groups))
+        assert_same(found, expected)
+        assert found.names == ["(Intercept)", *("abcd" if named is model else _numbered(4))]
+
+
+def _numbered(p):
+    return [f"x{j}" for j in range(p)]
+
+
+@pytest.mark.parametrize("cov_type", ["HC3", "cluster"])
+def test_on_a_cluster(cov_type, client):
+    labels = np.array([f"firm {k}" for k in G], dtype=object)
+    found = infer(MODEL, dask_rows(X, 9), Y, W * 0 + 1.0, **options(cov_type, labels))
+    assert_same(found, infer(MODEL, X, Y, **options(cov_type, G)))
+
+
+def test_threads_give_the_same_bits():
+    A = dask_rows(X, 50)
+    results = []
+    for n_jobs, scheduler in [(1, "threads"), (4, "threads"), (None, "synchronous")]:
+        model = LinearRegression(n_jobs=n_jobs).fit(A, Y)
+        with dask.config.set(scheduler=scheduler):
+            results.append(infer(model, A, Y, cov_type="cluster", groups=G).std_error)
+    assert all((other == results[0]).all() for other in results)
+
+
+def test_empty_blocks():
+    A = da.concatenate([dask_rows(X[:0], 1), dask_rows(X, 3), dask_rows(X[:0], 1)])
+    y = da.concatenate([dask_rows(Y[:0], 1), dask_rows(Y, 3), dask_rows(Y[:0], 1)])
+    for cov_type in COV_TYPES:
+        assert_same(
+            infer(MODEL, A, y, **options(cov_type)), infer(MODEL, X, Y, **options(cov_type))
+        )
+
+
+def test_no_columns_that_vary():
+    A = np.ones((400, 2))
+    with pytest.warns(LinAlgWarning):
+        model = LinearRegression().fit(A, Y)
+    result = infer(model, A, Y, cov_type="HC1")
+    assert result.std_error[0] == pytest.approx(Y.std(ddof=1) / 20.0, rel=1e-10)
+    assert np.isnan(result.std_error[1:]).all()
+    assert np.isnan(result.f_statistic)
+    assert "x0, x1" in result.notes[0]
+
+
+# Clusters
+
+
+LABELS = {
+    "strings": lambda g: [f"firm {k}" for k in g],
+    "fixed-width": lambda g: np.array([f"firm {k}" for k in g]),
+    "objects": lambda g: np.array([f"firm {k}" for k in g], dtype=object),
+    "tuples": lambda g: [(f"firm {k // 5}", int(k % 5)) for k in g],
+    "mixed": lambda g: [k if k % 2 else str(k - 1) for k in g.tolist()],
+    "dates": lambda g: np.datetime64("2020-01-01") + g,
+    "floats": lambda g: g / 7.0,
+    "categories": lambda g: pd.Series(g).astype(str).astype("category"),
+    "pandas strings": lambda g: pd.Series(g).astype(str).astype("string"),
+    "nullable": lambda g: pd.Series(g).astype("Int64"),
+    "bytes": lambda g: np.array([f"{k}".encode() for k in g]),
+}
+
+
+@pytest.mark.parametrize("n_blocks", [None, 7])
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_of_any_kind(kind, n_blocks):
+    A = X if n_blocks is None else dask_rows(X, n_blocks)
+    labels = LABELS[kind](G)
+    found = infer(MODEL, A, Y, cov_type="cluster", groups=labels)
+    # 1 and "1" are not the same label, which NumPy would have made of them.
+    assert found.n_clusters == len(set(G)) == 30
+    assert_same(found, infer(MODEL, X, Y, cov_type="cluster", groups=G))
+
+
+def test_labels_of_a_dask_frame():
+    labels = dd.from_pandas(pd.Series(G).astype(str).astype("category"), npartitions=5)
+    A = dd.from_pandas(pd.DataFrame(X), npartitions=5)
+    model = LinearRegression().fit(X, Y)
+    y = dd.from_pandas(pd.Series(Y), npartitions=5)
+    found = infer(model, A, y, cov_type="cluster", groups=labels)
+    assert_same(found, infer(MODEL, X, Y, cov_type="cluster", groups=G))
+
+
+def test_labels_are_told_apart_by_type():
+    groups = [1, "1"] * 200
+    found = infer(MODEL, X, Y, cov_type="cluster", groups=groups)
+    assert found.n_clusters == 2
+    assert found.df_inference == 1
+
+
+def test_memory_grows_with_clusters_not_rows():
+    from daskdsml.backends.numpy import NumPy
+    from daskdsml.contracts import Block
+
+    at = At(NumPy(), MODEL.coef_, MODEL.intercept_)
+    halves = [
+        fit_sums(at, Block(X[rows], Y[rows], None, G[rows]))
+        for rows in (slice(250), slice(250, 400))
+    ]
+    total = (halves[0] + halves[1]).scores
+    assert total.sums.shape == (30, 5)
+    assert len(total.labels) == 30
+    alone = fit_sums(at, Block(X, Y)).scores
+    assert alone.sums.shape == (1, 5)
+    assert alone.labels is ALL
+    np.testing.assert_allclose(alone.sums, 0.0, atol=1e-9)
+
+
+# Tables
+
+
+def test_the_summary():
+    frame = pd.DataFrame(
+        X, columns=["wage", "<b>age</b>", "a name that is longer than thirty letters", "z"]
+    )
+    frame["fixed"] = 7.0
+    with pytest.warns(LinAlgWarning):
+        model = LinearRegression().fit(frame, Y)
+    result = infer(model, frame, Y, W * 0 + 2.0, cov_type="HC3", level=0.9)
+    text = result.summary()
+    assert isinstance(text, str)
+    assert str(result) == text == repr(text)
+    lines = text.splitlines()
+    assert lines[3].startswith("(Intercept)")
+    for part in ("[0.05", "0.95]", "***", "Signif. codes", "Residual standard error", "R²", "AIC",
+                 "BIC", "F statistic", "Log-likelihood", "Condition number", "HC3", "400 rows",
+                 "constant columns", "fixed", "a name that is longer than th…"):  # fmt: skip
+        assert part in text
+    assert max(map(len, lines)) <= 100
+    html = text._repr_html_()
+    assert html == result._repr_html_()
+    assert "&lt;b&gt;age" in html
+    assert "<b>age" not in html
+    assert "400 rows" in repr(result)
+    table = result.to_frame()
+    assert list(table.index) == result.names
+    assert list(table) == ["coef", "std_error", "statistic", "p_value", "lower", "upper"]
+    np.testing.assert_array_equal(table["std_error"], result.std_error)
+
+
+def test_tails_are_not_one_minus_one():
+    result = infer(MODEL, X, Y)
+    assert 0.0 < result.p_value[1] < 1e-100
+    exact = 2.0 * scipy.stats.t.sf(abs(result.statistic), 395)
+    np.testing.assert_array_equal(result.p_value, exact)
+
+
+def test_a_result_is_frozen():
+    result = infer(MODEL, X, Y)
+    assert isinstance(result, InferenceResult)
+    with pytest.raises(AttributeError):
+        result.coef = None
+
+
+# Pipelines and penalties
+
+
+def test_a_pipeline():
+    model = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False),
+                          LinearRegression()).fit(X, Y)  # fmt: skip
+    A = model[:-1].transform(X)
+    result = infer(model, X, Y, cov_type="HC2")
+    assert_same(result, infer(LinearRegression().fit(A, Y), A, Y, cov_type="HC2"))
+    assert result.names[1:6] == ["x0", "x1", "x2", "x3", "x0^2"]
+    assert_same(infer(make_pipeline(MODEL), X, Y), infer(MODEL, X, Y))
+
+
+def test_selection_on_the_same_data():
+    model = make_pipeline(SelectKBest(f_regression, k=2), LinearRegression()).fit(X, Y)
+    with pytest.raises(ValueError, match="'selectkbest' .* selects columns by the same data"):
+        infer(model, X, Y)
+    result = infer(model, X, Y, allow_penalized=True)
+    assert len(result.coef) == 3
+    assert "selects columns" in str(result)
+
+
+@pytest.mark.parametrize(
+    "model, words",
+    [(Ridge(1.0), r"alpha=1\.0"), (LinearRegression(positive=True), "positive=True")],
+)
+def test_penalised_models(model, words):
+    model.fit(X, Y)
+    with pytest.raises(ValueError, match=f"{words}.*allow_penalized=True"):
+        infer(model, X, Y)
+    result = infer(model, X, Y, allow_penalized=True)
+    assert "covariance of least squares does not hold" in " ".join(str(result).split())
+    np.testing.assert_array_equal(result.coef[1:], model.coef_)
+
+
+def test_ridge_without_a_penalty_is_least_squares():
+    assert_same(infer(Ridge(0.0).fit(X, Y), X, Y), infer(MODEL, X, Y))
+
+
+# What it refuses
+
+
+def refused(match, *data, error=ValueError, model=MODEL, **how):
+    with pytest.raises(error, match=match):
+        infer(model, *(data or (X, Y)), **how)
+
+
+def test_models_it_does_not_know():
+    refused("got sklearn.*Fit daskdsml", model=sk.LinearRegression().fit(X, Y), error=TypeError)
+    refused("not fitted yet", model=LinearRegression())
+    refused("got builtins.str", model="ols", error=TypeError)
+    refused("InferenceResult", model=infer(MODEL, X, Y), error=(TypeError, ValueError))
+    search = GridSearchCV(LinearRegression(), {"fit_intercept": [True]}).fit(X, Y)
+    refused("best_estimator_", model=search, error=TypeError)
+    classifier = LogisticRegression().fit(X, (Y > Y.mean()).astype(int))
+    refused("classifier LogisticRegression", model=classifier, error=TypeError)
+    both = LinearRegression().fit(X, np.column_stack([Y, Y]))
+    refused(r"one output.*one column of y at a time", model=both)
+
+
+def test_options():
+    refused("Unknown cov_type 'HC9'.*'HC3'", cov_type="HC9")
+    refused("Unknown cov_type None", cov_type=None)
+    refused("needs groups", cov_type="cluster")
+    refused("only has a use with cov_type='cluster'", groups=G)
+    for level in (0.0, 1.0, 95, -1, "high", None, True, np.nan):
+        refused("level must be a number between 0 and 1", level=level)
+
+
+@pytest.mark.parametrize("layout", [np.array, lambda a: dask_rows(a, 7)], ids=["NumPy", "Dask"])
+def test_groups_that_cannot_be_used(layout):
+    A = layout(X)
+    refused("one label per row: X has 400 rows and groups 399", A, Y, **options("cluster", G[1:]))
+    refused("two clusters or more.*'a'", A, Y, **options("cluster", ["a"] * 400))
+    missing = G.astype(float)
+    missing[250] = np.nan
+    for labels in (missing, pd.Series(missing).astype("Int64"), [*G[:250], None, *G[251:]]):
+        refused("label of row 250 is missing", A, Y, **options("cluster", labels))
+    unhashable = [[k] for k in G.tolist()]
+    refused("can be hashed", A, Y, error=TypeError, **options("cluster", unhashable))
+    refused("groups must be 1D", A, Y, **options("cluster", np.column_stack([G, G])))
+
+
+def test_data_that_cannot_be_used():
+    refused("y is None", X, None)
+    refused("X has 3 columns.*was fitted to 4", X[:, :3], Y)
+    refused("y has 2 columns", X, np.column_stack([Y, Y]))
+    refused("inconsistent numbers of samples", X, Y[1:])
+    spoiled = X.copy()
+    spoiled[7, 2] = np.nan
+    refused("NaN at row 7, column 2", dask_rows(spoiled, 7), Y)
+    refused("weight -1.0", X, Y, np.where(np.arange(400) == 3, -1.0, 1.0))
+    refused("all weights are zero", X, Y, np.zeros(400))
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = LinearRegression().fit(frame, Y)
+    refused("Column 0 of X is 'b'.*'a'", frame[list("bacd")], Y, model=model)
+
+
+def test_no_degrees_of_freedom():
+    model = LinearRegression().fit(X[:5], Y[:5])
+    for cov_type in COV_TYPES:
+        refused("5 rows of non-zero weight for 5 parameters", X[:5], Y[:5], model=model,
+                **options(cov_type, np.arange(5)))  # fmt: skip
+    w = np.where(np.arange(400) < 4, 1.0, 0.0)
+    refused("4 rows of non-zero weight", X, Y, w)
+
+
+@pytest.mark.parametrize("layout", [np.array, lambda a: dask_rows(a, 7)], ids=["NumPy", "Dask"])
+@pytest.mark.parametrize("cov_type", ["nonrobust", "HC3", "cluster"])
+def test_dependent_columns_are_named(cov_type, layout):
+    A = layout(np.column_stack([X, X[:, 0] - 2.0 * X[:, 3] + 4.0]))
+    with pytest.warns(LinAlgWarning):
+        model = LinearRegression().fit(A, Y)
+    refused(r"1 linear relation\(s\) among the columns x0, x3, x4\. Drop", A, Y,
+            model=model, error=np.linalg.LinAlgError, **options(cov_type))  # fmt: skip
+    A = layout(np.column_stack([X, X[:, 1]]))
+    with pytest.warns(LinAlgWarning):
+        model = LinearRegression().fit(A, Y)
+    refused("among the columns x1, x4. Drop", A, Y, model=model, **options(cov_type))
+
+
+@pytest.mark.parametrize("n_blocks, csr", [(None, False), (None, True), (7, False), (7, True)])
+@pytest.mark.parametrize("value", [5.0, 0.1, 1e8])
+def test_constant_columns_are_kept(n_blocks, csr, value):
+    if (n_blocks, csr, value) == (7, True, 0.1):
+        pytest.skip("the fit itself does not see that this CSR column is constant")
+    A = np.column_stack([X, np.full(400, value)])
+    if n_blocks is None:
+        A = sparse.csr_matrix(A) if csr else A
+    else:
+        A = csr_rows(A, n_blocks) if csr else dask_rows(A, n_blocks)
+    with pytest.warns(LinAlgWarning):
+        model = LinearRegression().fit(A, Y)
+    for cov_type in COV_TYPES:
+        result = infer(model, A, Y, **options(cov_type))
+        expected = infer(MODEL, X, Y, **options(cov_type))
+        np.testing.assert_allclose(result.std_error[:5], expected.std_error, rtol=1e-7)
+        assert result.f_statistic == pytest.approx(expected.f_statistic, rel=1e-7)
+        assert result.df_resid == expected.df_resid
+        assert result.coef[5] == 0.0
+        assert np.isnan(result.std_error[5])
+        assert "x4" in result.notes[0]
+
+
+def test_other_data_than_the_model_was_fitted_to():
+    for other in (X[:300], X + 0.01, 1.01 * X):
+        refused("not the least squares fit to these data", other, Y[: len(other)])
+        refused("not the least squares fit", dask_rows(other, 7), Y[: len(other)])
+    refused("not the least squares fit to these data", X, Y, W)
+    refused("not the least squares fit to these data", X, -Y)
+    refused("not the least squares fit to these data", X, Y[::-1])
+
+
+@every_cov
+def test_an_iterative_fit_is_near_enough(cov_type):
+    model = LinearRegression(solver="lbfgs").fit(X, Y)
+    expected = infer(MODEL, X, Y, **options(cov_type))
+    assert_same(infer(model, X, Y, **options(cov_type)), expected, rtol=1e-3)
+
+
+@every_cov
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_an_exact_fit(cov_type, offset):
+    y = X @ [1.0, 2.0, -1.0, 0.5] + offset
+    for A in (X, dask_rows(X, 7), 1e3 + X):
+        model = LinearRegression().fit(A, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            result = infer(model, A, y, **options(cov_type))
+        assert result.r_squared == pytest.approx(1.0)
+        assert "nan" not in str(result)
+
+
+def test_a_constant_y():
+    for value in (0.0, 3.0):
+        y = np.full(400, value)
+        result = infer(LinearRegression().fit(X, y), X, y)
+        assert result.residual_std_error < 1e-12
+        assert isinstance(str(result), str)
+
+
+def test_a_row_of_leverage_one():
+    A = np.column_stack([X, np.arange(400) == 123])
+    model = LinearRegression().fit(A, Y)
+    for layout in (A, dask_rows(A, 7)):
+        refused("row 123 has leverage 1.*HC1", layout, Y, model=model, cov_type="HC3")
+        assert np.isfinite(infer(model, layout, Y, cov_type="HC1").std_error).all()
+
+
+def test_wald_tests_that_make_no_sense():
+    result = infer(MODEL, X, Y)
+    for R, r, match in [
+        (np.eye(4), None, "one column for each of the 5 parameters"),
+        (np.full(5, np.nan), None, "finite"),
+        (np.eye(5), [1.0, 2.0], "r must have 5 entries"),
+        (np.ones((2, 5)), None, "depend on each other"),
+        (np.zeros(5), None, "is empty"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            result.wald_test(R, r)
+    A = np.column_stack([X, np.ones(400)])
+    with pytest.warns(LinAlgWarning):
+        model = LinearRegression().fit(A, Y)
+    with pytest.raises(ValueError, match="constant column 'x4'"):
+        infer(model, A, Y).wald_test(np.eye(6)[5])
