@@ -1,5 +1,6 @@
 """Inference: reads of the data, layouts, labels of clusters, tables, and what it refuses."""
 
+import pickle
 import warnings
 
 import dask
@@ -18,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from tables import Source, csr_rows, dask_rows, regression
 
+from daskdsml.feature_selection import ForwardStepwiseSelector
 from daskdsml.inference import InferenceResult, infer, least_squares
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
 from daskdsml.linear_model import _least_squares as of_the_fit
@@ -217,6 +219,7 @@ def test_the_summary():
                  "constant columns", "fixed", "a name that is longer than th…"):  # fmt: skip
         assert part in text
     assert max(map(len, lines)) <= 100
+    assert pickle.loads(pickle.dumps(text)) == text
     html = text._repr_html_()
     assert html == result._repr_html_()
     assert "&lt;b&gt;age" in html
@@ -297,6 +300,8 @@ def test_models_it_does_not_know():
     search = GridSearchCV(LinearRegression(), {"fit_intercept": [True]}).fit(X, Y)
     refused("best_estimator_", model=search, error=TypeError)
     classifier = LogisticRegression().fit(X, (Y > Y.mean()).astype(int))
+    selector = ForwardStepwiseSelector().fit(X, Y)
+    refused("got the selector ForwardStepwiseSelector", model=selector, error=TypeError)
     refused("classifier LogisticRegression", model=classifier, error=TypeError)
     both = LinearRegression().fit(X, np.column_stack([Y, Y]))
     refused(r"one output.*one column of y at a time", model=both)
@@ -322,7 +327,8 @@ def test_groups_that_cannot_be_used(layout):
         refused("label of row 250 is missing", A, Y, **options("cluster", labels))
     unhashable = [[k] for k in G.tolist()]
     refused("can be hashed", A, Y, error=TypeError, **options("cluster", unhashable))
-    refused("groups must be 1D", A, Y, **options("cluster", np.column_stack([G, G])))
+    for labels in (np.column_stack([G, G]), 3, "firm", {1: 2}, pd.DataFrame({"g": G})):
+        refused("groups must be 1D", A, Y, **options("cluster", labels))
 
 
 def test_data_that_cannot_be_used():

@@ -140,7 +140,7 @@ def refined(design: Design, gram: Double) -> Design:
         if not change < before:
             break
         inverse = inverse + double(step)
-        if change < EPSILON / 4.0:
+        if 100.0 * change**2 < EPSILON:  # what a correction leaves is about its square
             break
     inverse = inverse.high / np.outer(scale, scale)
     return design._replace(inverse=0.5 * (inverse + inverse.T))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 INTERCEPT = "(Intercept)"
+UNKNOWN = "the covariance of least squares does not hold for them."
 
 
 class Fitted(NamedTuple):
@@ -44,8 +45,8 @@ def take_apart(model, X, allow_penalized) -> tuple[Fitted, Any]:
     reasons += _penalties(model)
     if reasons and not allow_penalized:
         raise ValueError(
-            f"{' '.join(reasons)} Fit LinearRegression, on other rows where columns were selected, "
-            "or pass allow_penalized=True to see the numbers with this warning in the table."
+            f"{' '.join(reasons)} Or pass allow_penalized=True, to see the numbers with a note "
+            "that they do not hold."
         )
     coef = np.ravel(np.asarray(model.coef_, dtype=np.float64))
     intercept = float(np.ravel(model.intercept_)[0]) if np.size(model.intercept_) else 0.0
@@ -72,6 +73,11 @@ def _check_known(model) -> None:
             f"infer expects a linear regression, got the classifier {kind}: standard errors of "
             "classifiers are not offered yet."
         )
+    if hasattr(model, "get_support"):
+        raise TypeError(
+            f"infer expects a linear regression, got the selector {kind}. Fit LinearRegression to "
+            "the columns it selects, selector.transform(X), of other rows, and infer that."
+        )
     if not hasattr(model, "coef_"):
         raise ValueError(
             f"This {kind} instance is not fitted yet. Call model.fit(X, y) before infer(model, X, "
@@ -92,22 +98,20 @@ def _penalties(model) -> list[str]:
     if np.any(np.asarray(alpha, dtype=np.float64) != 0.0):
         reasons.append(
             f"{kind} is penalised (alpha={alpha}): its coefficients are biased towards zero, and "
-            "the covariance of least squares does not hold for them."
+            f"{UNKNOWN} Fit LinearRegression."
         )
     if getattr(model, "positive", False):
         reasons.append(
             f"{kind} keeps coefficients at or above zero (positive=True): they are not normal, and "
-            "the covariance of least squares does not hold for them."
+            f"{UNKNOWN} Fit LinearRegression()."
         )
-    if hasattr(model, "get_support"):
-        reasons.append(_selected(kind))
     return reasons
 
 
 def _selected(what) -> str:
     return (
         f"{what} selects columns by the same data: intervals and p-values that take the columns as "
-        "given are too small."
+        "given are too small. Fit LinearRegression with the columns selected to other rows."
     )
 
 

@@ -28,17 +28,15 @@ def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
     full = np.full((coef.size, coef.size), np.nan)
     full[np.ix_(places, places)] = covariance
     error = np.sqrt(np.diag(full))
-    t = coef / error
     half = stats.t.isf(0.5 * (1.0 - level), df) * error
-    names = [INTERCEPT] * one + fitted.names
     tested = _slopes_test(coef[places][one:], meat, sums, df)
     condition = design.condition_number()
     return InferenceResult(
-        names=names,
+        names=[INTERCEPT] * one + fitted.names,
         coef=coef,
         std_error=error,
-        statistic=t,
-        p_value=2.0 * stats.t.sf(np.abs(t), df),
+        statistic=coef / error,
+        p_value=2.0 * stats.t.sf(np.abs(coef / error), df),
         conf_int=np.column_stack([coef - half, coef + half]),
         covariance=full,
         df_resid=df_resid,
@@ -53,7 +51,7 @@ def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
         cov_type=cov_type,
         level=level,
         n_passes=sums.n_passes,
-        notes=_notes(fitted, sums, names, places, condition, tested),
+        notes=_notes(fitted, sums, condition, tested),
         model_name=type(fitted.model).__name__,
         **_fit_of(sums, n, k, one),
     )
@@ -93,9 +91,9 @@ def _slopes_test(slopes, meat, sums, df) -> WaldTest:
     return WaldTest(statistic, float(stats.f.sf(statistic, slopes.size, df)), slopes.size, df)
 
 
-def _notes(fitted, sums, names, places, condition, tested) -> tuple[str, ...]:
-    notes = [f"{reason} The numbers above are shown all the same." for reason in fitted.notes]
-    constant = np.delete(np.array(names, dtype=object), places)
+def _notes(fitted, sums, condition, tested) -> tuple[str, ...]:
+    notes = list(fitted.notes)
+    constant = np.delete(np.array(fitted.names, dtype=object), sums.design.kept)
     if constant.size:
         shown = ", ".join(constant[:10]) + (", ..." if constant.size > 10 else "")
         notes.append(f"constant columns, kept with coefficient 0 and no standard error: {shown}.")

@@ -23,6 +23,9 @@ class Summary(str):
         self.html = html
         return self
 
+    def __getnewargs__(self):  # what pickle and copy make it from
+        return str(self), self.html
+
     def __repr__(self) -> str:
         return str(self)
 

@@ -34,6 +34,9 @@ from daskdsml.solvers._symmetric import solve
 # more digits than one should, and the entries of a table that is read again whatever it is.
 ENOUGH = 1e6
 SMALL = 2**17
+# From this condition of X'X on, the inverse of a small table is corrected: below it, the R factor
+# leaves 13 digits or more, and p**3 operations in twice the precision are not worth one more.
+PLAIN = 1e3
 # A model that was fitted to other data is more than this many standard errors from the optimum.
 NEAR = 0.05
 # What a fit may leave by rounding, and by the tolerance of an iterative solver, of y's deviations.
@@ -186,7 +189,13 @@ def _labels(groups) -> np.ndarray:
     """Labels (n,); those of a list as they are, for NumPy would make text of numbers beside text,
     and columns of tuples."""
     if not isinstance(groups, list | tuple):
-        return np.asarray(groups)
+        groups = np.asarray(groups)
+        if groups.ndim != 1:
+            raise ValueError(
+                "groups must be 1D, one label per row, such as a list, an array or a column of a "
+                f"frame, got {groups.ndim}D of shape {groups.shape}."
+            )
+        return groups
     labels = np.empty(len(groups), dtype=object)
     for i, label in enumerate(groups):
         labels[i] = label
@@ -203,7 +212,8 @@ def _read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
         condition = solve(moments.cross[np.ix_(kept, kept)], np.zeros(kept.size)).condition
     small = table.is_local and table.n_rows * p <= SMALL
     if small or condition > ENOUGH:
-        design, rss, score = _exactly(rows, fitted, moments, kept, small)
+        exactly = small and condition > PLAIN
+        design, rss, score = _exactly(rows, fitted, moments, kept, exactly)
         _check_degrees(first, len(design.R), kind)
     else:
         design, rss = from_moments(moments, kept, fitted.fit_intercept), first.rss
