@@ -18,9 +18,9 @@ CORRECTIONS = 6
 class Design(NamedTuple):
     """``R'R = A'wA`` for rows ``a_i = [1, (x_i - centre) / scale]`` of the ``kept`` columns of X.
 
-    ``frame`` is of the kept columns (k,); ``inverse (size, size)`` is that of ``[1 X]'w[1 X]`` in
-    the user's units, ``root`` a factor of it, ``root root' = inverse``, with ``root R`` the way
-    back from the frame.
+    ``frame`` is of the kept columns (k,). ``root = T R^-1`` (size, size), with T what turns
+    parameters of the frame into the user's, is a factor of ``inverse``, the inverse of
+    ``[1 X]'w[1 X]``; a covariance is ``root M root'`` for the sums M of whitened rows.
     """
 
     frame: Frame
@@ -39,6 +39,7 @@ class Design(NamedTuple):
         return self.with_level(level, inner / self.frame.scale)
 
     def with_level(self, level, inner) -> np.ndarray:
+        """``inner (G, k)`` beside ``level (G, 1)`` where there is an intercept."""
         return np.column_stack([level, inner]) if self.frame.intercept else inner
 
     def whiten(self, scores) -> np.ndarray:
