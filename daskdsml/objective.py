@@ -8,6 +8,7 @@ import numpy as np
 
 from daskdsml.contracts import Evaluation
 from daskdsml.passes.census import raise_faults, raise_overflow
+from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.gradient import At, gradient
 from daskdsml.passes.moments import GroupMoments, Moments, group_moments, moments
 from daskdsml.passes.normal_residual import (
@@ -17,7 +18,7 @@ from daskdsml.passes.normal_residual import (
     refinement,
 )
 from daskdsml.passes.r_factor import Frame
-from daskdsml.passes.slopes import Margins, Models, Slopes, column_moments, margins, slopes
+from daskdsml.passes.slopes import Margins, Models, Slopes, margins, slopes
 
 
 class Problem(NamedTuple):
@@ -110,10 +111,17 @@ class Objective:
         raise_overflow(found.products, found.sums)
         return found
 
-    def column_moments(self, columns) -> GroupMoments:
-        """As `group_moments`, of some columns of X. Costs one pass."""
-        state = (self.problem.backend, columns)
-        return self._by_group(self._run(column_moments, state, f"{self.problem.label}-columns"))
+    def column_moments(self, known: ColumnMoments, new, centre) -> ColumnMoments:
+        """``known`` with columns ``new (k,)``, whose means are near ``centre (k,)``. One pass."""
+        columns = np.concatenate([known.columns, new])
+        centre = np.concatenate([known.centre[:-1], centre, known.centre[-1:]])
+        joining = Joining(columns, len(new), centre)
+        found = self._run(column_products, joining, f"{self.problem.label}-columns")
+        return known.joined(joining, found)
+
+    def no_columns(self, margins: Margins) -> ColumnMoments:
+        """Moments of y alone, to which columns may join."""
+        return ColumnMoments.empty(margins.y, self.problem.fit_intercept)
 
     def slopes(self, columns, coefs, intercepts, member) -> Slopes:
         """Slopes of squared error in all columns, for many models: see `Models`. One pass."""

@@ -43,7 +43,12 @@ class NumPy(ArrayBackend):
         border = X.T @ weighted
         mean = np.append(X.T @ w, weighted.sum(axis=0)) / (weight if weight > 0 else 1.0)
         cross = _bordered(_cross(X, w), border, y.T @ weighted)
-        return MomentsBlock(float(weight), mean, cross - weight * np.outer(mean, mean))
+        square = weight * mean**2
+        cross -= weight * np.outer(mean, mean)
+        # What rounding leaves of a constant column would pass for a spread.
+        dead = np.diag(cross) <= np.finfo(np.float64).eps * (8.0 + len(w) ** 0.5) * square
+        cross[dead] = cross[:, dead] = 0.0
+        return MomentsBlock(float(weight), mean, cross)
 
     def _dense_moments(self, block) -> MomentsBlock:
         """One read: about a shift near the mean, beside a column of ones that gives the sums."""

@@ -87,12 +87,6 @@ def slopes(models: Models, block) -> Slopes:
     return Slopes(_products(block.X, r), r.sum(axis=0))
 
 
-def column_moments(state, block) -> GroupMoments:
-    """Kernel: moments of y and of some columns of X; ``state`` is (backend, columns (m,))."""
-    backend, columns = state
-    return group_moments(backend, block._replace(X=block.X[:, columns]))
-
-
 def _products(X, R) -> np.ndarray:
     """``X'R`` (p, M) in float64."""
     if not isinstance(X, np.ndarray) or X.dtype == np.float64:

@@ -13,6 +13,9 @@ from daskdsml.solvers._symmetric import solve
 
 # Sweeps between exact steps: one over all columns, and some for the new ones to find their place.
 SWEEPS = 16
+# From this tolerance on, every fit ends with an exact step: coefficients are only as right as the
+# square root of the gap, and who asks for such a gap wants them right.
+TIGHT = 1e-7
 
 
 class Quadratic(NamedTuple):
@@ -54,57 +57,69 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
     ends where the first coefficient becomes zero, and drops it (Osborne, Presnell and Turlach,
     2000).
     """
-    from daskdsml.backends._descent import descend
+    from daskdsml.backends._descent import descend, slope_at
 
     G, c, yy = quad
     b = np.zeros_like(c) if start is None else np.array(start, dtype=float)
-    columns = np.arange(c.size)
-    slope = c - G @ b
-    n_iter = 0
-    goal = options.tol * yy
+    goal, still, positive = options.tol * yy, 1e-9 * yy**0.5, options.positive
+    slope, n_iter = slope_at(G, c, b), 0
     while True:
+        n_iter += descend(G, slope, b, l1, l2, positive, 1, still)
+        active = np.flatnonzero(b if l1 > 0.0 or positive else np.diag(G))
+        part, inner = b[active], G[np.ix_(active, active)]
         allowed = min(SWEEPS, options.max_iter - n_iter)
-        n_iter += descend(G, slope, b, columns, l1, l2, options.positive, allowed, 1e-9 * yy**0.5)
-        gap = duality_gap(quad, b, slope, l1, l2, options.positive)
-        if gap > goal:
-            b, slope = exact_step(quad, b, l1, l2, options.positive)
-            gap = duality_gap(quad, b, slope, l1, l2, options.positive)
+        n_iter += descend(inner, slope[active], part, l1, l2, positive, allowed, still)
+        b[active] = part
+        slope = slope_at(G, c, b)
+        gap = duality_gap(quad, b, slope, l1, l2, positive)
+        if gap > goal or options.tol < TIGHT:
+            signs = l1 > 0.0 or positive
+            # Without signs to keep, every column that varies takes part.
+            kept = np.flatnonzero(part if signs else np.diag(inner))
+            if kept.size < active.size:
+                active, inner = active[kept], inner[np.ix_(kept, kept)]
+            b[active] = exact_step(Quadratic(inner, c[active], yy), b[active], l1, l2, signs)
+            slope = slope_at(G, c, b)
+            gap = duality_gap(quad, b, slope, l1, l2, positive)
         if gap <= goal or n_iter >= options.max_iter:
             return Fit(b, gap, n_iter, gap <= goal)
 
 
-def exact_step(quad, b, l1, l2, positive):
-    """The optimum with the signs of ``b``, or on the way there; ``b`` and its slope."""
+def exact_step(quad, b, l1, l2, signs):
+    """The optimum with the signs of ``b``, of which none is zero, or on the way there.
+
+    If ``signs`` are to be kept, a step ends where the first coefficient would change its own, and
+    goes on without it.
+    """
     G, c, _ = quad
     b = b.copy()
-    while True:
-        # With no L1 penalty signs do not matter, and every column that varies takes part.
-        active = np.flatnonzero(np.diag(G) > 0.0 if l1 == 0.0 and not positive else b)
-        if not active.size:
-            return b, c.copy()
+    active = np.arange(b.size)
+    while active.size:
         here = b[active]
-        inner = G[np.ix_(active, active)]
-        inner[np.diag_indices(len(inner))] += l2
-        there = _solved(inner, c[active] - l1 * np.sign(here))
-        crossed = (there * here < 0.0) & (l1 > 0.0 or positive)
+        inner = G if active.size == b.size else G[np.ix_(active, active)]
+        there = _solved(inner, l2, c[active] - l1 * np.sign(here))
+        crossed = (there * here < 0.0) & signs
         if not crossed.any():
             b[active] = there
-            return b, c - G[:, active] @ there
+            break
         shares = here[crossed] / (here[crossed] - there[crossed])
         share = shares.min()
         moved = here + share * (there - here)
         moved[np.flatnonzero(crossed)[shares == share]] = 0.0
         b[active] = np.where(moved * here > 0.0, moved, 0.0)
+        active = np.flatnonzero(b)
+    return b
 
 
-def _solved(A, right):
-    """``A^-1 right``; where A is singular, far out along the directions in which it is.
+def _solved(A, ridge, right):
+    """``(A + ridge I)^-1 right``; where that is singular, far out in the directions in which it is.
 
-    There the penalty alone decides, and the step ends at the first zero.
+    There the L1 penalty alone decides, and the step ends at the first zero.
     """
     for jitter in (0.0, 1e-10, 1e-6):
-        shifted = A + np.diag(np.full(len(A), jitter * np.max(np.diag(A))))
-        factor, failed = linalg.lapack.dpotrf(shifted, lower=True)
+        shifted = A.T.copy(order="F")
+        shifted[np.diag_indices(len(A))] += ridge + jitter * np.max(np.diag(A))
+        factor, failed = linalg.lapack.dpotrf(shifted, lower=True, overwrite_a=True, clean=False)
         if not failed:
             return linalg.lapack.dpotrs(factor, right, lower=True)[0]
     return right

@@ -10,8 +10,8 @@ from daskdsml.contracts import Fit, Job
 from daskdsml.solvers._elastic_net import Options, duality_gap, fit
 from daskdsml.solvers._jobs import alphas_of, strengths
 
-# At least so many columns join the working set for a path, or as many as it uses already.
-JOINING = 100
+# At least so many columns join the working set for a path, or this share of those it uses already.
+JOINING, SHARE = 100, 0.5
 # Alphas of one path, and models in all, that one read checks; their slopes are (p, M) numbers.
 MOST_AHEAD, MOST_MODELS, MOST_SLOPES = 16, 64, 2**25
 
@@ -72,7 +72,7 @@ def missing(fronts, columns, positive) -> np.ndarray:
             used = max(
                 (np.count_nonzero(f.coef) for f in (*front.done[-1:], *front.trial)), default=0
             )
-            limit = min(max(JOINING, used), pull.size)
+            limit = min(max(JOINING, int(SHARE * used)), pull.size)
             best = np.argpartition(-pull, limit - 1)[:limit]
             chosen.append(best[pull[best] > 0.0])
     return np.unique(np.concatenate(chosen))

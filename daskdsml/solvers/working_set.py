@@ -11,12 +11,14 @@ from daskdsml.solvers import _fronts
 from daskdsml.solvers._elastic_net import Options
 from daskdsml.solvers._jobs import finished, own_job, row_sets
 
+NONE = np.empty(0, dtype=int)
+
 
 class _State(NamedTuple):
     """Where the search stands.
 
-    ``columns`` are the working set in the order they joined, ``groups`` their moments and
-    ``alphas`` those of each job; ``grown`` tells that columns joined since the moments were read.
+    ``known`` are the moments of the working set and ``fresh`` the columns that join it at the next
+    read; ``sums (p, n_labels)`` are those of all columns, ``alphas`` those of each job.
     """
 
     theta: np.ndarray
@@ -28,12 +30,11 @@ class _State(NamedTuple):
     null_space: np.ndarray | None = None
     status: str | None = None
     name: str = "look"
-    columns: np.ndarray | None = None
-    groups: Any = None
+    known: Any = None
+    fresh: np.ndarray | None = None
     sums: np.ndarray | None = None
     alphas: list | None = None
     fronts: list | None = None
-    grown: bool = True
 
 
 class WorkingSet(NamedTuple):
@@ -67,11 +68,13 @@ class WorkingSet(NamedTuple):
 
     def step(self, state: _State, objective) -> _State:
         jobs = self.jobs or (own_job(objective.problem.penalty),)
-        if state.columns is None:
+        if state.known is None:
             return self._looked(state, objective, jobs)
-        if state.grown:
-            groups = objective.column_moments(state.columns)
-            state = state._replace(groups=groups, grown=False, name="columns")
+        if state.fresh.size:
+            weight = sum(part.weight for part in state.known.y.groups.values())
+            centre = state.sums[state.fresh].sum(axis=1) / weight * objective.problem.fit_intercept
+            known = objective.column_moments(state.known, state.fresh, centre)
+            state = state._replace(known=known, fresh=NONE, name="columns")
             return self._tried(state, jobs)
         return self._checked(state, objective, jobs)
 
@@ -84,48 +87,51 @@ class WorkingSet(NamedTuple):
         alphas, fronts = _fronts.begin(jobs, margins, problem.fit_intercept, self.positive)
         columns = np.arange(problem.n_features)
         if all(front.penalties(k)[0] for front in fronts for k in range(len(front.alphas))):
-            columns = _fronts.missing(fronts, np.empty(0, dtype=int), self.positive)
+            columns = _fronts.missing(fronts, NONE, self.positive)
             if self.start is not None:
                 columns = np.union1d(columns, np.flatnonzero(self.start[0]))
-        return state._replace(columns=columns, sums=margins.sums, alphas=alphas, fronts=fronts)
+        known = objective.no_columns(margins)
+        return state._replace(
+            known=known, fresh=columns, sums=margins.sums, alphas=alphas, fronts=fronts
+        )
 
     def _tried(self, state, jobs) -> _State:
         """Fits of the next alphas of each front, on the working set."""
-        size = len(state.columns)
-        sets = row_sets(state.groups, jobs, size)
-        start = None if self.start is None else self.start[0][state.columns]
+        size = len(state.known.columns)
+        sets = row_sets(state.known.groups, jobs, size)
+        start = None if self.start is None else self.start[0][state.known.columns]
         return state._replace(
             fronts=_fronts.attempt(state.fronts, sets, size, self._options(), start)
         )
 
     def _checked(self, state, objective, jobs) -> _State:
         """What holds over all columns; the next working set or the end."""
-        sets = row_sets(state.groups, jobs, len(state.columns))
+        columns = state.known.columns
+        sets = row_sets(state.known.groups, jobs, len(columns))
         slopes = self._slopes(state, objective)
         fronts, first = [], 0
         for front in state.fronts:
             last, rows = first + len(front.trial), sets[front.train]
             mean = slopes[:, first:last] / rows.weight
             fronts.append(
-                _fronts.judge(front, mean, rows.quads[0], state.columns, self._options())
+                _fronts.judge(front, mean, rows.quads[0], columns, self._options())
                 if front.trial
                 else front
             )
             first = last
         state = state._replace(fronts=fronts, name="slopes")
         if not any(front.open for front in fronts):
-            fits = _fronts.fits_of(fronts, len(jobs), len(state.columns))
-            paths = Paths(state.columns, state.groups, state.alphas, fits)
+            fits = _fronts.fits_of(fronts, len(jobs), len(columns))
+            paths = Paths(columns, state.known.groups, state.alphas, fits)
             return finished(paths, jobs, objective.problem, name="slopes")
-        fresh = _fronts.missing(fronts, state.columns, self.positive)
-        if not fresh.size:
-            return self._tried(state, jobs)
-        return state._replace(columns=np.concatenate([state.columns, fresh]), grown=True)
+        state = state._replace(fresh=_fronts.missing(fronts, columns, self.positive))
+        return state if state.fresh.size else self._tried(state, jobs)
 
     def _slopes(self, state, objective) -> np.ndarray:
         """Sums ``sum_i w_i x_i r_i`` (p, M) about the means, at the trials of all fronts."""
-        moments, labels = state.groups, sorted(state.groups.groups)
-        size, one = len(state.columns), objective.problem.fit_intercept
+        moments, columns = state.known.groups, state.known.columns
+        labels = sorted(moments.groups)
+        size, one = len(columns), objective.problem.fit_intercept
         coefs, levels, member, centres = [], [], [], []
         for front in state.fronts:
             rows = moments.of(front.train)
@@ -139,6 +145,6 @@ class WorkingSet(NamedTuple):
                 centres.append(centre)
         B = np.array(coefs).T
         used = np.flatnonzero(B.any(axis=1))
-        found = objective.slopes(state.columns[used], B[used], np.array(levels), np.array(member).T)
+        found = objective.slopes(columns[used], B[used], np.array(levels), np.array(member).T)
         # Residuals sum to zero but for rounding, which far from zero a column would magnify.
         return found.slopes - np.array(centres).T * found.residuals if one else found.slopes
