@@ -192,7 +192,9 @@ class RidgeCV(LeastSquares):
                 for k, coef in enumerate(coefs)
             ]
         )
-        intercepts = intercepts * self.fit_intercept
         self.coef_path_ = path[0] if flat else path
         self.coef_ = self.coef_path_[..., chosen].copy()
-        self.intercept_ = intercepts.item(0) if flat else intercepts
+        if not self.fit_intercept:
+            self.intercept_ = 0.0
+        else:
+            self.intercept_ = intercepts.item(0) if flat else intercepts
