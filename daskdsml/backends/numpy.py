@@ -41,7 +41,7 @@ class NumPy(ArrayBackend):
         X, weight = block.X.astype(np.float64), w.sum()
         weighted = w[:, None] * y
         border = X.T @ weighted
-        mean = np.append(X.T @ w, weighted.sum(axis=0)) / (weight if weight > 0 else 1.0)
+        mean = np.append(_sparse_means(X, w), weighted.sum(axis=0) / (weight or 1.0))
         cross = _bordered(_cross(X, w), border, y.T @ weighted)
         square = weight * mean**2
         cross -= weight * np.outer(mean, mean)
@@ -87,6 +87,19 @@ def _near_mean(X, y, w, n) -> np.ndarray:
         return np.zeros(X.shape[1] + y.shape[1])
     w = np.ones(len(y[:n])) if w is None or not w[:n].any() else w[:n]
     return np.concatenate([w @ part[:n] for part in (X, y)]) / w.sum()
+
+
+def _sparse_means(X, w) -> np.ndarray:
+    """Weighted means (p,) of a CSR matrix.
+
+    Its products add one number after the other, which drifts; what is left about a first mean is
+    small where a column is full, and corrects it.
+    """
+    weight = w.sum() or 1.0
+    first = (X.T @ w) / weight
+    rest = sparse.csr_matrix((X.data - first[X.indices], X.indices, X.indptr), shape=X.shape)
+    full = sparse.csr_matrix((np.ones_like(X.data), X.indices, X.indptr), shape=X.shape)
+    return first + (rest.T @ w - first * (weight - full.T @ w)) / weight
 
 
 def _cross(X, c) -> np.ndarray:

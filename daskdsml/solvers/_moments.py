@@ -32,7 +32,8 @@ def with_intercept(coef, moments, problem) -> np.ndarray:
 
 def constant_floor(moments, p) -> np.ndarray:
     """Sum of squares (p,) about its mean that rounding alone gives a constant column."""
-    return moments.weight * (8.0 * EPSILON * moments.mean[:p]) ** 2
+    rounding = EPSILON * (8.0 + moments.census.n_rows**0.5)
+    return moments.weight * (rounding * moments.mean[:p]) ** 2
 
 
 def ridge_per_output(problem, n_outputs) -> np.ndarray:

@@ -49,7 +49,9 @@ def solve(A, b, floor=0.0) -> Solution:
         if inverse > _smallest(unit):
             x = (linalg.cho_solve((factor, True), scaled).T / scale).T
             return Solution(x, None, 1.0 / inverse)
-    return _least_norm(unit, scaled, scale)
+    found = _least_norm(unit, scaled, scale)
+    found.x[dead] = 0.0
+    return found
 
 
 def _smallest(unit) -> float:

@@ -233,4 +233,6 @@ def _solve(factor, right, one):
     coef = framed[one:] / factor.scale[:, None]
     if factor.coefs is not None:
         coef = coef - factor.coefs @ (factor.coefs.T @ coef)
+        # A column of its own null space, such as a constant one, has no coefficient at all.
+        coef[np.linalg.norm(factor.coefs, axis=1) > 1.0 - 1e-12] = 0.0
     return np.vstack([framed[:one] - factor.centre @ coef, coef])
