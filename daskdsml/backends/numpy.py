@@ -34,21 +34,35 @@ class NumPy(ArrayBackend):
         return GradientBlock(float(value.sum()), gradient, hess)
 
     def moments(self, block) -> MomentsBlock:
-        """As `ArrayBackend.moments`. Sparse cross products are centred after they are summed."""
-        if not sparse.issparse(block.X):
-            return self._dense_moments(block)
-        y, w = self._columns(block.y), np.ones(block.X.shape[0]) if block.w is None else block.w
-        X, weight = block.X.astype(np.float64), w.sum()
-        weighted = w[:, None] * y
-        border = X.T @ weighted
-        mean = np.append(_sparse_means(X, w), weighted.sum(axis=0) / (weight or 1.0))
-        cross = _bordered(_cross(X, w), border, y.T @ weighted)
-        square = weight * mean**2
-        cross -= weight * np.outer(mean, mean)
-        # What rounding leaves of a constant column would pass for a spread.
-        dead = np.diag(cross) <= np.finfo(np.float64).eps * (8.0 + len(w) ** 0.5) * square
-        cross[dead] = cross[:, dead] = 0.0
-        return MomentsBlock(float(weight), mean, cross)
+        return (self._sparse_moments if sparse.issparse(block.X) else self._dense_moments)(block)
+
+    def _sparse_moments(self, block) -> MomentsBlock:
+        """Columns more than half full are dense ones, centred before products are summed.
+
+        Where half a column is zero, its mean is no larger than its spread: its products keep their
+        digits when they are centred afterwards.
+        """
+        X, y, w = block.X.astype(np.float64), self._columns(block.y), block.w
+        n, p = X.shape
+        filled = None if w is None else np.repeat(w, np.diff(X.indptr))
+        w = np.ones(n) if w is None else w
+        weight = w.sum()
+        share = w / (weight or 1.0)
+        full = np.bincount(X.indices, filled, minlength=p) > 0.5 * weight
+        place = np.concatenate(
+            [np.flatnonzero(~full), np.flatnonzero(full), p + np.arange(len(y.T))]
+        )
+        dense = np.column_stack([X[:, full].toarray(), y]) if full.any() else y
+        X = X[:, ~full] if full.any() else X
+        first = share @ dense
+        rest = share @ (dense - first)
+        dense = dense - (first + rest)
+        mean = np.concatenate([X.T @ share, first + rest])
+        inner = _cross(X, w) - weight * np.outer(mean[: X.shape[1]], mean[: X.shape[1]])
+        weighted = w[:, None] * dense
+        cross = _bordered(inner, X.T @ weighted, dense.T @ weighted)
+        back = np.argsort(place)
+        return MomentsBlock(float(weight), mean[back], cross[np.ix_(back, back)])
 
     def _dense_moments(self, block) -> MomentsBlock:
         """One read: about a shift near the mean, beside a column of ones that gives the sums."""
@@ -89,24 +103,11 @@ def _near_mean(X, y, w, n) -> np.ndarray:
     return np.concatenate([w @ part[:n] for part in (X, y)]) / w.sum()
 
 
-def _sparse_means(X, w) -> np.ndarray:
-    """Weighted means (p,) of a CSR matrix.
-
-    Its products add one number after the other, which drifts; what is left about a first mean is
-    small where a column is full, and corrects it.
-    """
-    weight = w.sum() or 1.0
-    first = (X.T @ w) / weight
-    rest = sparse.csr_matrix((X.data - first[X.indices], X.indices, X.indptr), shape=X.shape)
-    full = sparse.csr_matrix((np.ones_like(X.data), X.indices, X.indptr), shape=X.shape)
-    return first + (rest.T @ w - first * (weight - full.T @ w)) / weight
-
-
 def _cross(X, c) -> np.ndarray:
     """``X' diag(c) X`` (p, p) dense, for CSR X and c (n,)."""
     return (X.T @ sparse.diags_array(c, format="csr") @ X).toarray()
 
 
 def _bordered(inner, border, corner) -> np.ndarray:
-    border = border.reshape(inner.shape[0], -1)
+    border = border[:, None] if border.ndim == 1 else border
     return np.block([[inner, border], [border.T, np.reshape(corner, (border.shape[1],) * 2)]])
