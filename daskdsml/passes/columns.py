@@ -100,7 +100,7 @@ def _of_rows(joining, rows):
     X = rows.X if isinstance(rows.X, np.ndarray) else rows.X.toarray()
     tile = np.empty((len(X), X.shape[1] + 1))
     np.subtract(X, joining.centre[:-1], out=tile[:, :-1])
-    np.subtract(np.reshape(rows.y, (len(X), -1))[:, 0], joining.centre[-1], out=tile[:, -1])
+    np.subtract(np.atleast_2d(rows.y.T)[0], joining.centre[-1], out=tile[:, -1])
     new = tile[:, X.shape[1] - joining.n_new : -1]
     new = new if rows.w is None else rows.w[:, None] * new
     return new.sum(axis=0), new.T @ tile

@@ -45,7 +45,7 @@ def leave_one_out(models: RidgeModels, block) -> LeaveOneOut:
     A model fitted without row i misses it by ``e_i / (1 - h_i)``, with the error ``e_i`` and the
     leverage ``h_i`` of the model fitted with it (Golub, Heath and Wahba, 1979).
     """
-    y = np.reshape(block.y, (block.X.shape[0], -1)).astype(np.float64)
+    y = np.atleast_2d(block.y.T).T.astype(np.float64)
     squares = np.zeros(len(models.coefs))
     for start in range(0, len(y), TILE_ROWS):
         rows = slice(start, start + TILE_ROWS)

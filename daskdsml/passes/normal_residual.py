@@ -54,7 +54,7 @@ def refinement(state: tuple[Frame, Solution], block) -> Refinement:
 def normal_residual(solution: Solution, block) -> NormalResidual:
     """Kernel: what one block adds."""
     n, p = block.X.shape
-    y = np.reshape(block.y, (n, -1)).astype(np.float64)
+    y = np.atleast_2d(block.y.T).T.astype(np.float64)
     size, n_outputs = p + solution.intercept, y.shape[1]
     total = NormalResidual(double(np.zeros((size, n_outputs))), double(np.zeros(n_outputs)))
     step = max(TILE_ENTRIES // size, 8)

@@ -47,7 +47,7 @@ class RFactor(NamedTuple):
 def r_factor(frame: Frame, block) -> RFactor:
     """Kernel: the R factor of one block, tile after tile. Sums are made by NumPy on the CPU."""
     n, p = block.X.shape
-    y = np.zeros((n, 0)) if block.y is None else np.reshape(block.y, (n, -1))
+    y = np.zeros((n, 0)) if block.y is None else np.atleast_2d(block.y.T).T
     size = p + y.shape[1] + frame.intercept
     R = np.zeros((0, size))
     step = max(TILE_ROWS, TILE_COLUMNS * size)

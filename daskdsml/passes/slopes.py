@@ -63,7 +63,7 @@ class Margins(NamedTuple):
 
 def margins(backend: Any, block) -> Margins:
     """Kernel: what one block adds to the first look."""
-    y = np.reshape(block.y, (len(block.y), -1))[:, 0].astype(np.float64)
+    y = np.atleast_2d(block.y.T)[0].astype(np.float64)
     w = np.ones(len(y)) if block.w is None else block.w
     labels = _labels(block)
     member = np.zeros((len(y), int(labels.max(initial=0)) + 1))
@@ -77,7 +77,7 @@ def margins(backend: Any, block) -> Margins:
 
 def slopes(models: Models, block) -> Slopes:
     """Kernel: what one block adds."""
-    y = np.reshape(block.y, (len(block.y), -1))[:, 0].astype(np.float64)
+    y = np.atleast_2d(block.y.T)[0].astype(np.float64)
     X = block.X[:, models.columns]
     X = (X if isinstance(X, np.ndarray) else X.toarray()).astype(np.float64, copy=False)
     r = y[:, None] - X @ models.coefs - models.intercepts
