@@ -181,7 +181,7 @@ def _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows) -
         if np.isnan(X.shape[0]):
             X = X.copy().compute_chunk_sizes()
             extra_reads = 1
-    others = (part if part is None else _like_rows(part, X) for part in (y, w, g))
+    others = (part if part is None else _like_rows(part, X, extra_reads > 0) for part in (y, w, g))
     return Table(X, *others, extra_reads)
 
 
@@ -193,15 +193,24 @@ def _needs_lengths(X, part) -> bool:
     return unknown and not (same_blocks and both_unknown)
 
 
-def _like_rows(part, X):
-    """``part``, or a number for all rows, as a Dask Array with the row chunks of X."""
+def _like_rows(part, X, counted):
+    """``part``, or a number for all rows, as a Dask Array with the row chunks of X.
+
+    ``counted`` tells that the lengths of X were as unknown as those of ``part``: where both have as
+    many chunks, these are taken as equal.
+    """
     if part.ndim == 0:
         return da.full(X.shape[0], float(part), chunks=(X.chunks[0],))
     if not isinstance(part, da.Array):
         check_rows(part.shape[0], X.shape[0])
         return da.from_array(part, chunks=(X.chunks[0], *((k,) for k in part.shape[1:])))
     if np.isnan(part.shape[0]) and not np.isnan(X.shape[0]):
-        part = part.copy().compute_chunk_sizes()
+        if counted and part.numblocks[0] == X.numblocks[0]:
+            # Blocks that differ in length from those of X are found when they are read.
+            chunks = (X.chunks[0], *part.chunks[1:])
+            part = da.Array(part.dask, part.name, chunks, meta=part._meta)
+        else:
+            part = part.copy().compute_chunk_sizes()
         check_rows(part.shape[0], X.shape[0])
     chunks = {0: X.chunks[0]} if not np.isnan(X.shape[0]) else {}
     if part.ndim == 2:

@@ -1,0 +1,255 @@
+"""Cells of cross-validation: which rows are in which, and moments of training sets from them."""
+
+import dask.array as da
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    LeavePOut,
+    RepeatedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
+from tables import Source, csr_rows, dask_rows, regression
+
+from daskdsml.backends.numpy import NumPy
+from daskdsml.contracts import Block
+from daskdsml.data import folds as module
+from daskdsml.data.door import Table, admit
+from daskdsml.data.folds import assign_folds
+from daskdsml.engine.rows import open_rows
+from daskdsml.linear_model import ElasticNetCV, Lasso, LassoCV, RidgeCV
+from daskdsml.passes.moments import group_moments, moments
+
+N = 60
+X, Y, W = regression(N, 4)
+GROUPS = np.random.default_rng(1).integers(0, 12, size=N)
+SPLITTERS = {
+    "KFold": KFold(4),
+    "uneven": KFold(7),
+    "shuffled": KFold(5, shuffle=True, random_state=0),
+    "ShuffleSplit": ShuffleSplit(3, test_size=0.2, train_size=0.5, random_state=0),
+    "repeated": RepeatedKFold(n_splits=3, n_repeats=2, random_state=0),
+    "TimeSeriesSplit": TimeSeriesSplit(4, gap=2),
+    "pairs": list(GroupKFold(4).split(X, Y, GROUPS)),
+}
+every_splitter = pytest.mark.parametrize("cv", SPLITTERS.values(), ids=SPLITTERS)
+MODELS = [LassoCV, ElasticNetCV, RidgeCV]
+
+
+def splits_of(cv):
+    return cv if isinstance(cv, list) else list(cv.split(X))
+
+
+def cells_of(table):
+    return np.asarray(table.g)
+
+
+# Cells
+
+
+@every_splitter
+@pytest.mark.parametrize("n_blocks", [None, 1, 7, N])
+def test_cells_make_the_splits(cv, n_blocks):
+    A = X if n_blocks is None else dask_rows(X, n_blocks)
+    table, folds = assign_folds(admit(A, Y), cv)
+    cells = cells_of(table)
+    assert cells.shape == (N,)
+    assert set(cells) == set(range(folds.train.shape[1]))
+    splits = splits_of(cv)
+    assert len(folds) == len(splits)
+    for (train, test), (trained, tested) in zip(splits, folds, strict=True):
+        np.testing.assert_array_equal(np.flatnonzero(np.isin(cells, trained)), np.sort(train))
+        np.testing.assert_array_equal(np.flatnonzero(np.isin(cells, tested)), np.sort(test))
+    if n_blocks is not None:
+        assert table.g.chunks[0] == table.X.chunks[0]
+
+
+@pytest.mark.parametrize("k", [2, 5, 7, N])
+def test_partitions_have_a_cell_a_fold(k):
+    for cv in (k, KFold(k), KFold(k, shuffle=True, random_state=0)):
+        table, folds = assign_folds(admit(X, Y), cv)
+        assert folds.train.shape == folds.test.shape == (k, k)
+        sizes = [len(test) for _, test in KFold(k).split(X)]
+        assert sorted(np.bincount(cells_of(table)), reverse=True) == sizes
+        np.testing.assert_array_equal(folds.train, ~folds.test)
+        np.testing.assert_array_equal(folds.test.sum(axis=0), 1)
+
+
+def test_none_is_five():
+    for cv in (None, 5):
+        table, folds = assign_folds(admit(X, Y), cv)
+        np.testing.assert_array_equal(cells_of(table), np.repeat(np.arange(5), 12))
+    assert len(folds) == 5
+
+
+def test_patterns_share_cells():
+    # Two repeats of three folds: each row is in one of 3 x 3 cells.
+    _, folds = assign_folds(admit(X, Y), SPLITTERS["repeated"])
+    assert folds.train.shape == (6, 9)
+    # Every split leaves out what is after it: runs of rows, and gaps before test sets.
+    _, folds = assign_folds(admit(X, Y), SPLITTERS["TimeSeriesSplit"])
+    assert folds.train.shape[1] <= 9
+
+
+def test_a_splitter_sees_labels_that_are_in_memory():
+    labels = np.repeat([0, 1], [40, 20])
+    cv = StratifiedKFold(4)
+    table, folds = assign_folds(admit(X, labels), cv)
+    for (_, test), (_, tested) in zip(cv.split(X, labels), folds, strict=True):
+        np.testing.assert_array_equal(np.flatnonzero(np.isin(cells_of(table), tested)), test)
+
+
+def test_too_many_cells():
+    for cv in (LeavePOut(2), ShuffleSplit(40, random_state=0), RepeatedKFold(n_repeats=9)):
+        with pytest.raises(
+            ValueError, match="overlap in more than 128 ways.*such as KFold, or few"
+        ):
+            assign_folds(Table(np.zeros((400, 1))), cv)
+    _, folds = assign_folds(Table(np.zeros((400, 1))), module.MOST_CELLS)
+    assert folds.train.shape == (128, 128)
+
+
+@pytest.mark.parametrize("cv", [61, KFold(61), KFold(61, shuffle=True, random_state=0)])
+def test_more_folds_than_rows(cv):
+    with pytest.raises(ValueError, match="cv=61 folds need at least 61 rows, but X has 60.*Lower"):
+        assign_folds(admit(X, Y), cv)
+
+
+def test_a_fold_of_one_row():
+    table, folds = assign_folds(admit(X, Y), N)
+    np.testing.assert_array_equal(cells_of(table), np.arange(N))
+    mine = RidgeCV([1.0], cv=N).fit(dask_rows(X, 7), Y)
+    # As many folds as rows leave each out in turn.
+    loo = RidgeCV([1.0]).fit(dask_rows(X, 7), Y)
+    assert mine.best_score_ == pytest.approx(loo.best_score_, rel=1e-9)
+    assert mine.mse_path_.shape == (1, N)
+
+
+# Moments of training sets
+
+
+def assert_moments(found, A, y, w):
+    V = np.column_stack([A, y])
+    mean = np.average(V, axis=0, weights=w)
+    size = np.sqrt(np.average((V - mean) ** 2, axis=0, weights=w))
+    assert found.weight == pytest.approx(w.sum(), rel=1e-13)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12, atol=1e-12)
+    exact = (V - mean).T @ (w[:, None] * (V - mean))
+    scale = w.sum() * np.outer(size, size)
+    np.testing.assert_array_less(np.abs(found.cross - exact), 1e-12 * scale + 1e-300)
+
+
+@every_splitter
+@pytest.mark.parametrize("kind", ["NumPy", "Dask 7", "Dask 60", "CSR", "uneven"])
+def test_moments_of_training_sets(cv, kind):
+    far = X + [0.0, 100.0, -5.0, 1.0]
+    A = {
+        "NumPy": lambda: far,
+        "Dask 7": lambda: dask_rows(far, 7),
+        "Dask 60": lambda: dask_rows(far, 60),
+        "CSR": lambda: csr_rows(far, 7),
+        "uneven": lambda: da.from_array(far, chunks=((0, 1, 40, 0, 19), (3, 1))),
+    }[kind]()
+    table, folds = assign_folds(admit(A, Y, W), cv)
+    rows = open_rows(table)
+    found = rows.run(group_moments, NumPy(), "moments")
+    rows.close()
+    assert_moments(found.of(), far, Y, W)
+    assert found.census.n_rows == N
+    for (train, test), (trained, tested) in zip(splits_of(cv), folds, strict=True):
+        assert_moments(found.of(trained), far[train], Y[train], W[train])
+        assert_moments(found.of(tested), far[test], Y[test], W[test])
+
+
+@pytest.mark.parametrize("csr", [True, False])
+def test_labels_in_any_order(csr):
+    labels = np.random.default_rng(3).integers(0, 5, size=N)
+    A = sparse.csr_matrix(X) if csr else X
+    found = group_moments(NumPy(), Block(A, Y, W, labels))
+    assert set(found.groups) == set(labels)
+    for label, part in found.groups.items():
+        mine = labels == label
+        assert_moments(part, X[mine], Y[mine], W[mine])
+    order = np.argsort(labels, kind="stable")
+    tidy = group_moments(NumPy(), Block(A[order], Y[order], W[order], labels[order]))
+    for label, part in found.groups.items():
+        assert part.cross.tobytes() == tidy.groups[label].cross.tobytes()
+
+
+def test_without_labels_all_rows_are_one_group():
+    found = group_moments(NumPy(), Block(X, Y, W))
+    assert list(found.groups) == [0]
+    assert found.of().cross.tobytes() == moments(NumPy(), Block(X, Y, W)).cross.tobytes()
+
+
+def test_sums_of_groups_know_labels_of_either_side():
+    labels = np.repeat([0, 1, 2], [20, 30, 10])
+    parts = [
+        group_moments(NumPy(), Block(X[s], Y[s], W[s], labels[s]))
+        for s in (slice(10), slice(10, 10), slice(10, 35), slice(35, 60))
+    ]
+    left = (parts[0] + parts[1]) + (parts[2] + parts[3])
+    right = parts[0] + (parts[1] + (parts[2] + parts[3]))
+    for total in (left, right):
+        assert total.census.n_rows == N
+        for label in range(3):
+            mine = labels == label
+            assert_moments(total.of([label]), X[mine], Y[mine], W[mine])
+        assert_moments(total.of([2, 0]), X[labels != 1], Y[labels != 1], W[labels != 1])
+
+
+def test_a_set_without_weight_is_refused():
+    labels = np.repeat([0, 1], 30)
+    found = group_moments(NumPy(), Block(X, Y, W * (labels == 0), labels))
+    assert found.of([0, 1]).weight > 0.0
+    for empty in ([1], [7], []):
+        with pytest.raises(ValueError, match="no row of positive weight.*Use fewer folds"):
+            found.of(empty)
+
+
+# Rows of unknown number
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_unknown_lengths_are_counted_by_a_read(model, tmp_path):
+    source = Source(tmp_path, 6, 40, 4)
+    A, y = source.joint()
+    keep = A[:, 0] > -2.0
+    here, target, known = (np.asarray(part) for part in (A, y, keep))
+    before = source.reads()
+    mine = model(cv=4, cache="none").fit(A[keep], target[known])
+    assert mine.n_passes_ == 2 == source.reads() - before
+    other = model(cv=4).fit(here[known], target[known])
+    np.testing.assert_allclose(mine.mse_path_, other.mse_path_, rtol=1e-10)
+    np.testing.assert_allclose(mine.coef_, other.coef_, rtol=1e-9, atol=1e-12)
+    assert other.n_passes_ == 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_lengths_of_one_source_are_counted_once(weighted, tmp_path):
+    source = Source(tmp_path, 6, 40, 4)
+    A, y = source.joint()
+    keep = A[:, 0] > -2.0
+    w = (1.0 + y)[keep] if weighted else None
+    mine = LassoCV(cv=4, cache="none").fit(A[keep], y[keep], w)
+    assert mine.n_passes_ == 2 == source.reads()
+
+
+def test_lengths_that_differ_are_found():
+    keep = dask_rows(X[:, 0], 6) > -2.0
+    for other in (keep & (dask_rows(np.arange(N), 6) > 0), ~keep):
+        with pytest.raises(
+            ValueError, match="must have the same rows in each partition|numbers of"
+        ):
+            LassoCV().fit(dask_rows(X, 6)[keep], dask_rows(Y, 6)[other])
+
+
+def test_unknown_lengths_need_no_count_without_folds(tmp_path):
+    source = Source(tmp_path, 6, 40, 4)
+    A, y = source.joint()
+    keep = A[:, 0] > -2.0
+    assert Lasso(0.01, cache="none").fit(A[keep], y[keep]).n_passes_ == 1 == source.reads()
