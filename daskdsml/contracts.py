@@ -161,8 +161,8 @@ class Penalty(Protocol):
 class Solver(Protocol):
     """Decides the next parameters; its state is a NamedTuple with ``theta`` and ``status``.
 
-    ``needs`` names what it asks of an objective: "gradient", "hessian" or "moments". One ``step``
-    costs at most one pass over the data. ``status`` is None while the solver goes on.
+    ``needs`` names what it asks of an objective: "gradient", "hessian", "moments" of all columns,
+    or "slopes" of all columns with the moments of some. One ``step`` costs at most one pass over the data. ``status`` is None while the solver goes on.
     """
 
     needs: frozenset[str]

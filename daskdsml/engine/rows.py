@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 import dask
+import numpy as np
 
-from daskdsml.data.door import Table
+from daskdsml.data.door import Table, columns_first
 from daskdsml.engine import recipes as rcp
 from daskdsml.engine import shards as shd
 
@@ -61,6 +62,35 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
     from daskdsml.engine.local import LocalRows
 
     return LocalRows.open(table, recipes, shards, cache, n_jobs)
+
+
+class ByColumns:
+    """A table laid out in blocks of columns, with y, weights and groups in this process.
+
+    Passes see the transposed X: a block's rows are features, numbered by its ``y``.
+    """
+
+    def __init__(self, table: Table, cache: str, n_jobs: int | None):
+        X, self.y, self.w, self.g = columns_first(table)
+        self.n_rows = table.n_rows
+        self._features = X.X.shape[0]
+        self._rows = open_rows(X, cache, n_jobs)
+        self.run = self._rows.run
+        self.close = self._rows.close
+
+    @property
+    def n_rows_read(self) -> float:
+        """Rows of X read so far: complete reads of all columns, times rows."""
+        return self._rows.n_rows_read * self.n_rows / self._features
+
+
+def suits_columns(table: Table) -> bool:
+    """Whether X is laid out by columns: more column chunks than row chunks, or in Fortran order."""
+    if table.n_rows is None:
+        return False
+    if table.is_local:
+        return isinstance(table.X, np.ndarray) and not table.X.flags.c_contiguous
+    return table.X.numblocks[1] > table.X.numblocks[0]
 
 
 def current_client():

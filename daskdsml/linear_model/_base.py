@@ -17,7 +17,7 @@ from daskdsml.contracts import Record
 from daskdsml.data.blocks import float_dtype
 from daskdsml.data.door import admit, is_dask, likeness, score_dtype
 from daskdsml.engine.predict import lazily
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.targets import targets
@@ -55,8 +55,11 @@ class LinearModel(BaseEstimator):
         validate_data(self, likeness(X), skip_check_array=True, reset=reset)
         return table
 
-    def _open(self, table):
-        return open_rows(table, self.cache, getattr(self, "n_jobs", None))
+    def _open(self, table, solver=None):
+        n_jobs = getattr(self, "n_jobs", None)
+        if solver == "working_set" and suits_columns(table):
+            return ByColumns(table, self.cache, n_jobs)
+        return open_rows(table, self.cache, n_jobs)
 
     def _find_backend(self, n_entries):
         """The backend asked for, or, for "auto", one that suits ``n_entries`` (None if unknown)."""
@@ -193,8 +196,8 @@ def warn_of(result, estimator) -> None:
         worst = max(fit.gap for fit in short)
         text = (
             f"stopped after max_iter={estimator.max_iter} sweeps with a duality gap of up to "
-            f"{worst:.2e} in {len(short)} fit(s), above tol={estimator.tol:g} times the mean square "
-            "of y. Raise max_iter or tol"
+            f"{worst:.2e} in {len(short)} fit(s), above tol={estimator.tol:g} times the mean "
+            "square of y. Raise max_iter or tol"
         )
     elif result.status == "max_iter":
         text = (

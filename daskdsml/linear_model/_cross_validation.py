@@ -41,7 +41,7 @@ def fit_folds(model, table, cv, solver, part, jobs):
 def run_jobs(model, table, solver, part, then=None):
     """The result of a solver of jobs on a table; ``then(rows, result)`` may read once more."""
     check_flag(model, "fit_intercept")
-    rows, progress = model._open(table), Progress(type(model).__name__, model.verbose)
+    rows, progress = model._open(table, solver), Progress(type(model).__name__, model.verbose)
     try:
         problem = model._problem(table, rows, L2(0.0), solver, progress)
         result = minimize(problem, rows, part, MOST_PASSES, progress)
@@ -67,10 +67,10 @@ def errors_of_folds(paths, jobs, splits, fit_intercept) -> np.ndarray:
 
 
 def choices(mse_path) -> tuple[int, int]:
-    """Indices of the least mean error, and of the strongest penalty within a standard error of it.
+    """Indices of the least mean error, and of the strongest penalty within one standard error.
 
-    ``mse_path`` is (n_alphas, n_folds), of falling penalties. The standard error is that of the mean
-    over folds (Hastie, Tibshirani and Friedman, 2009, section 7.10).
+    ``mse_path`` is (n_alphas, n_folds), of falling penalties. The standard error is that of the
+    mean over folds (Hastie, Tibshirani and Friedman, 2009, section 7.10).
     """
     mean = mse_path.mean(axis=1)
     best = int(np.argmin(mean))

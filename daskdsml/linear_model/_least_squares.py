@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
+from daskdsml.engine.rows import ByColumns
 from daskdsml.linear_model._base import LinearModel, check_flag
 from daskdsml.loop import Progress
 from daskdsml.losses.squared_error import SquaredError
@@ -16,6 +17,7 @@ from daskdsml.passes.targets import Look
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.qr import QR
 from daskdsml.strategies.all_reduce import AllReduce
+from daskdsml.strategies.columns import Columns
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
 ENOUGH = 1e6
@@ -40,7 +42,7 @@ class LeastSquares(RegressorMixin, LinearModel):
         flat = table.y.ndim == 1
         if solver == self._large and not flat:
             table = table._replace(y=table.y[:, 0])
-        rows = self._open(table)
+        rows = self._open(table, solver)
         progress = Progress(type(self).__name__, self.verbose)
         try:
             problem = self._problem(table, rows, penalty, solver, progress)
@@ -134,8 +136,8 @@ class LeastSquares(RegressorMixin, LinearModel):
 
 
 def minimize(problem, rows, solver, max_iter, progress):
-    """The result of ``solver`` from zero, with the sums of every pass over all rows."""
-    strategy = AllReduce()
+    """The result of ``solver`` from zero, by the strategy that suits how ``rows`` are laid out."""
+    strategy = Columns() if isinstance(rows, ByColumns) else AllReduce()
     registry.check_needs(solver, strategy)
     start = np.zeros(problem.size)
     return strategy.minimize(problem, rows, solver, start, max_iter=max_iter, progress=progress)

@@ -198,7 +198,7 @@ def _path(model, X, y, sample_weight, job) -> Path:
         model._check_large(table, solver)
     jobs = tuple(job._replace(output=k) for k in range(n_outputs))
     part = Eigen() if job.l1_ratio == 0.0 else descent_part(model, solver)
-    rows, progress = model._open(table), Progress("path", model.verbose)
+    rows, progress = model._open(table, solver), Progress("path", model.verbose)
     try:
         problem = model._problem(table, rows, L2(0.0), solver, progress)
         result = minimize(problem, rows, part._replace(jobs=jobs), MOST_PASSES, progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from daskdsml.contracts import Job
@@ -153,9 +155,12 @@ class RidgeCV(LeastSquares):
         found = []
 
         def read(rows, result, progress):
+            start = time.perf_counter()
             models = self._models(result, jobs)
             with single_threaded_blas():
                 found.append(rows.run(leave_one_out, models, f"{self._label}-loo").squares)
+            seconds = time.perf_counter() - start
+            progress.add(result.history[-1]._replace(name="leave-one-out", seconds=seconds))
 
         result = run_jobs(self, table, "eigen", Eigen(tuple(jobs)), then=read)
         return result, found[0][:, None] / result.moments.weight / len(jobs)

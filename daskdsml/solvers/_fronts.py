@@ -31,7 +31,7 @@ class Front(NamedTuple):
     slope: np.ndarray
     done: tuple[Fit, ...] = ()
     trial: tuple[Fit, ...] = ()
-    ahead: int = 1
+    ahead: int = 4
 
     @property
     def open(self) -> bool:
@@ -63,18 +63,21 @@ def begin(jobs, margins, fit_intercept, positive) -> tuple[list[np.ndarray], lis
 
 
 def missing(fronts, columns, positive) -> np.ndarray:
-    """The columns outside the working set that pull most where the open fronts stand."""
+    """The columns outside the working set that the open fronts are likely to need next.
+
+    Those whose slope, where the path stands, is above the last of the next alphas to be tried; of
+    many the steepest.
+    """
     chosen = [np.empty(0, dtype=int)]
     for front in fronts:
         if front.open:
             pull = np.array(front.slope if positive else np.abs(front.slope))
             pull[columns] = -np.inf
-            used = max(
-                (np.count_nonzero(f.coef) for f in (*front.done[-1:], *front.trial)), default=0
-            )
+            used = np.count_nonzero(front.trial[0].coef) if front.trial else 0
             limit = min(max(JOINING, int(SHARE * used)), pull.size)
             best = np.argpartition(-pull, limit - 1)[:limit]
-            chosen.append(best[pull[best] > 0.0])
+            target = min(len(front.done) + front.ahead, len(front.alphas)) - 1
+            chosen.append(best[pull[best] > front.penalties(target)[0]])
     return np.unique(np.concatenate(chosen))
 
 

@@ -31,9 +31,10 @@ def own_job(penalty, output=0) -> Job:
 
 
 class Rows(NamedTuple):
-    """A set of rows: its weight, and a Quadratic for each output."""
+    """A set of rows: its weight, the means (q,) of [X y], and a Quadratic for each output."""
 
     weight: float
+    mean: np.ndarray
     quads: list
 
 
@@ -43,7 +44,7 @@ def row_sets(groups, jobs, n_features) -> dict:
     for train in (None, *(train for job in jobs for train in job.trains)):
         if train not in sets:
             moments = groups.of(train)
-            sets[train] = Rows(moments.weight, quadratics(moments, n_features))
+            sets[train] = Rows(moments.weight, moments.mean, quadratics(moments, n_features))
     return sets
 
 

@@ -18,7 +18,8 @@ class _State(NamedTuple):
     """Where the search stands.
 
     ``known`` are the moments of the working set and ``fresh`` the columns that join it at the next
-    read; ``sums (p, n_labels)`` are those of all columns, ``alphas`` those of each job.
+    read; ``sets`` are the rows of each training set in these moments; ``sums (p, n_labels)`` are
+    those of all columns, ``alphas`` those of each job.
     """
 
     theta: np.ndarray
@@ -32,6 +33,7 @@ class _State(NamedTuple):
     name: str = "look"
     known: Any = None
     fresh: np.ndarray | None = None
+    sets: dict | None = None
     sums: np.ndarray | None = None
     alphas: list | None = None
     fronts: list | None = None
@@ -61,7 +63,7 @@ class WorkingSet(NamedTuple):
     jobs: tuple[Job, ...] | None = None
     start: np.ndarray | None = None
 
-    needs = frozenset({"moments"})
+    needs = frozenset({"slopes"})
 
     def init(self, theta) -> _State:
         return _State(theta)
@@ -74,8 +76,8 @@ class WorkingSet(NamedTuple):
             weight = sum(part.weight for part in state.known.y.groups.values())
             centre = state.sums[state.fresh].sum(axis=1) / weight * objective.problem.fit_intercept
             known = objective.column_moments(state.known, state.fresh, centre)
-            state = state._replace(known=known, fresh=NONE, name="columns")
-            return self._tried(state, jobs)
+            sets = row_sets(known.groups, jobs, len(known.columns))
+            return self._tried(state._replace(known=known, sets=sets, fresh=NONE, name="columns"))
         return self._checked(state, objective, jobs)
 
     def _options(self) -> Options:
@@ -91,27 +93,31 @@ class WorkingSet(NamedTuple):
             if self.start is not None:
                 columns = np.union1d(columns, np.flatnonzero(self.start[0]))
         known = objective.no_columns(margins)
-        return state._replace(
-            known=known, fresh=columns, sums=margins.sums, alphas=alphas, fronts=fronts
+        state = state._replace(
+            known=known,
+            fresh=columns,
+            sets=row_sets(known.groups, jobs, 0),
+            sums=margins.sums,
+            alphas=alphas,
+            fronts=fronts,
         )
+        return state if columns.size else self._tried(state)
 
-    def _tried(self, state, jobs) -> _State:
+    def _tried(self, state) -> _State:
         """Fits of the next alphas of each front, on the working set."""
         size = len(state.known.columns)
-        sets = row_sets(state.known.groups, jobs, size)
         start = None if self.start is None else self.start[0][state.known.columns]
         return state._replace(
-            fronts=_fronts.attempt(state.fronts, sets, size, self._options(), start)
+            fronts=_fronts.attempt(state.fronts, state.sets, size, self._options(), start)
         )
 
     def _checked(self, state, objective, jobs) -> _State:
         """What holds over all columns; the next working set or the end."""
         columns = state.known.columns
-        sets = row_sets(state.known.groups, jobs, len(columns))
         slopes = self._slopes(state, objective)
         fronts, first = [], 0
         for front in state.fronts:
-            last, rows = first + len(front.trial), sets[front.train]
+            last, rows = first + len(front.trial), state.sets[front.train]
             mean = slopes[:, first:last] / rows.weight
             fronts.append(
                 _fronts.judge(front, mean, rows.quads[0], columns, self._options())
@@ -125,16 +131,15 @@ class WorkingSet(NamedTuple):
             paths = Paths(columns, state.known.groups, state.alphas, fits)
             return finished(paths, jobs, objective.problem, name="slopes")
         state = state._replace(fresh=_fronts.missing(fronts, columns, self.positive))
-        return state if state.fresh.size else self._tried(state, jobs)
+        return state if state.fresh.size else self._tried(state)
 
     def _slopes(self, state, objective) -> np.ndarray:
         """Sums ``sum_i w_i x_i r_i`` (p, M) about the means, at the trials of all fronts."""
-        moments, columns = state.known.groups, state.known.columns
-        labels = sorted(moments.groups)
+        columns, labels = state.known.columns, sorted(state.known.y.groups)
         size, one = len(columns), objective.problem.fit_intercept
         coefs, levels, member, centres = [], [], [], []
         for front in state.fronts:
-            rows = moments.of(front.train)
+            rows = state.sets[front.train]
             part = np.zeros(labels[-1] + 1)
             part[labels if front.train is None else list(front.train)] = 1.0
             centre = state.sums @ part[: state.sums.shape[1]] / rows.weight if one else 0.0

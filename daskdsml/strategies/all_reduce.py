@@ -14,7 +14,7 @@ class AllReduce:
     Nothing but sums travels, so the result does not depend on how many workers there are.
     """
 
-    provides = frozenset({"gradient", "hessian", "moments"})
+    provides = frozenset({"gradient", "hessian", "moments", "slopes"})
 
     def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
         """Minimise ``problem`` over ``rows`` (anything with ``run(kernel, state, name)``)."""

@@ -1,0 +1,46 @@
+"""Passes over blocks of columns: a block's rows are features, its ``y`` their numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.passes.census import Census, take_census
+
+
+class Stack(NamedTuple):
+    """Pieces of features in order; two are joined by putting one after the other.
+
+    Each piece is (numbers (k,), values (k, m)).
+    """
+
+    census: Census
+    pieces: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+    def __add__(self, other: Stack) -> Stack:
+        return Stack(self.census + other.census, self.pieces + other.pieces)
+
+    def whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """All numbers and values, in one piece each."""
+        numbers, values = zip(*self.pieces, strict=True)
+        return np.concatenate(numbers), np.concatenate(values)
+
+
+def products(R, block) -> Stack:
+    """Kernel: ``x_j'R`` (M,) for each feature; ``R (n, M)`` is in float64."""
+    X = block.X
+    if isinstance(X, np.ndarray):
+        X = X.astype(np.float64, copy=False)
+    found = np.asarray(X @ R, dtype=np.float64)
+    census = take_census(block, suspect_X=not np.isfinite(found).all())
+    return Stack(census, ((block.y, found),))
+
+
+def chosen(numbers, block) -> Stack:
+    """Kernel: the entries (n,) of the features with one of ``numbers (k,)``, sorted."""
+    found = np.flatnonzero(np.isin(block.y, numbers))
+    X = block.X[found]
+    X = X if isinstance(X, np.ndarray) else X.toarray()
+    census = Census(block.X.shape[0], float(block.X.shape[0]), ())
+    return Stack(census, ((block.y[found], X.astype(np.float64)),))

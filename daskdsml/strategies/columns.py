@@ -1,0 +1,90 @@
+"""Data spread by columns. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.backends.numpy import NumPy
+from daskdsml.contracts import Block, Result
+from daskdsml.engine.threads import single_threaded_blas
+from daskdsml.loop import Progress, iterate
+from daskdsml.passes.census import raise_faults, raise_overflow
+from daskdsml.passes.columns import ColumnMoments, Joining, column_products
+from daskdsml.passes.features import chosen, products
+from daskdsml.passes.moments import group_moments
+from daskdsml.passes.slopes import Margins, Slopes
+
+
+class Columns:
+    """Every task holds some columns of all rows: for few rows of very many columns.
+
+    What travels is residuals (n, M) one way and slopes the other. The columns of a working set, y
+    and weights are held by the process that fits.
+    """
+
+    provides = frozenset({"slopes"})
+
+    def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
+        """Minimise ``problem`` over ``rows``, a `daskdsml.engine.rows.ByColumns`."""
+        progress = Progress(problem.label, verbose=False) if progress is None else progress
+        with single_threaded_blas():
+            return iterate(solver, _Objective(rows, problem), theta, max_iter, progress)
+
+
+class _Objective:
+    """What `daskdsml.objective.Objective` is to a working set, over blocks of columns."""
+
+    def __init__(self, rows, problem):
+        self.problem = problem
+        self._rows = rows
+        self._kept = np.empty((rows.n_rows, 0))
+        self._places = np.empty(0, dtype=int)
+        self._w = np.ones(rows.n_rows) if rows.w is None else rows.w
+        self._labels = np.zeros(rows.n_rows, dtype=int) if rows.g is None else rows.g
+
+    def margins(self) -> Margins:
+        """A first look. Costs one pass over X."""
+        y, w = self._rows.y, self._w
+        member = np.zeros((len(y), int(self._labels.max()) + 1))
+        member[np.arange(len(y)), self._labels] = w
+        R = np.column_stack([member, member * y[:, None]])
+        found = self._rows.run(products, R, f"{self.problem.label}-look")
+        mine = group_moments(NumPy(), self._block(np.empty((len(y), 0))))
+        raise_faults(mine.census)
+        # In turned blocks rows and columns have changed their names.
+        turned = tuple(f._replace(row=f.column, column=f.row) for f in found.census.faults)
+        raise_faults(found.census._replace(faults=turned), self.problem.names)
+        sums = found.whole()[1]
+        raise_overflow(sums)
+        return Margins(mine.census, mine, sums[:, : member.shape[1]], sums[:, member.shape[1] :])
+
+    def no_columns(self, margins: Margins) -> ColumnMoments:
+        """Moments of y alone, to which columns may join."""
+        return ColumnMoments.empty(margins.y, self.problem.fit_intercept)
+
+    def column_moments(self, known: ColumnMoments, new, centre) -> ColumnMoments:
+        """``known`` with columns ``new (k,)``, whose means are near ``centre (k,)``. One pass."""
+        found = self._rows.run(chosen, new, f"{self.problem.label}-columns")
+        numbers, values = found.whole()
+        self._kept = np.column_stack([self._kept, values[np.searchsorted(numbers, new)].T])
+        columns = np.concatenate([known.columns, new])
+        joining = Joining(
+            np.arange(len(columns)),
+            len(new),
+            np.concatenate([known.centre[:-1], centre, known.centre[-1:]]),
+        )
+        found = column_products(joining, self._block(self._kept))
+        self._places = columns
+        return known.joined(joining._replace(columns=columns), found)
+
+    def slopes(self, columns, coefs, intercepts, member) -> Slopes:
+        """Slopes of squared error in all columns, for many models. Costs one pass."""
+        place = np.argsort(self._places)
+        place = place[np.searchsorted(self._places[place], columns)]
+        r = self._rows.y[:, None] - self._kept[:, place] @ coefs - intercepts
+        r *= self._w[:, None] * member[self._labels]
+        found = self._rows.run(products, r, f"{self.problem.label}-slopes")
+        return Slopes(found.whole()[1], r.sum(axis=0))
+
+    def _block(self, X) -> Block:
+        return Block(X, self._rows.y, self._rows.w, self._rows.g)
