@@ -65,8 +65,8 @@ class Job(NamedTuple):
 
     ``alphas`` are strengths in descending order, relative to the mean loss, or to the summed loss
     if ``summed``; an integer stands for that many, from the smallest that leaves no coefficient
-    down to ``eps`` times it. They are fitted to all rows, and then to the rows of each of ``trains``
-    (tuples of labels of rows). ``output`` is the column of y.
+    down to ``eps`` times it. They are fitted to all rows, and then to the rows of each of
+    ``trains`` (tuples of labels of rows). ``output`` is the column of y.
     """
 
     alphas: Any
@@ -162,7 +162,8 @@ class Solver(Protocol):
     """Decides the next parameters; its state is a NamedTuple with ``theta`` and ``status``.
 
     ``needs`` names what it asks of an objective: "gradient", "hessian", "moments" of all columns,
-    or "slopes" of all columns with the moments of some. One ``step`` costs at most one pass over the data. ``status`` is None while the solver goes on.
+    or "slopes" of all columns with the moments of some. One ``step`` costs at most one pass over
+    the data. ``status`` is None while the solver goes on.
     """
 
     needs: frozenset[str]

@@ -7,7 +7,8 @@ import sys
 import dask
 import numpy as np
 
-from daskdsml.data.door import Table, columns_first
+from daskdsml.data.door import Table
+from daskdsml.data.turned import columns_first
 from daskdsml.engine import recipes as rcp
 from daskdsml.engine import shards as shd
 

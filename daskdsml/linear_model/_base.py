@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 import time
 import warnings
 
@@ -217,7 +218,7 @@ def warn_of(result, estimator) -> None:
         )
     else:
         return
-    warnings.warn(f"{type(estimator).__name__} {text}.", ConvergenceWarning, stacklevel=4)
+    warnings.warn(f"{type(estimator).__name__} {text}.", ConvergenceWarning, stacklevel=_outside())
 
 
 def warn_of_dependence(null_space, names) -> None:
@@ -230,8 +231,16 @@ def warn_of_dependence(null_space, names) -> None:
         "(constant columns count with an intercept). Of all coefficients that fit equally well, "
         "those of least norm are given. Drop a column of each relation to have unique ones.",
         LinAlgWarning,
-        stacklevel=4,
+        stacklevel=_outside(),
     )
+
+
+def _outside() -> int:
+    """How far up the stack the user's own call is, for the function that warns."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("daskdsml."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _whole(n: float):

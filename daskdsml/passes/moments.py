@@ -80,8 +80,8 @@ class GroupMoments(NamedTuple):
         parts = [self.groups[label] for label in sorted(labels) if label in self.groups]
         if not any(part.weight > 0.0 for part in parts):
             raise ValueError(
-                "A training or test set of a fold holds no row of positive weight. Use fewer folds, "
-                "or drop rows of weight 0 before."
+                "A training or test set of a fold holds no row of positive weight. Use fewer "
+                "folds, or drop rows of weight 0 before."
             )
         total = parts[0]
         for part in parts[1:]:

@@ -8,13 +8,21 @@ from daskdsml import registry
 from daskdsml.backends.numpy import NumPy
 from daskdsml.data.door import Table
 from daskdsml.engine import rows as engine_rows
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.rows import ByColumns, open_rows
 from daskdsml.losses.logistic import Logistic
+from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Problem
+from daskdsml.penalties.elastic_net import ElasticNet
 from daskdsml.penalties.l2 import L2
 
 EVERY = pytest.mark.parametrize("name", registry.available("strategies"))
-GRADIENT = [n for n in registry.available("solvers") if n in ("lbfgs", "newton")]
+# Every strategy with every iterative solver that it can serve.
+PAIRS = [
+    (name, solver)
+    for name in registry.available("strategies")
+    for solver in ("lbfgs", "newton", "working_set")
+    if registry.find("solvers", solver).needs <= registry.find("strategies", name).provides
+]
 
 
 def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
@@ -22,15 +30,17 @@ def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
     monkeypatch.setattr(engine_rows, "LOCAL_BLOCK", X.nbytes // n_blocks)
     strategy = registry.find("strategies", strategy_name)()
     solver = registry.find("solvers", solver_name)(tol=1e-11)
-    problem = Problem(
-        Logistic(), L2(0.01), NumPy(), 4, True, 600, 600.0, X.mean(axis=0), X.std(axis=0)
-    )
-    rows = open_rows(Table(X, y.astype(float), None), "memory")
+    lasso = solver_name == "working_set"
+    loss, penalty = (SquaredError(), ElasticNet(0.01)) if lasso else (Logistic(), L2(0.01))
+    scales = X.mean(axis=0), X.std(axis=0)
+    problem = Problem(loss, penalty, NumPy(), 4, True, 600, 600.0, *scales)
+    table = Table(X, y.astype(float))
+    by_columns = strategy_name == "columns"
+    rows = ByColumns(table, "memory", None) if by_columns else open_rows(table, "memory")
     return strategy.minimize(problem, rows, solver, np.zeros(5), max_iter=200)
 
 
-@EVERY
-@pytest.mark.parametrize("solver", GRADIENT)
+@pytest.mark.parametrize("name, solver", PAIRS)
 def test_equals_a_single_block(name, solver, monkeypatch):
     one = fitted(name, solver, 1, monkeypatch)
     for n_blocks in (3, 50):
@@ -39,8 +49,7 @@ def test_equals_a_single_block(name, solver, monkeypatch):
         np.testing.assert_allclose(many.theta, one.theta, rtol=1e-10)
 
 
-@EVERY
-@pytest.mark.parametrize("solver", GRADIENT)
+@pytest.mark.parametrize("name, solver", PAIRS)
 def test_same_bits_twice(name, solver, monkeypatch):
     once, again = (fitted(name, solver, 7, monkeypatch).theta for _ in range(2))
     assert once.tobytes() == again.tobytes()
