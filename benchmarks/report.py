@@ -13,7 +13,16 @@ from typing import NamedTuple
 import psutil
 
 MET, SHORT, INFO, SKIPPED = "met", "short", "-", "skipped"
-PACKAGES = ("daskdsml", "dask", "distributed", "scikit-learn", "dask-ml", "dask-glm", "glum")
+PACKAGES = (
+    "daskdsml",
+    "dask",
+    "distributed",
+    "scikit-learn",
+    "dask-ml",
+    "dask-glm",
+    "glum",
+    "celer",
+)
 PACKAGES += ("numpy", "scipy", "numba")
 COLUMNS = ("what", "target", "measured", "verdict", "detail")
 
