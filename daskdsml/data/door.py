@@ -181,6 +181,7 @@ def _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows) -
         if np.isnan(X.shape[0]):
             X = X.copy().compute_chunk_sizes()
             extra_reads = 1
+            check_not_empty(X.shape)
     others = (part if part is None else _like_rows(part, X, extra_reads > 0) for part in (y, w, g))
     return Table(X, *others, extra_reads)
 

@@ -176,8 +176,11 @@ def check_descent(estimator) -> None:
             f"selection must be 'cyclic' or 'random', got {estimator.selection!r}; both have the "
             "same effect."
         )
-    if not (isinstance(estimator.precompute, bool) or estimator.precompute == "auto"):
+    precompute = estimator.precompute
+    if not isinstance(precompute, bool) and not (
+        isinstance(precompute, str) and precompute == "auto"
+    ):
         raise ValueError(
             "precompute must be True, False or 'auto', which have the same effect, got "
-            f"{type(estimator.precompute).__name__}: a Gram matrix is made from data, not taken."
+            f"{type(precompute).__name__}: a Gram matrix is made from data, not taken."
         )

@@ -134,6 +134,8 @@ def enet_path(
     )
     check_number(model, "l1_ratio", 0, strict=True, high=1)
     check_descent(model)
+    if not isinstance(eps, numbers.Real) or not 0.0 < eps <= 1.0:
+        raise ValueError(f"eps must be a number above 0 and up to 1, got {eps!r}.")
     return _path(model, X, y, sample_weight, Job(checked_alphas(alphas), l1_ratio, eps=eps))
 
 

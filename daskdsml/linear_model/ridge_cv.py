@@ -144,7 +144,8 @@ class RidgeCV(LeastSquares):
                 "squared error alone. Use scoring=None, or GridSearchCV with Ridge."
             )
         alphas = np.atleast_1d(self.alphas)
-        if isinstance(self.alphas, int) or not (np.asarray(alphas) > 0).all():
+        good = not isinstance(self.alphas, int) and alphas.dtype.kind in "fiu"
+        if not good or not (alphas > 0).all():
             raise ValueError(
                 "alphas must be an array of strengths above 0, for instance numpy.geomspace(1e-3, "
                 f"1e3, 50), got {self.alphas!r}."
