@@ -44,7 +44,7 @@ class Eigen(NamedTuple):
                 Job((problem.penalty.l2,), 0.0, output=output) for output in range(n_outputs)
             )
         sets = row_sets(groups, jobs, p)
-        spectra = {train: np.linalg.eigh(rows.quads[0].G) for train, rows in sets.items()}
+        spectra = {train: _spectrum(rows.quads[0].G) for train, rows in sets.items()}
         alphas = [alphas_of(job, 0.0) for job in jobs]
         fits = [
             [
@@ -58,6 +58,13 @@ class Eigen(NamedTuple):
             for job, values in zip(jobs, alphas, strict=True)
         ]
         return finished(Paths(np.arange(p), groups, alphas, fits), jobs, problem)
+
+
+def _spectrum(G):
+    """Eigenvalues and vectors, the latter exactly zero in columns that do not vary."""
+    values, vectors = np.linalg.eigh(G)
+    vectors[np.diag(G) == 0.0] = 0.0
+    return values, vectors
 
 
 def _path(spectrum, c, alphas) -> list[Fit]:
