@@ -8,9 +8,21 @@ import pytest
 from scipy import sparse
 from tables import Source, classes, csr_rows, dask_rows
 
-from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+from daskdsml.linear_model import (
+    ElasticNet,
+    ElasticNetCV,
+    Lasso,
+    LassoCV,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    RidgeCV,
+    lasso_path,
+    ridge_path,
+)
 
-MODELS = [LinearRegression, Ridge, LogisticRegression]
+FAMILY = [Lasso, ElasticNet, LassoCV, ElasticNetCV, RidgeCV]
+MODELS = [LinearRegression, Ridge, LogisticRegression, *FAMILY]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 X, Y, W = classes(60, 4)
 LAYOUTS = {
@@ -70,7 +82,28 @@ def test_y_not_finite(model, layout, solver):
             model(solver=solver).fit(layout(X), layout(spoiled(Y, (44, value))))
 
 
-@pytest.mark.parametrize("model", [LinearRegression, Ridge])
+@pytest.mark.parametrize("model", FAMILY)
+@every_layout
+def test_y_not_finite_for_penalised_models(model, layout):
+    solvers = ["coordinate_descent", "working_set"] if model is not RidgeCV else [None]
+    for solver in solvers:
+        chosen = {} if solver is None else {"solver": solver}
+        for value, word in ((np.nan, "NaN"), (np.inf, "inf")):
+            with pytest.raises(ValueError, match=f"y contains {word}.* row 44"):
+                model(**chosen).fit(layout(X), layout(spoiled(Y, (44, value))))
+
+
+@pytest.mark.parametrize("model", FAMILY[:4])
+@every_layout
+def test_working_sets_find_what_is_not_finite(model, layout):
+    for value, word in ((np.nan, "NaN"), (np.inf, "inf")):
+        with pytest.raises(ValueError, match=f"X contains {word}.* row 31, column 2"):
+            model(solver="working_set").fit(layout(spoiled(X, ((31, 2), value))), layout(Y))
+    with pytest.raises(ValueError, match="sample_weight must be .* row 44 has weight -1"):
+        model(solver="working_set").fit(layout(X), layout(Y), layout(spoiled(W, (44, -1.0))))
+
+
+@pytest.mark.parametrize("model", [LinearRegression, Ridge, Lasso, ElasticNet, RidgeCV])
 @dask_too
 def test_y_of_many_outputs_not_finite(model, layout):
     outputs = spoiled(np.column_stack([Y, Y]), ((44, 1), np.nan))
@@ -206,7 +239,7 @@ def test_columns_of_a_frame_that_are_no_numbers(model):
         model().fit(dd.from_pandas(frame, npartitions=3), Y)
 
 
-@pytest.mark.parametrize("model", [LinearRegression, Ridge])
+@pytest.mark.parametrize("model", [LinearRegression, Ridge, *FAMILY])
 def test_text_in_y(model):
     for kind in (X, dask_rows(X, 5)):
         with pytest.raises(ValueError, match="y must hold numbers|could not convert|convert"):
@@ -219,6 +252,23 @@ def test_text_in_y(model):
 def test_y_missing(model):
     with pytest.raises(ValueError, match=f"{model.__name__} .*requires y to be passed"):
         model().fit(X, None)
+
+
+@pytest.mark.parametrize("model", [LassoCV, ElasticNetCV])
+@dask_too
+def test_y_of_two_columns_for_a_path_of_one_output(model, layout):
+    with pytest.raises(ValueError, match="y should be a 1d array, got an array of shape"):
+        model().fit(layout(X), layout(np.column_stack([Y, Y])))
+
+
+def test_y_of_two_columns_for_a_working_set():
+    outputs = np.column_stack([Y, Y])
+    for fit in (
+        lambda: Lasso(solver="working_set").fit(X, outputs),
+        lambda: lasso_path(X, outputs, solver="working_set"),
+    ):
+        with pytest.raises(ValueError, match="'working_set' fits one output, but y has 2.*solver="):
+            fit()
 
 
 def test_y_of_two_columns_for_a_classifier():
@@ -262,3 +312,72 @@ def test_data_that_change_between_reads(tmp_path):
     y = dask_rows(Y, 5).map_blocks(fickle, dtype=int, meta=np.empty(0, int))
     with pytest.raises(ValueError, match="which the first pass did not see.*Persist or store"):
         LogisticRegression(cache="none").fit(dask_rows(X, 5), y)
+
+
+# Folds
+
+
+@pytest.mark.parametrize("model", [LassoCV, ElasticNetCV, RidgeCV])
+@every_layout
+def test_more_folds_than_rows(model, layout):
+    with pytest.raises(ValueError, match="cv=61 folds need at least 61 rows, but X has 60.*Lower"):
+        model(cv=61).fit(layout(X), layout(Y))
+
+
+@pytest.mark.parametrize("model", [LassoCV, ElasticNetCV, RidgeCV])
+@every_layout
+def test_a_fold_without_weight(model, layout):
+    w = np.repeat([1.0, 0.0, 2.0], 20)
+    with pytest.raises(ValueError, match="no row of positive weight. Use fewer folds, or drop"):
+        model(cv=3).fit(layout(X), layout(Y), layout(w))
+
+
+@pytest.mark.parametrize("solver", ["coordinate_descent", "working_set"])
+def test_a_fold_without_weight_on_a_working_set(solver):
+    w = np.repeat([1.0, 0.0, 2.0], 20)
+    with pytest.raises(ValueError, match="no row of positive weight. Use fewer folds, or drop"):
+        LassoCV(cv=3, solver=solver).fit(X, Y, w)
+
+
+# Columns that tell nothing are kept
+
+
+def kept(model, A):
+    alphas = {"alphas": [1e-4]} if model in (LassoCV, ElasticNetCV, RidgeCV) else {"alpha": 1e-4}
+    tight = {} if model is RidgeCV else {"tol": 1e-12}
+    return model(**alphas, **tight).fit(A, Y)
+
+
+@pytest.mark.parametrize("model", FAMILY)
+@pytest.mark.parametrize("value", [0.0, 5.0, 0.1, 1e8])
+@pytest.mark.parametrize("kind", ["NumPy", "Dask", "CSR", "Dask CSR"])
+def test_constant_columns_have_no_coefficient(model, value, kind):
+    A = np.column_stack([X[:, :2], np.full(60, value), X[:, 2:]])
+    layouts = {
+        "NumPy": np.array, "Dask": LAYOUTS["Dask"], "CSR": sparse.csr_matrix,
+        "Dask CSR": lambda a: csr_rows(a, 5),
+    }  # fmt: skip
+    mine, other = kept(model, layouts[kind](A)), kept(model, X)
+    assert mine.coef_[2] == 0.0
+    np.testing.assert_allclose(np.delete(mine.coef_, 2), other.coef_, rtol=1e-8, atol=1e-10)
+    assert mine.intercept_ == pytest.approx(other.intercept_, rel=1e-8)
+
+
+@pytest.mark.parametrize("model", FAMILY)
+@dask_too
+def test_equal_columns_share_what_one_has(model, layout):
+    A = np.column_stack([X, X[:, 1]])
+    mine, other = kept(model, layout(A)), kept(model, X)
+    if model is not Lasso and model is not LassoCV:
+        assert mine.coef_[1] == pytest.approx(mine.coef_[4], rel=1e-3)
+    assert mine.coef_[1] + mine.coef_[4] == pytest.approx(other.coef_[1], rel=1e-3)
+    np.testing.assert_allclose(mine.predict(A), other.predict(X), atol=2e-3)
+
+
+def test_a_target_that_does_not_vary():
+    for model in FAMILY:
+        mine = model().fit(X, np.full(60, 3.0))
+        np.testing.assert_array_equal(mine.coef_, 0.0)
+        assert mine.intercept_ == 3.0
+    assert not lasso_path(X, np.zeros(60)).coefs.any()
+    assert not ridge_path(X, np.full(60, 3.0)).coefs.any()

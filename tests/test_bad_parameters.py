@@ -8,9 +8,22 @@ from sklearn.exceptions import NotFittedError
 from tables import Source, classes, dask_rows
 
 from daskdsml import registry
-from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+from daskdsml.linear_model import (
+    ElasticNet,
+    ElasticNetCV,
+    Lasso,
+    LassoCV,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    RidgeCV,
+    enet_path,
+    lasso_path,
+    ridge_path,
+)
 
-MODELS = [LinearRegression, Ridge, LogisticRegression]
+FAMILY = [Lasso, ElasticNet, LassoCV, ElasticNetCV, RidgeCV]
+MODELS = [LinearRegression, Ridge, LogisticRegression, *FAMILY]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 X, Y, _ = classes(60, 4)
 dask_too = pytest.mark.parametrize(
@@ -53,13 +66,19 @@ def test_wrong_names(model):
                 mine.predict(kind)
 
 
-OPTIONS = [(model, name) for model in MODELS for name in ("solver", "cache", "backend")]
+OPTIONS = [
+    (model, name)
+    for model in MODELS
+    for name in ("solver", "cache", "backend")
+    if hasattr(model(), name)
+]
+SOLVERS = dict.fromkeys(FAMILY, "working_set")
 
 
 @pytest.mark.parametrize("model, name", OPTIONS)
 @dask_too
 def test_unknown_option_lists_the_known(model, name, layout):
-    known = {"solver": "lbfgs", "cache": "memory", "backend": "numba"}[name]
+    known = {"solver": SOLVERS.get(model, "lbfgs"), "cache": "memory", "backend": "numba"}[name]
     with pytest.raises(ValueError, match=f"Unknown {name} 'nosuch'.*expected one of .*{known}"):
         model(**{name: "nosuch"}).fit(layout(X), Y)
 
@@ -78,6 +97,29 @@ PARAMETERS = [
     (LogisticRegression, "class_weight", "fair"), (LogisticRegression, "class_weight", {7: 1.0}),
     (LogisticRegression, "class_weight", {0: -1.0}),
     (LogisticRegression, "random_state", "chance"),
+    (Lasso, "alpha", -1.0), (Lasso, "alpha", np.nan), (Lasso, "alpha", np.inf),
+    (Lasso, "alpha", "1"), (Lasso, "alpha", None), (Lasso, "tol", -1.0), (Lasso, "tol", np.nan),
+    (Lasso, "max_iter", 0), (Lasso, "max_iter", 2.5), (Lasso, "positive", "yes"),
+    (Lasso, "warm_start", 1), (Lasso, "selection", "best"), (Lasso, "fit_intercept", 1),
+    (Lasso, "precompute", np.eye(3)), (Lasso, "precompute", None),
+    (ElasticNet, "l1_ratio", -0.1), (ElasticNet, "l1_ratio", 1.5), (ElasticNet, "l1_ratio", np.nan),
+    (ElasticNet, "l1_ratio", [0.5]), (ElasticNet, "alpha", -1.0),
+    (ElasticNet, "selection", "best"), (ElasticNet, "precompute", np.eye(3)),
+    (LassoCV, "alphas", 0), (LassoCV, "alphas", -3), (LassoCV, "alphas", []),
+    (LassoCV, "alphas", [1.0, -1.0]), (LassoCV, "alphas", [1.0, np.nan]),
+    (LassoCV, "alphas", [np.inf]), (LassoCV, "alphas", "many"), (LassoCV, "alphas", 1.5),
+    (LassoCV, "alphas", None), (LassoCV, "alphas", True),
+    (LassoCV, "eps", 0.0), (LassoCV, "eps", -1.0), (LassoCV, "eps", 2.0), (LassoCV, "tol", -1.0),
+    (LassoCV, "max_iter", 0), (LassoCV, "rule", "2se"), (LassoCV, "selection", "best"),
+    (LassoCV, "precompute", np.eye(3)), (LassoCV, "positive", 1), (LassoCV, "fit_intercept", "no"),
+    (ElasticNetCV, "l1_ratio", 0.0), (ElasticNetCV, "l1_ratio", 1.5),
+    (ElasticNetCV, "l1_ratio", []), (ElasticNetCV, "l1_ratio", [0.5, -0.5]),
+    (ElasticNetCV, "l1_ratio", "most"), (ElasticNetCV, "l1_ratio", [0.5, np.nan]),
+    (ElasticNetCV, "rule", None), (ElasticNetCV, "alphas", [-1.0]),
+    (RidgeCV, "alphas", []), (RidgeCV, "alphas", [0.0, 1.0]), (RidgeCV, "alphas", [-1.0]),
+    (RidgeCV, "alphas", [np.nan]), (RidgeCV, "alphas", [np.inf]), (RidgeCV, "alphas", 5),
+    (RidgeCV, "alphas", "many"), (RidgeCV, "alphas", None), (RidgeCV, "rule", "2se"),
+    (RidgeCV, "scoring", "r2"), (RidgeCV, "fit_intercept", 1),
 ]  # fmt: skip
 
 
@@ -92,7 +134,9 @@ def test_bad_parameters_are_named(model, name, value, tmp_path):
 
 
 def _shown(value):
-    return "" if isinstance(value, np.ndarray | dict) else str(value).replace(".", r"\.")
+    return (
+        "" if isinstance(value, np.ndarray | dict | list | None) else str(value).replace(".", r"\.")
+    )
 
 
 @pytest.mark.parametrize("model", [LinearRegression, Ridge])
@@ -105,18 +149,69 @@ def test_positive_and_lbfgs_do_not_go_together(model):
 def test_bad_shapes_cost_no_read(model, tmp_path):
     source = Source(tmp_path, 4, 30, 3)
     A, y = source.table()
+    unknown_solver = {} if model is RidgeCV else {"solver": "nosuch"}
     for call in (
         lambda: model().fit(A, y[:-1]),
         lambda: model().fit(A[:, 0], y),
         lambda: model().fit(A, y, np.ones(7)),
         lambda: model().fit(A, y, np.ones((120, 2))),
         lambda: model(cache="nosuch").fit(A, y),
-        lambda: model(solver="nosuch").fit(A, y),
+        lambda: model(cache="nosuch" if model is RidgeCV else "auto", **unknown_solver).fit(A, y),
         lambda: model(backend="nosuch").fit(A, y),
     ):
         with pytest.raises(ValueError, match=r"\w+"):
             call()
     assert source.reads() == 0
+
+
+PATHS = [
+    (lasso_path, "alphas", []), (lasso_path, "alphas", 0), (lasso_path, "alphas", [np.nan]),
+    (lasso_path, "fit_intercept", 1), (lasso_path, "tol", -1), (lasso_path, "max_iter", 0),
+    (lasso_path, "positive", None), (lasso_path, "eps", 0.0), (lasso_path, "eps", 2.0),
+    (enet_path, "l1_ratio", 0.0), (enet_path, "l1_ratio", 1.1), (enet_path, "alphas", [-1.0]),
+    (ridge_path, "alphas", 5), (ridge_path, "alphas", []), (ridge_path, "alphas", [-1.0]),
+    (ridge_path, "fit_intercept", "no"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path, name, value", PATHS)
+def test_bad_parameters_of_paths_are_named(path, name, value, tmp_path):
+    source = Source(tmp_path, 4, 30, 3)
+    with pytest.raises(ValueError, match=f"{name}.*{_shown(value)}"):
+        path(*source.table(), **{name: value})
+    assert source.reads() == 0
+
+
+@pytest.mark.parametrize("path", [lasso_path, enet_path, ridge_path])
+def test_unknown_options_of_paths_list_the_known(path):
+    for name in ("cache", "backend", *(["solver"] if path is not ridge_path else [])):
+        with pytest.raises(ValueError, match=f"Unknown {name} 'nosuch'.*expected one of"):
+            path(X, Y, **{name: "nosuch"})
+
+
+def test_one_standard_error_needs_folds():
+    with pytest.raises(
+        ValueError, match="rule='1se' needs .* folds, but cv=None.*Use cv=5 or more"
+    ):
+        RidgeCV(rule="1se").fit(X, Y)
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_ridge_cv_is_for_up_to_4096_columns(cv, tmp_path):
+    wide = dask_rows(np.zeros((60, 4097)), 2)
+    with pytest.raises(
+        ValueError, match="RidgeCV takes up to 4096 columns.* has 4097.*GridSearchCV"
+    ):
+        RidgeCV(cv=cv).fit(wide, Y)
+
+
+@pytest.mark.parametrize("cv", ["three", 1, 0, -2, 2.5])
+@pytest.mark.parametrize("model", [LassoCV, RidgeCV])
+def test_cv_that_is_none(model, cv):
+    with pytest.raises(
+        ValueError, match="[Ee]xpected `?cv`? as an integer|k-fold cross-validation|cv"
+    ):
+        model(cv=cv).fit(X, Y)
 
 
 def test_a_backend_that_cannot_run_says_why():
