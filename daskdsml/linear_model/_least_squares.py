@@ -15,6 +15,7 @@ from daskdsml.objective import Problem
 from daskdsml.passes.evaluate import errors
 from daskdsml.passes.targets import Look
 from daskdsml.penalties.l2 import L2
+from daskdsml.solvers.nnls import NNLS
 from daskdsml.solvers.qr import QR
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
@@ -53,7 +54,8 @@ class LeastSquares(RegressorMixin, LinearModel):
             rows.close()
         self._publish_linear(result, flat)
         n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
-        self._publish(result, rows, table, n_rows, solver)
+        ran = "nnls" if isinstance(part, NNLS) else solver
+        self._publish(result, rows, table, n_rows, ran)
         return result
 
     def _check_large(self, table, solver) -> None:

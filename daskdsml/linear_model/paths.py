@@ -242,8 +242,8 @@ def checked_alphas(alphas):
     good = values.ndim == 1 and values.size and values.dtype.kind in "fiu"
     if not good or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(
-            "alphas must be a positive number of values, or a list of finite strengths of at least "
-            f"0, got {alphas!r}."
+            "alphas must be an integer of at least 1, how many values to try, or a list of finite "
+            f"strengths of at least 0, got {alphas!r}."
         )
     return tuple(np.sort(values.astype(float))[::-1].tolist())
 
