@@ -7,6 +7,8 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.model_selection import KFold
 from tables import (
     Source,
     classes,
@@ -23,7 +25,7 @@ from daskdsml.engine import rows as engine_rows
 from daskdsml.engine.cluster import ClusterRows
 from daskdsml.engine.local import LocalRows
 from daskdsml.engine.rows import open_rows
-from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+from daskdsml.linear_model import LassoCV, LinearRegression, LogisticRegression, Ridge, RidgeCV
 
 MODELS = {"ols": LinearRegression, "ridge": Ridge, "logistic": LogisticRegression}
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -144,6 +146,33 @@ def test_a_worker_killed_while_it_reads(client, cache, read, tmp_path):
     with dask.config.set(scheduler="synchronous"):
         here = LogisticRegression(cache=cache).fit(X, y)
     assert bits(there) == bits(here)
+
+
+@pytest.mark.parametrize("deadly", [None, 1])
+@pytest.mark.parametrize("solver", ["coordinate_descent", "working_set"])
+def test_folds_have_the_same_bits(client, solver, deadly, tmp_path):
+    X, y = Source(tmp_path, **SHAPE, deadly=deadly).table()
+    shuffled = KFold(3, shuffle=True, random_state=0)
+    model = LassoCV(cv=shuffled, alphas=8, eps=0.05, solver=solver, cache="none")
+    there = clone(model).fit(X, y)
+    assert (tmp_path / "died").exists() == bool(deadly)
+    with dask.config.set(scheduler="synchronous"):
+        here = clone(model).fit(X, y)
+    assert bits(there) == bits(here)
+    assert there.mse_path_.tobytes() == here.mse_path_.tobytes()
+    assert there.coef_path_.tobytes() == here.coef_path_.tobytes()
+    assert there.n_passes_ == here.n_passes_ >= 1
+
+
+def test_leaving_each_row_out_has_the_same_bits(client, tmp_path):
+    source = Source(tmp_path, **SHAPE)
+    X, y = source.table()
+    there = RidgeCV(cache="none").fit(X, y)
+    assert source.reads() == there.n_passes_ == 2
+    with dask.config.set(scheduler="synchronous"):
+        here = RidgeCV(cache="none").fit(X, y)
+    assert bits(there) == bits(here)
+    assert there.mse_path_.tobytes() == here.mse_path_.tobytes()
 
 
 @pytest.mark.parametrize("place", ["read by workers", "sent by the client"])
