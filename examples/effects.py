@@ -9,6 +9,7 @@ with statsmodels, the picture needs matplotlib: the extras ``test`` and ``plot``
 import argparse
 import tempfile
 from pathlib import Path
+from textwrap import fill
 
 import dask.dataframe as dd
 import numpy as np
@@ -83,22 +84,18 @@ def show_reading(results, mean) -> None:
     poor, p_value = errors.loc["hlthp"], results["nonrobust"].to_frame().p_value["hlthp"]
     most = np.log(96.0)  # lncoins of someone who pays 95 % of each bill; 0 is free care
     low, effect, high = (-most * cluster.loc["lncoins", ["upper", "coef", "lower"]]).round(2)
-    print(f"""
-How to read it. The coefficients are the same for all four; what changes is how sure they are.
-HC1 and HC3 let visits vary more for some people than for others. Among the sick they do: the error
-of poor health (hlthp) is {poor.HC3 / poor.nonrobust:.2f} times the nonrobust one. HC1 and HC3 \
-agree, for no row out of
-{results["HC3"].nobs:,} has much leverage. Both still take each row for a new piece of evidence, \
-and the years of
-one person are not: with clusters every error grows, that of poor health {poor.iloc[-1]:.1f}-fold \
-in all. Its p-value
-rises from {p_value:.0e} to {cluster.p_value["hlthp"]:.3f}, and the three grades of health \
-together leave chance open. The
-plan is: paying 95 % of each bill instead of nothing, the other terms being equal, goes with \
-{effect:.2f}
-visits a year fewer (95 % interval {low:.2f} to {high:.2f}), where the average is {mean:.2f}. \
-Plans were assigned by
-lot, so that is an effect. Health was not, so its coefficients only describe.""")
+    text = f"""How to read it. The coefficients are the same for all four; what changes is how sure
+        they are. HC1 and HC3 let visits vary more for some people than for others. Among the sick
+        they do: the error of poor health (hlthp) is {poor.HC3 / poor.nonrobust:.2f} times the
+        nonrobust one. HC1 and HC3 agree, for no row out of {results["HC3"].nobs:,} has much
+        leverage. Both still take each row for a new piece of evidence, and the years of one person
+        are not: with clusters every error grows, that of poor health {poor.iloc[-1]:.1f}-fold in
+        all. Its p-value rises from {p_value:.0e} to {cluster.p_value["hlthp"]:.3f}, and the three
+        grades of health together are within chance. The plan is not: paying 95 % of each bill
+        instead of nothing, the other terms being equal, goes with {effect:.2f} visits a year fewer
+        (95 % interval {low:.2f} to {high:.2f}), where the average is {mean:.2f}. Plans were
+        assigned by lot, so that is an effect. Health was not, so its coefficients only describe."""
+    print("\n" + fill(" ".join(text.split()), 100))
 
 
 def draw(results, path) -> None:

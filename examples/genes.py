@@ -127,8 +127,8 @@ def infer_twice(study, model, found, half):
     print("""
 That is the first reason: the lasso's coefficients are biased towards zero. The second: the genes
 were chosen among thousands because they fit these very patients, so here even a false gene looks
-real, and a true one is measured beside it. Least squares on the genes found mends the first, fresh
-patients mend both:
+real, and takes from the true ones. Least squares on the genes found mends the first, fresh patients
+mend both:
 """)
     truth, is_true = target(study.effects, found), study.effects[found] != 0.0
     results = {}
