@@ -20,9 +20,8 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from tables import Source, csr_rows, dask_rows, regression
 
 from daskdsml.feature_selection import ForwardStepwiseSelector
-from daskdsml.inference import InferenceResult, infer, least_squares
+from daskdsml.inference import InferenceResult, infer
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
-from daskdsml.linear_model import _least_squares as of_the_fit
 from daskdsml.passes.cluster_sums import ALL
 from daskdsml.passes.fit_sums import At, fit_sums
 
@@ -59,11 +58,6 @@ def test_reads_of_x(cov_type, reads, tmp_path):
     before = source.reads()
     infer(model, A, y, **options(cov_type, np.arange(300) % 7))
     assert source.reads() - before == 1
-
-
-def test_the_limits_are_those_of_the_fit():
-    assert least_squares.ENOUGH == of_the_fit.ENOUGH
-    assert least_squares.SMALL == of_the_fit.SMALL
 
 
 def test_small_tables_are_read_again():

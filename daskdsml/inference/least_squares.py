@@ -29,11 +29,8 @@ from daskdsml.passes.normal_residual import Solution
 from daskdsml.passes.whitened import whitened
 from daskdsml.solvers._moments import constant_floor
 from daskdsml.solvers._symmetric import solve
+from daskdsml.solvers.qr import ENOUGH, SMALL
 
-# As the fit has it (linear_model/_least_squares.py): the condition of X'X above which moments lose
-# more digits than one should, and the entries of a table that is read again whatever it is.
-ENOUGH = 1e6
-SMALL = 2**17
 # From this condition of X'X on, the inverse of a small table is corrected: below it, the R factor
 # leaves 13 digits or more, and p**3 operations in twice the precision are not worth one more.
 PLAIN = 1e3

@@ -16,15 +16,9 @@ from daskdsml.passes.evaluate import errors
 from daskdsml.passes.targets import Look
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.nnls import NNLS
-from daskdsml.solvers.qr import QR
+from daskdsml.solvers.qr import ENOUGH, QR, SMALL
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
-
-# Moments may lose six of sixteen digits before a second read is spent on the others.
-ENOUGH = 1e6
-# A table of this many entries in this process's memory (1 MiB) is read again whatever its
-# condition: that takes milliseconds.
-SMALL = 2**17
 
 
 class LeastSquares(RegressorMixin, LinearModel):

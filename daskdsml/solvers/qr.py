@@ -16,6 +16,11 @@ from daskdsml.solvers._moments import (
 )
 from daskdsml.solvers._symmetric import EPSILON, solve
 
+# Moments may lose six of sixteen digits before a second read is spent on the others.
+ENOUGH = 1e6
+# A table of this many entries in this process's memory (1 MiB) is read again whatever its
+# condition: that takes milliseconds.
+SMALL = 2**17
 # Most corrections: each gains some digits, and stops by itself where it gains none.
 CORRECTIONS = 10
 
