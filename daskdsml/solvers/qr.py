@@ -23,6 +23,8 @@ ENOUGH = 1e6
 SMALL = 2**17
 # Most corrections: each gains some digits, and stops by itself where it gains none.
 CORRECTIONS = 10
+# Parameters that add less than this share of the largest to predictions are as good as zero.
+NEGLIGIBLE = 2.0**-26
 
 
 class _State(NamedTuple):
@@ -190,8 +192,7 @@ def _corrected(state, objective, residual) -> _State:
         change[:, outputs] = _solve(factor, framed, one)
         slope = max(slope, float(np.max(np.abs(framed), initial=0.0)) / weight)
     after = state.extended + double(change)
-    size = np.abs(after.high)
-    relative = float(np.max(np.abs(change) / np.where(size > 0.0, size, np.inf), initial=0.0))
+    relative = float(np.max(np.abs(change) / _sizes(after.high, state.factors, one), initial=0.0))
     rate = max(factor.rate for factor in state.factors.values())
     # A correction no smaller than the one before is rounding: what was there is kept.
     gained = relative < state.change
@@ -208,6 +209,22 @@ def _corrected(state, objective, residual) -> _State:
         corrections=state.corrections + 1,
         status="converged" if done else None,
     )
+
+
+def _sizes(theta, factors, one):
+    """What a correction of ``theta (size, K)`` is measured by: the parameters themselves.
+
+    One that is zero, or nearly so beside what the others of its output add to predictions, would
+    never be right by its own measure, and end the search while others still gain.
+    """
+    factor = next(iter(factors.values()))
+    spread = (factor.scale * factor.norm[one:])[:, None]
+    coef = np.abs(theta[one:])
+    largest = np.max(coef * spread, axis=0, initial=0.0)
+    level = largest / factor.norm[0] + np.abs(factor.centre) @ coef
+    least = NEGLIGIBLE * np.vstack([*([level] * one), largest / spread])
+    sizes = np.maximum(np.abs(theta), least)
+    return np.where(sizes > 0.0, sizes, np.inf)
 
 
 def _penalised(theta, ridges, one) -> Double:
