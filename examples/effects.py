@@ -61,17 +61,12 @@ def side_by_side(results) -> pd.DataFrame:
     return frame
 
 
-def joint_test(result, names):
-    """Wald test that the coefficients of all ``names`` are zero."""
-    return result.wald_test(np.eye(len(result.names))[[result.names.index(n) for n in names]])
-
-
 def show_tests(results) -> None:
     """Joint hypotheses, by the errors that ask least and most of the rows."""
     for what, names in {"plan": PLAN, "self-rated health": HEALTH}.items():
         print(f"\nDo visits not depend on {what} ({', '.join(names)} all zero)?")
         for kind in ("nonrobust", "cluster"):
-            test = joint_test(results[kind], names)
+            test = results[kind].wald_test(names)
             print(
                 f"  {kind:<10} F({test.df_num}, {test.df_denom}) = {test.statistic:.1f}, "
                 f"p = {test.p_value:.2g}"
@@ -115,8 +110,7 @@ def draw(results, path) -> None:
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), sharex=True, layout="constrained")
     titles = {"nonrobust": "rows independent, of equal variance", "cluster": "clusters of persons"}
     for ax, (kind, title) in zip(axes, titles.items(), strict=True):
-        shown = EffectDisplay.from_result(results[kind]).plot(ax)
-        shown.points_.set_markersize(3)  # smaller than the intervals
+        EffectDisplay.from_result(results[kind]).plot(ax)
         ax.set_title(f"{kind}: {title}", fontsize=10)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

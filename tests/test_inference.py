@@ -21,7 +21,7 @@ from tables import Source, csr_rows, dask_rows, regression
 
 from daskdsml.feature_selection import ForwardStepwiseSelector
 from daskdsml.inference import InferenceResult, infer
-from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
+from daskdsml.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
 from daskdsml.passes.cluster_sums import ALL
 from daskdsml.passes.fit_sums import At, fit_sums
 
@@ -263,7 +263,7 @@ def test_selection_on_the_same_data():
 
 @pytest.mark.parametrize(
     "model, words",
-    [(Ridge(1.0), r"alpha=1\.0"), (LinearRegression(positive=True), "positive=True")],
+    [(Ridge(1.25), r"alpha=1\.25\)"), (LinearRegression(positive=True), "positive=True")],
 )
 def test_penalised_models(model, words):
     model.fit(X, Y)
@@ -445,3 +445,17 @@ def test_wald_tests_that_make_no_sense():
         model = LinearRegression().fit(A, Y)
     with pytest.raises(ValueError, match="constant column 'x4'"):
         infer(model, A, Y).wald_test(np.eye(6)[5])
+
+
+def test_lasso_is_refused_for_its_selection_too():
+    with pytest.raises(ValueError, match="L1 penalty of Lasso selects columns by the same data"):
+        infer(Lasso(0.1).fit(X, Y), X, Y)
+
+
+def test_wald_test_by_names():
+    result = infer(MODEL, X, Y)
+    R = np.eye(len(result.names))
+    assert result.wald_test(["x0", "x2"]) == result.wald_test(R[[1, 3]])
+    assert result.wald_test("x1") == result.wald_test(R[2])
+    with pytest.raises(ValueError, match=r"Unknown parameters \['age'\]: expected some of"):
+        result.wald_test(["x0", "age"])

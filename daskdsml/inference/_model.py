@@ -97,15 +97,21 @@ def _penalties(model) -> list[str]:
     alpha = getattr(model, "alpha_", getattr(model, "alpha", 0.0))
     if np.any(np.asarray(alpha, dtype=np.float64) != 0.0):
         reasons.append(
-            f"{kind} is penalised (alpha={alpha}): its coefficients are biased towards zero, and "
-            f"{UNKNOWN} Fit LinearRegression."
+            f"{kind} is penalised (alpha={_brief(alpha)}): its coefficients are biased towards "
+            f"zero, and {UNKNOWN} Fit LinearRegression."
         )
+        if np.any(np.asarray(getattr(model, "l1_ratio", 0.0)) != 0.0):
+            reasons.append(_selected(f"The L1 penalty of {kind}"))
     if getattr(model, "positive", False):
         reasons.append(
             f"{kind} keeps coefficients at or above zero (positive=True): they are not normal, and "
             f"{UNKNOWN} Fit LinearRegression()."
         )
     return reasons
+
+
+def _brief(alpha) -> str:
+    return f"{alpha:.4g}" if np.ndim(alpha) == 0 else str(alpha)
 
 
 def _selected(what) -> str:

@@ -48,12 +48,11 @@ def coefficient_frame(result):
     return DataFrame(columns, index=result.names)
 
 
-def text_table(result) -> str:
-    """The table as R's summary of lm prints it."""
+def _columns(result) -> list[list[str]]:
+    """Columns of the table beside the names: a heading, and a cell for each parameter."""
     tail = 0.5 * (1.0 - result.level)
     limits = f"[{tail:.4g}", f"{1.0 - tail:.4g}]"
-    columns = [
-        ["", *(name if len(name) <= 30 else name[:29] + "…" for name in result.names)],
+    return [
         ["Estimate", *_column(result.coef)],
         ["Std. Error", *_column(result.std_error)],
         ["t value", *(_number(t, 4) if abs(t) >= 1e4 else f"{t:.3f}" for t in result.statistic)],
@@ -61,6 +60,12 @@ def text_table(result) -> str:
         ["", *map(_stars, result.p_value)],
         *([head, *_column(side)] for head, side in zip(limits, result.conf_int.T, strict=True)),
     ]
+
+
+def text_table(result) -> str:
+    """The table as R's summary of lm prints it."""
+    names = (name if len(name) <= 30 else name[:29] + "…" for name in result.names)
+    columns = [["", *names], *_columns(result)]
     widths = [max(map(len, column)) for column in columns]
     lines = [_line(row, widths) for row in zip(*columns, strict=True)]
     width = max(map(len, lines))
@@ -73,16 +78,14 @@ def text_table(result) -> str:
 
 def html_table(result) -> str:
     """The table as HTML; names are escaped."""
-    frame = coefficient_frame(result)
-    frame[" "] = [_stars(p) for p in result.p_value]
-    formats = {
-        name: _p_value if name == "p_value" else _number for name in frame.columns if name != " "
-    }
+    from pandas import DataFrame  # slow to import
+
+    frame = DataFrame({head: cells for head, *cells in _columns(result)}, index=result.names)
     facts = [f"<b>{escape(name)}</b>: {escape(value)}" for name, value in facts_of(result)]
     notes = [f"<i>Note: {escape(note)}</i>" for note in result.notes]
     title = f"<b>{escape(result.model_name)}</b>, {result.nobs} rows"
     lines = [escape(LEGEND), *facts, *notes]
-    return f"<p>{title}</p>{frame.to_html(formatters=formats)}<p>{'<br>'.join(lines)}</p>"
+    return f"<p>{title}</p>{frame.to_html()}<p>{'<br>'.join(lines)}</p>"
 
 
 def facts_of(result) -> list[tuple[str, str]]:

@@ -96,8 +96,8 @@ class InferenceResult:
 
         Parameters
         ----------
-        R : array (q,) or (J, q)
-            A restriction a row.
+        R : array (q,) or (J, q), or str or list of J str
+            A restriction a row; names stand for "this parameter", each of them.
         r : float or array (J,), or None for zeros
 
         Returns
@@ -107,9 +107,10 @@ class InferenceResult:
         Raises
         ------
         ValueError
-            If shapes do not fit, restrictions depend on each other, or ask about a constant column.
+            If shapes do not fit, a name is unknown, restrictions depend on each other, or ask about
+            a constant column.
         """
-        R = np.atleast_2d(np.asarray(R, dtype=np.float64))
+        R = np.atleast_2d(np.asarray(self._rows_of(R), dtype=np.float64))
         q = self.coef.size
         if R.ndim != 2 or R.shape[1] != q or not len(R) or not np.isfinite(R).all():
             raise ValueError(
@@ -135,6 +136,16 @@ class InferenceResult:
         R = R[:, asked]
         V = R @ self.covariance[np.ix_(asked, asked)] @ R.T
         return wald(R @ self.coef[asked] - r, V, self.df_inference)
+
+    def _rows_of(self, R):
+        """Rows of the identity for parameters given by name; anything else as it is."""
+        asked = [R] if isinstance(R, str) else R
+        if not isinstance(asked, list | tuple) or not all(isinstance(name, str) for name in asked):
+            return R
+        strangers = [name for name in asked if name not in self.names]
+        if strangers:
+            raise ValueError(f"Unknown parameters {strangers}: expected some of {self.names}.")
+        return np.eye(len(self.names))[[self.names.index(name) for name in asked]]
 
     def summary(self) -> Summary:
         """The table as text, as of R's ``summary(lm)``; a notebook shows it as HTML."""

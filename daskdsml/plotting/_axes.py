@@ -64,6 +64,13 @@ def draw_penalty_axis(ax, alphas) -> None:
         ax.set_xlim(strongest, weakest)
     else:
         ax.set_xlim(strongest * 2.0, strongest / 2.0)
+    if strongest < 30.0 * weakest:
+        # Powers of ten are too few there, and a label at each digit is too many.
+        from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("alpha (log scale; weaker penalty to the right)")
 
 

@@ -36,7 +36,7 @@ class CoefficientPathDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-    lines_ : list of Line2D (p,), in the order of the features
+    lines_ : list of Line2D (p,), in the order of the features; None for those always zero
     texts_ : list of Text, the names of features, from the lowest to the highest
     chosen_line_ : Line2D or None
     """
@@ -108,12 +108,18 @@ class CoefficientPathDisplay:
         alphas, coefs = positive_alphas(self.alphas, self.coefs.T)
         self.figure_, self.ax_ = axes_for(ax)
         self.ax_.axhline(0.0, color="0.4", linewidth=0.8, zorder=1)
+        # Of thousands of columns a lasso uses few: those that stay at zero are not drawn.
         self.lines_ = [
-            self.ax_.plot(alphas, coef, color="0.8", linewidth=0.8, zorder=1)[0] for coef in coefs.T
+            self.ax_.plot(alphas, coef, color="0.8", linewidth=0.8, zorder=1)[0]
+            if coef.any()
+            else None
+            for coef in coefs.T
         ]
         draw_penalty_axis(self.ax_, alphas)
         self.ax_.set_ylabel("coefficient")
-        self._name_largest(coefs[-1], names, min(n_labels, MOST_LABELS))
+        known = self.chosen is not None and self.chosen > 0.0
+        where = int(np.argmin(np.abs(np.log(alphas / self.chosen)))) if known else -1
+        self._name_largest(coefs[where], coefs[-1], names, min(n_labels, MOST_LABELS))
         self.chosen_line_ = draw_choice(
             self.ax_, self.chosen, "chosen", color="0.2", linestyle="--", linewidth=1.0
         )
@@ -136,9 +142,12 @@ class CoefficientPathDisplay:
             )
         return [str(name) for name in self.feature_names]
 
-    def _name_largest(self, last, names, n_labels) -> None:
-        """Colour and name the features with the largest coefficients ``last (p,)``."""
-        largest = np.argsort(-np.abs(last), kind="stable")[:n_labels]
+    def _name_largest(self, size, last, names, n_labels) -> None:
+        """Colour and name the features with the largest coefficients.
+
+        ``size (p,)`` are those at the alpha chosen; the ``last (p,)`` decide among equal ones.
+        """
+        largest = np.lexsort((-np.abs(last), -np.abs(size)))[:n_labels]
         largest = largest[last[largest] != 0.0]
         largest = largest[np.argsort(last[largest], kind="stable")]
         ax, size = self.ax_, 9.0

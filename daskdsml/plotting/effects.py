@@ -81,7 +81,7 @@ class EffectDisplay:
         self.intervals_ = self.ax_.hlines(
             rows, *self.conf_int.T, color="C0", linewidth=1.5, zorder=2
         )
-        (self.points_,) = self.ax_.plot(self.coef, rows, "o", color="C0", markersize=5, zorder=3)
+        (self.points_,) = self.ax_.plot(self.coef, rows, "o", color="C0", markersize=3.5, zorder=3)
         self.ax_.set_yticks(rows, [str(name) for name in self.names])
         self.ax_.set_ylim(q - 0.4, -0.6)
         self.ax_.set_xlabel(f"coefficient, with {100 * self.level:g} % confidence interval")
