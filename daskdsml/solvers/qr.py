@@ -14,7 +14,7 @@ from daskdsml.solvers._moments import (
     squared_error,
     with_intercept,
 )
-from daskdsml.solvers._symmetric import EPSILON, solve
+from daskdsml.solvers._symmetric import EPSILON, Solution, solve
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
 ENOUGH = 1e6
@@ -52,9 +52,9 @@ class _State(NamedTuple):
 class _Factor(NamedTuple):
     """What solves ``R'R x = s`` in the framed design ``[1, (X - centre) / scale]``.
 
-    ``R`` (size, size) is upper triangular with columns of length ``norm``; where these depend on
-    each other ``basis`` holds ``(values, vectors)``, the kept part of the singular value
-    decomposition of R with unit columns, and ``coefs (p, r)`` spans what no prediction tells.
+    ``R`` (size, size) is upper triangular with columns of length ``norm``; where those of X depend
+    on each other ``basis`` holds ``(values, vectors)``, the kept part of the singular value
+    decomposition of their R with unit columns, and ``coefs (p, r)`` spans what no row tells.
     ``rate`` is the relative error of a solution.
     """
 
@@ -108,7 +108,11 @@ class QR(NamedTuple):
         ridges = ridge_per_output(problem, cross.shape[1])
         for ridge in np.unique(ridges):
             outputs = ridges == ridge
-            found = solve(inner + ridge * np.eye(p), cross[:, outputs], floor)
+            if not ridge and moments.census.n_rows <= p:
+                # Not a basis to start from, and the one who finds that out takes p**3 operations.
+                found = Solution(np.zeros_like(cross[:, outputs]), None)
+            else:
+                found = solve(inner + ridge * np.eye(p), cross[:, outputs], floor)
             coef[:, outputs], worst = found.x, max(worst, found.condition)
             null_space = found.null_space if null_space is None else null_space
         enough = worst <= self.limit
@@ -144,9 +148,15 @@ def _factored(state, objective) -> _State:
         level = -(moments.mean[:p] @ coefs)[None, :][: one or 0]
         coefs = np.vstack([coefs, level])
     state = state._replace(
-        singular=linalg.svdvals(R[one:, one:] * scale[:p]), factors=factors, null_space=coefs
+        singular=_singular(R[one:, one:] * scale[:p]), factors=factors, null_space=coefs
     )
     return _corrected(state, objective, residual)._replace(name="r-factor")
+
+
+def _singular(R) -> np.ndarray:
+    """Singular values (p,) of R (p, p), of which the last rows may be zero."""
+    values = linalg.svdvals(R[R.any(axis=1)])
+    return np.append(values, np.zeros(len(R) - len(values)))
 
 
 def _with_rank(R, centre, scale, ridge, weight) -> _Factor:
@@ -162,20 +172,21 @@ def _with_rank(R, centre, scale, ridge, weight) -> _Factor:
     dead = norm[one:] <= 8.0 * EPSILON * np.sqrt(weight) * (1.0 + np.abs(centre) / scale)
     norm[one:][dead] = 0.0
     norm = np.where(norm > 0.0, norm, 1.0)
-    unit = R / norm
-    unit[:, one:][:, dead] = 0.0
     factor = _Factor(R, norm, centre, scale)
-    inverse = 0.0 if dead.any() else linalg.lapack.dtrcon(unit)[0]
+    inverse = 0.0 if dead.any() else linalg.lapack.dtrcon(R / norm)[0]
     if inverse > 10.0 * len(R) * EPSILON:
         return factor._replace(rate=10.0 * EPSILON / inverse)
-    _, values, vectors = np.linalg.svd(unit)
-    kept = values > 10.0 * len(R) * EPSILON * max(values[0], 1e-300)
-    unknown = (vectors[~kept].T / norm[:, None])[one:] / scale[:, None]
-    return factor._replace(
-        rate=10.0 * EPSILON * values[0] / values[kept][-1],
-        basis=(values[kept], vectors[kept].T),
-        coefs=np.linalg.qr(unknown)[0] if not kept.all() else None,
-    )
+    unit = R[one:, one:] / norm[one:]
+    unit[:, dead] = 0.0
+    # Rows of zeros, which fewer rows than columns leave, would only cost time.
+    _, values, vectors = np.linalg.svd(unit[unit.any(axis=1)], full_matrices=False)
+    kept = values > 10.0 * len(R) * EPSILON * np.max(values, initial=1e-300)
+    basis = values[kept], vectors[kept].T
+    # What rows tell is spanned by the kept vectors in the user's units; the rest is unknown.
+    told = basis[1] * (norm[one:] * scale)[:, None]
+    coefs = np.linalg.qr(told, mode="complete")[0][:, kept.sum() :]
+    rate = 10.0 * EPSILON * values[0] / values[kept][-1] if kept.any() else 0.0
+    return factor._replace(rate=rate, basis=basis, coefs=coefs if coefs.size else None)
 
 
 def _corrected(state, objective, residual) -> _State:
@@ -249,12 +260,24 @@ def _solve(factor, right, one):
         framed = linalg.solve_triangular(factor.R, right, trans="T")
         framed = linalg.solve_triangular(factor.R, framed)
     else:
-        values, vectors = factor.basis
-        inner = vectors.T @ (right / factor.norm[:, None])
-        framed = (vectors @ (inner / values[:, None] ** 2)) / factor.norm[:, None]
+        framed = _solve_dependent(factor, right, one)
     coef = framed[one:] / factor.scale[:, None]
     if factor.coefs is not None:
         coef = coef - factor.coefs @ (factor.coefs.T @ coef)
         # A column of its own null space, such as a constant one, has no coefficient at all.
         coef[np.linalg.norm(factor.coefs, axis=1) > 1.0 - 1e-12] = 0.0
     return np.vstack([framed[:one] - factor.centre @ coef, coef])
+
+
+def _solve_dependent(factor, right, one):
+    """A solution (size, K) of ``R'R framed = right`` where columns depend on each other.
+
+    The intercept is eliminated first: what is left has no other way to make up for a column.
+    """
+    values, vectors = factor.basis
+    corner, border = factor.R[:one, :one], factor.R[:one, one:]
+    level = right[:one] / corner if one else right[:one]
+    inner = vectors.T @ ((right[one:] - border.T @ level) / factor.norm[one:, None])
+    rest = (vectors @ (inner / values[:, None] ** 2)) / factor.norm[one:, None]
+    level = (level - border @ rest) / corner if one else level
+    return np.vstack([level, rest])
