@@ -220,3 +220,17 @@ def test_a_backend_that_cannot_run_says_why():
         pytest.skip("the cupy backend runs here")
     with pytest.raises(RuntimeError, match="backend='cupy' cannot run here: .*backend='auto'"):
         Ridge(backend="cupy").fit(X, Y)
+
+
+def test_no_working_set_of_all_of_very_many_columns():
+    wide = np.random.default_rng(0).normal(size=(20, 5000))
+    y = wide[:, 0]
+    for call in (
+        lambda: ElasticNet(l1_ratio=0).fit(wide, y),
+        lambda: Lasso(0).fit(wide, y),
+        lambda: LassoCV(alphas=[1.0, 0.0]).fit(wide, y),
+        lambda: lasso_path(wide, y, alphas=[1.0, 0.0]),
+        lambda: ridge_path(wide, y, alphas=[1.0]),
+    ):
+        with pytest.raises(ValueError, match="Without an L1 penalty all 5000 coef.*solver='lbfgs'"):
+            call()

@@ -444,7 +444,7 @@ BAD = {
     "text": (X, Y, None, {"n_features_to_select": "best"}, "got 'best'"),
     "folds": (X[:3], Y[:3], None, {"criterion": "cv"}, "need at least 5 rows, but X has 3"),
     "one fold": (X, Y, None, {"criterion": "cv", "cv": 1}, "k-fold"),
-    "cv": (X, Y, None, {"criterion": "cv", "cv": "five"}, "Expected `cv` as an integer"),
+    "cv": (X, Y, None, {"criterion": "cv", "cv": "five"}, "Expected `?cv`? as an integer"),
     "one split": (
         X, Y, None, {"criterion": "cv", "rule": "1se", "cv": ShuffleSplit(1, random_state=0)},
         "rule='1se' needs .* one split",

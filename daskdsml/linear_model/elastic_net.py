@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from daskdsml import registry
-from daskdsml.linear_model._base import check_flag, check_number
+from daskdsml.linear_model._base import LARGEST_GRAM, check_flag, check_number
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.penalties.elastic_net import ElasticNet as Penalty
 
@@ -152,6 +152,10 @@ class ElasticNet(LeastSquares):
         """Coefficients as a CSR matrix (1, p) or (K, p)."""
         return sparse.csr_matrix(np.atleast_2d(self.coef_))
 
+    def _check_large(self, table, solver) -> None:
+        super()._check_large(table, solver)
+        check_sparse(table, self.alpha * self.l1_ratio)
+
     def _part(self, solver, table):
         start = None
         if self.warm_start and hasattr(self, "coef_"):
@@ -165,6 +169,19 @@ def descent_part(estimator, solver):
     """The solver of that name with the options of a lasso-like estimator."""
     part = registry.find("solvers", solver)
     return part(estimator.tol, estimator.max_iter, estimator.positive)
+
+
+def check_sparse(table, strengths) -> None:
+    """Raise ValueError if a fit without an L1 part would make a working set of very many columns.
+
+    ``strengths`` are those of the L1 part, which must be above zero.
+    """
+    if table.n_features > LARGEST_GRAM and not np.all(np.asarray(strengths) > 0.0):
+        raise ValueError(
+            f"Without an L1 penalty all {table.n_features} coefficients are in use, and more than "
+            f"{LARGEST_GRAM} of them would need too large a matrix. Use an alpha and l1_ratio above "
+            "0, or Ridge or LinearRegression with solver='lbfgs'."
+        )
 
 
 def check_descent(estimator) -> None:

@@ -7,7 +7,12 @@ import numpy as np
 from daskdsml.contracts import Job
 from daskdsml.linear_model._base import check_flag, check_number
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds
-from daskdsml.linear_model.elastic_net import ElasticNet, check_descent, descent_part
+from daskdsml.linear_model.elastic_net import (
+    ElasticNet,
+    check_descent,
+    check_sparse,
+    descent_part,
+)
 from daskdsml.linear_model.paths import checked_alphas
 
 
@@ -141,6 +146,8 @@ class ElasticNetCV(ElasticNet):
         alphas = checked_alphas(self.alphas)
         table = self._admit(X, y, sample_weight, known_rows=True)
         solver = self._find_solver(table.n_features, self._default, self._large)
+        if solver == self._large and not isinstance(alphas, int):
+            check_sparse(table, alphas)
         jobs = [Job(alphas, ratio, eps=self.eps) for ratio in ratios]
         result, errors = fit_folds(self, table, self.cv, solver, descent_part(self, solver), jobs)
         self._choose(result, errors, ratios)

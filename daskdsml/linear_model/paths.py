@@ -10,7 +10,12 @@ import numpy as np
 from daskdsml.contracts import Job
 from daskdsml.linear_model._base import check_flag, check_number
 from daskdsml.linear_model._least_squares import minimize
-from daskdsml.linear_model.elastic_net import ElasticNet, check_descent, descent_part
+from daskdsml.linear_model.elastic_net import (
+    ElasticNet,
+    check_descent,
+    check_sparse,
+    descent_part,
+)
 from daskdsml.loop import Progress
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.eigen import Eigen
@@ -198,6 +203,8 @@ def _path(model, X, y, sample_weight, job) -> Path:
     solver = model._find_solver(table.n_features, "coordinate_descent", "working_set")
     if solver == "working_set":
         model._check_large(table, solver)
+    if not isinstance(job.alphas, int) and (solver == "working_set" or job.l1_ratio == 0.0):
+        check_sparse(table, job.l1_ratio * np.array(job.alphas))
     jobs = tuple(job._replace(output=k) for k in range(n_outputs))
     part = Eigen() if job.l1_ratio == 0.0 else descent_part(model, solver)
     rows, progress = model._open(table, solver), Progress("path", model.verbose)
