@@ -179,7 +179,7 @@ def check_sparse(table, strengths) -> None:
     if table.n_features > LARGEST_GRAM and not np.all(np.asarray(strengths) > 0.0):
         raise ValueError(
             f"Without an L1 penalty all {table.n_features} coefficients are in use, and more than "
-            f"{LARGEST_GRAM} of them would need too large a matrix. Use an alpha and l1_ratio above "
+            f"{LARGEST_GRAM} of them would need too large a matrix. Take alpha and l1_ratio above "
             "0, or Ridge or LinearRegression with solver='lbfgs'."
         )
 
