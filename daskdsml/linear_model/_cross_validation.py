@@ -34,24 +34,26 @@ def fit_folds(model, table, cv, solver, part, jobs):
     table, folds = assign_folds(table, cv)
     splits = [(tuple(train), tuple(test)) for train, test in folds]
     jobs = tuple(job._replace(trains=tuple(train for train, _ in splits)) for job in jobs)
-    result = run_jobs(model, table, solver, part._replace(jobs=jobs))
+    result, _ = run_jobs(model, table, solver, part._replace(jobs=jobs))
     return result, errors_of_folds(result.paths, jobs, splits, model.fit_intercept)
 
 
 def run_jobs(model, table, solver, part, then=None):
-    """The result of a solver of jobs on a table; ``then(rows, result)`` may read once more."""
+    """The result of a solver of jobs on a table, and of ``then(rows, result, progress)`` or None.
+
+    What is to be done ``then`` may read the rows once more.
+    """
     check_flag(model, "fit_intercept")
     rows, progress = model._open(table, solver), Progress(type(model).__name__, model.verbose)
     try:
         problem = model._problem(table, rows, L2(0.0), solver, progress)
         result = minimize(problem, rows, part, MOST_PASSES, progress)
-        if then is not None:
-            then(rows, result, progress)
+        more = None if then is None else then(rows, result, progress)
     finally:
         progress.close()
         rows.close()
     model._publish(result, rows, table, result.moments.census.n_rows, solver)
-    return result
+    return result, more
 
 
 def errors_of_folds(paths, jobs, splits, fit_intercept) -> np.ndarray:

@@ -153,18 +153,17 @@ class RidgeCV(LeastSquares):
         return checked_alphas(alphas)
 
     def _leave_one_out(self, table, jobs):
-        found = []
-
         def read(rows, result, progress):
             start = time.perf_counter()
             models = self._models(result, jobs)
             with single_threaded_blas():
-                found.append(rows.run(leave_one_out, models, f"{self._label}-loo").squares)
+                found = rows.run(leave_one_out, models, f"{self._label}-loo")
             seconds = time.perf_counter() - start
             progress.add(result.history[-1]._replace(name="leave-one-out", seconds=seconds))
+            return found.squares
 
-        result = run_jobs(self, table, "eigen", Eigen(tuple(jobs)), then=read)
-        return result, found[0][:, None] / result.moments.weight / len(jobs)
+        result, squares = run_jobs(self, table, "eigen", Eigen(tuple(jobs)), then=read)
+        return result, squares[:, None] / result.moments.weight / len(jobs)
 
     def _models(self, result, jobs) -> RidgeModels:
         """All models on all rows, in the basis in which leverages are sums of squares."""

@@ -14,6 +14,8 @@ from daskdsml.solvers._jobs import alphas_of, strengths
 JOINING, SHARE = 100, 0.5
 # Alphas of one path, and models in all, that one read checks; their slopes are (p, M) numbers.
 MOST_AHEAD, MOST_MODELS, MOST_SLOPES = 16, 64, 2**25
+# What rounding may leave of a duality gap, as a share of the mean square of y.
+ROUNDING = 1e-12
 
 
 class Front(NamedTuple):
@@ -112,8 +114,11 @@ def judge(front: Front, slopes, quad, columns, options: Options) -> Front:
         gap = duality_gap(quad, trial.coef, slope[columns], l1, l2, options.positive, norm)
         holds = gap <= options.tol * quad.yy
         front = front._replace(slope=slope)
-        # Where the working set itself was not solved, more columns are no help.
-        if not holds and trial.converged:
+        outside = np.delete(pull if options.positive else np.abs(pull), columns)
+        # More columns help only where one pulls from outside and the set itself was solved, if need
+        # be to rounding: a tolerance below that would otherwise be tried for ever, or never grow.
+        solved = trial.converged or trial.gap <= ROUNDING * quad.yy
+        if not holds and solved and np.max(outside, initial=0.0) > l1:
             break
         done.append(trial._replace(gap=gap, converged=holds))
         used += 1

@@ -30,6 +30,12 @@ def own_job(penalty, output=0) -> Job:
     return Job((total,), penalty.l1 / total if total else 1.0, output=output)
 
 
+def own_jobs(penalty, groups, n_features) -> tuple[Job, ...]:
+    """`own_job` for each output of [X y] whose moments ``groups`` holds."""
+    n_outputs = next(iter(groups.groups.values())).mean.size - n_features
+    return tuple(own_job(penalty, output) for output in range(n_outputs))
+
+
 class Rows(NamedTuple):
     """A set of rows: its weight, the means (q,) of [X y], and a Quadratic for each output."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.contracts import Job, Paths
 from daskdsml.solvers._elastic_net import Options, fit
-from daskdsml.solvers._jobs import State, alphas_of, finished, own_job, row_sets, strengths
+from daskdsml.solvers._jobs import State, alphas_of, finished, own_jobs, row_sets, strengths
 
 
 class CoordinateDescent(NamedTuple):
@@ -43,10 +43,7 @@ class CoordinateDescent(NamedTuple):
     def step(self, state: State, objective) -> State:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
-        jobs = self.jobs
-        if jobs is None:
-            n_outputs = groups.of().mean.size - p
-            jobs = tuple(own_job(problem.penalty, output) for output in range(n_outputs))
+        jobs = self.jobs or own_jobs(problem.penalty, groups, p)
         options = Options(self.tol, self.max_iter, self.positive)
         sets = row_sets(groups, jobs, p)
         alphas, fits = [], []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Fit, Job, Paths
-from daskdsml.solvers._jobs import State, alphas_of, finished, row_sets, strengths
+from daskdsml.solvers._jobs import State, alphas_of, finished, own_jobs, row_sets, strengths
 from daskdsml.solvers._symmetric import EPSILON
 
 
@@ -37,12 +37,7 @@ class Eigen(NamedTuple):
     def step(self, state: State, objective) -> State:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
-        jobs = self.jobs
-        if jobs is None:
-            n_outputs = groups.of().mean.size - p
-            jobs = tuple(
-                Job((problem.penalty.l2,), 0.0, output=output) for output in range(n_outputs)
-            )
+        jobs = self.jobs or own_jobs(problem.penalty, groups, p)
         sets = row_sets(groups, jobs, p)
         spectra = {train: _spectrum(rows.quads[0].G) for train, rows in sets.items()}
         alphas = [alphas_of(job, 0.0) for job in jobs]

@@ -1,6 +1,7 @@
 """Lasso, elastic net, their paths and cross-validation against scikit-learn and brute force."""
 
 import itertools
+import warnings
 from types import SimpleNamespace
 
 import dask.dataframe as dd
@@ -561,3 +562,15 @@ def test_reads_of_a_working_set(tmp_path):
     # Slopes at zero, moments of the columns that matter, slopes of all at the end.
     assert mine.n_passes_ == 3 == source.reads()
     assert [record.name for record in mine.history_] == ["look", "columns", "slopes"]
+
+
+@pytest.mark.parametrize("tol", [0.0, 1e-17, 1e-16, 1e-15])
+def test_a_tolerance_below_rounding_ends_a_working_set(tol):
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(50, 200)) + 100.0
+    target = A[:, :5].sum(axis=1) + rng.normal(size=50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = ours.Lasso(0.05, tol=tol, solver="working_set", max_iter=200).fit(A, target)
+    assert found.n_passes_ < 40
+    assert found.dual_gap_ < 1e-12 * target.var()
