@@ -13,6 +13,7 @@ import pkgutil
 FAMILIES = {
     "backends": "backend",
     "losses": "loss",
+    "metrics": "metric",
     "penalties": "penalty",
     "solvers": "solver",
     "strategies": "strategy",

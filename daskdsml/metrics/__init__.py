@@ -1,0 +1,1 @@
+"""Scores of predictions that are sums over rows. A part is found by its file: see `registry`."""
