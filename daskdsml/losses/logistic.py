@@ -16,6 +16,8 @@ class Logistic(NamedTuple):
     McCullagh, P. and Nelder, J. A. (1989). Generalized Linear Models, 2nd ed., section 4.
     """
 
+    coupled = False
+
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""
         decay = xp.exp(-xp.abs(z))

@@ -10,6 +10,8 @@ class SquaredError(NamedTuple):
     The half makes the Hessian of the mean loss ``X'X / n``, as the normal equations have it.
     """
 
+    coupled = False
+
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""
         residual = z - y
