@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskdsml.backends._models import ManyModels
+
 
 class GradientBlock(NamedTuple):
     """Sums over one block, in float64 on the host.
@@ -30,14 +32,13 @@ class MomentsBlock(NamedTuple):
     cross: np.ndarray
 
 
-class ArrayBackend:
+class ArrayBackend(ManyModels):
     """Evaluates blocks with the functions of ``self.xp``, one tile of rows at a time.
 
     A tile bounds the temporaries; on a device it is as large as its memory likes.
     """
 
     xp = np
-    tile_rows = 8192
 
     def refuse(self) -> list[str]:
         """Reasons why this backend cannot run here; empty if it can."""

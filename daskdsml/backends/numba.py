@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from daskdsml.backends import _kernels
+from daskdsml.backends import _kernels, _model_kernels
 from daskdsml.backends._array_api import GradientBlock
 from daskdsml.backends.numpy import NumPy
 
@@ -34,6 +34,17 @@ class Numba(NumPy):
             value, residual = _kernels.dense_gradient(loss, X, y, w, coef, intercept, grad)
             hess = None
         return GradientBlock(value, np.append(grad, residual), hess)
+
+    def _scores(self, loss, x, theta):
+        return super()._scores(loss, x, theta) if loss.coupled else x @ theta.T
+
+    def _link(self, loss, rows, z, member):
+        if loss.coupled:
+            return super()._link(loss, rows, z, member)
+        slopes = np.empty_like(z)
+        value = np.zeros((1, z.shape[1]) if member is None else member.shape)
+        _model_kernels.link_models(loss, rows.y, rows.w, rows.g, member, z, slopes, value)
+        return value, slopes
 
     def column_sums(self, block):
         sums, squares = np.zeros(block.X.shape[1]), np.zeros(block.X.shape[1])

@@ -16,6 +16,7 @@ class NumPy(ArrayBackend):
 
     # 1024 rows of 100 float64 columns fit the second-level cache beside their scaled copy.
     tile_rows = 1024
+    tile_entries = 2**18
 
     def put(self, array):
         return array
@@ -32,6 +33,27 @@ class NumPy(ArrayBackend):
         gradient = np.append(X.T @ dz, dz.sum())
         hess = _bordered(_cross(X, c), X.T @ c, c.sum()) if hessian else None
         return GradientBlock(float(value.sum()), gradient, hess)
+
+    def _matrix(self, X):
+        return X.astype(np.float64, copy=False) if sparse.issparse(X) else X
+
+    def _scores(self, loss, x, theta):
+        return x @ theta.T if sparse.issparse(x) else super()._scores(loss, x, theta)
+
+    def _design(self, x, columns):
+        if not sparse.issparse(x):
+            return super()._design(x, columns)
+        x = x if columns is None else x[:, columns]
+        return sparse.hstack([x, np.ones((x.shape[0], 1))], format="csr")
+
+    def _add_curvature(self, hess, A, c) -> None:
+        if not sparse.issparse(A):
+            super()._add_curvature(hess, A, c)
+            return
+        size = A.shape[1]
+        c = c[:, None, None] if c.ndim == 1 else c
+        for k, m in zip(*np.triu_indices(c.shape[1]), strict=True):
+            hess[k * size : (k + 1) * size, m * size : (m + 1) * size] += _cross(A, c[:, k, m])
 
     def moments(self, block) -> MomentsBlock:
         return (self._sparse_moments if sparse.issparse(block.X) else self._dense_moments)(block)
