@@ -10,12 +10,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from tables import (
+    DeadlyTurn,
     Source,
     classes,
     csr_rows,
     dask_rows,
     deadly_row_sum,
     fit_in_task,
+    in_turn,
     row_sum,
     task_name,
 )
@@ -190,6 +192,31 @@ def test_a_worker_killed_while_it_holds_blocks(client, place, tmp_path, monkeypa
     after = rows.run(row_sum, None, "after")
     rows.close()
     assert first.tobytes() == again.tobytes() == after.tobytes()
+
+
+@pytest.mark.parametrize("deadly", [False, True])
+@pytest.mark.parametrize("place", ["none", "memory", "rechunked", "persisted", "sent"])
+def test_a_fold_has_the_same_bits(client, place, deadly, tmp_path, monkeypatch):
+    X, _ = Source(tmp_path, **SHAPE).table()
+    X = X.rechunk((1700, 25)) if place == "rechunked" else X
+    here = dask_rows(X.compute(), 12) if place == "sent" else X
+    with dask.config.set(scheduler="synchronous"):
+        rows = open_rows(admit(here), "none")
+        order = np.random.default_rng(0).permutation(rows.n_shards).tolist()
+        expected = rows.fold(in_turn, 0.0, order, "fold")
+    if place == "sent":
+        monkeypatch.setattr(engine_rows, "HOME_BYTES", 0)
+    there = client.persist(X) if place == "persisted" else here
+    rows = open_rows(admit(there), "none" if place in ("none", "rechunked") else "memory")
+    assert isinstance(rows, ClusterRows)
+    kernel = DeadlyTurn(str(tmp_path), os.getpid()) if deadly else in_turn
+    found = rows.fold(kernel, 0.0, order, "fold")
+    assert (tmp_path / "died").exists() == deadly
+    assert rows.fold(in_turn, 0.0, order, "fold").tobytes() == found.tobytes() == expected.tobytes()
+    assert rows.n_rows_read == 2 * SHAPE["n_blocks"] * SHAPE["rows"]
+    rows.close()
+    del there, X
+    wait_until_free(client)
 
 
 def test_nothing_is_left_on_the_workers(client, tmp_path):

@@ -6,7 +6,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from tables import Source, dask_rows, row_sum
+from tables import Source, dask_rows, in_turn, row_sum
 
 from daskdsml.data.door import Table, admit
 from daskdsml.engine import recipes
@@ -184,3 +184,37 @@ def test_rows_count_what_they_read():
 
 def double(block):
     return block._replace(X=2 * block.X)
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_a_fold_meets_shards_in_the_order_given(cache):
+    X, y, _ = big_table()
+    tables = [table_of(X, y), table_of(X.rechunk((3000, 40)), y)]  # streams; shared work upstream
+    for table in tables:
+        rows = open_rows(table, cache)
+        order = [*range(rows.n_shards)][::-1]
+        assert len(order) > 2
+        parts = [rows.fold(in_turn, 0.0, [i], "test") for i in range(rows.n_shards)]
+        one_by_one = 0.0
+        for i in order:
+            one_by_one = rows.fold(in_turn, one_by_one, [i], "test")
+        read = rows.n_rows_read
+        found = rows.fold(in_turn, 0.0, order, "test")
+        assert found.tobytes() == one_by_one.tobytes() != parts[0].tobytes()
+        assert rows.n_rows_read == read + 16_000
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_fold_has_the_same_bits_on_every_local_scheduler(place):
+    X, y, _ = big_table()
+    with dask.config.set(**place):
+        rows = open_rows(table_of(X, y), "none")
+        found = rows.fold(in_turn, 0.0, range(rows.n_shards), "test")
+    here = 0.0
+    for block in _blocks_of(table_of(X, y)):
+        here = in_turn(here, block)
+    assert found.tobytes() == here.tobytes()
+
+
+def _blocks_of(table):
+    return open_rows(table, "none").run(lambda state, block: [block], None, "test")

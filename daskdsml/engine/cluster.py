@@ -13,9 +13,9 @@ from dask.base import is_dask_collection
 from distributed.client import Future
 
 from daskdsml.engine import recipes as rcp
+from daskdsml.engine import shards as shd
 from daskdsml.engine import tree
 from daskdsml.engine.local import delayed_shards, run_one
-from daskdsml.engine.shards import Part, Stream, hold, run_shards, split, transformed
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less.
 STREAM_TASKS_PER_THREAD = 2
@@ -68,43 +68,62 @@ class ClusterRows:
             keep = fits(client, table.n_bytes)
         if recipes.shared or recipes.held:
             return cls(client, delayed_shards(table, plan), keep, False)
-        streams = [Stream(i, tuple(recipes.chunks[j] for j in js)) for i, js in enumerate(plan)]
+        streams = [shd.Stream(i, tuple(recipes.chunks[j] for j in js)) for i, js in enumerate(plan)]
         if not scattered:
             streams = [s._replace(chunks=tuple(map(rcp.pack, s.chunks))) for s in streams]
         return cls(client, streams, keep, scattered)
 
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks; tasks are called ``name``."""
+        work = partial(shd.run_shards, kernel, state, n_shards=len(self._shards))
+        part = self._insist(lambda key: self._sum(self._submit(work, key)), name)
+        return tree.root(part.nodes, len(self._shards))
+
+    def fold(self, kernel, state, order, name):
+        """The state after ``state = kernel(state, block)`` for one block after another.
+
+        ``order`` has the index of each shard, of ``n_shards``; blocks of a shard keep their order.
+        The state goes to the workers that hold the shards, where there are such.
+        """
+        begin = shd.Folded(state)
+        return self._insist(lambda key: self._chain(kernel, begin, order, key), name).state
+
+    @property
+    def n_shards(self) -> int:
+        """Runs of chunks that a task takes one or more of."""
+        return len(self._shards)
+
+    def _insist(self, attempt, name):
+        """What ``attempt(key)`` returns, made again with blocks sent again if these were lost."""
         if self._keep is None and self.n_bytes_read:
             self._keep = fits(self._client, self.n_bytes_read)
         if self._keep and not isinstance(self._shards[0], Future):
             self._hold()
-        work = partial(run_shards, kernel, state, n_shards=len(self._shards))
         for _ in range(RESENDS):
             try:
-                part = self._sum(self._submit(work, f"{name}-{next(_serial)}"))
+                found = attempt(f"{name}-{next(_serial)}")
             except CancelledError:
                 if not self._renew():
                     raise
                 continue
-            self.n_rows_read += part.n_rows
-            self.n_bytes_read += part.n_bytes
-            return tree.root(part.nodes, len(self._shards))
+            self.n_rows_read += found.n_rows
+            self.n_bytes_read += found.n_bytes
+            return found
         raise RuntimeError(f"Workers that held the data were lost {RESENDS} times during {name!r}.")
 
     def map(self, transform) -> ClusterRows:
         """The same rows with ``transform`` applied to every block."""
         if is_dask_collection(self._origin[0]):
-            change = dask.delayed(transformed, pure=False)
+            change = dask.delayed(shd.transformed, pure=False)
             origin = [change(shard, transform) for shard in self._origin]
         else:
-            origin = [transformed(shard, transform) for shard in self._origin]
+            origin = [shd.transformed(shard, transform) for shard in self._origin]
         rows = ClusterRows(self._client, origin, self._keep, self._scattered)
         rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
         if isinstance(self._shards[0], Future):
             rows._placed = self._placed
             rows._shards = [
-                self._client.submit(transformed, shard, transform, key=_key("encode", i))
+                self._client.submit(shd.transformed, shard, transform, key=_key("encode", i))
                 for i, shard in enumerate(self._shards)
             ]
         return rows
@@ -117,7 +136,7 @@ class ClusterRows:
         """Have each worker read, or be sent, a run of neighbouring shards to keep."""
         threads = self._client.nthreads()
         workers = sorted(threads)
-        pieces = split(len(self._origin), len(workers))
+        pieces = shd.split(len(self._origin), len(workers))
         groups = list(zip(workers, pieces, strict=False))
         for worker, piece in groups:
             for i in piece:
@@ -127,16 +146,15 @@ class ClusterRows:
     def _make(self, i: int, worker=None):
         """A future of shard ``i`` made from its origin, preferably on ``worker``."""
         source = self._origin[i]
-        place = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
         if is_dask_collection(source):
-            return self._client.compute(source, **place)
+            return self._client.compute(source, **_on(worker))
         if not self._scattered:
-            return self._client.submit(hold, source, key=_key("read", i), **place)
+            return self._client.submit(shd.hold, source, key=_key("read", i), **_on(worker))
         return self._send(i, worker)
 
     def _send(self, i: int, worker) -> Future:
         """Send shard ``i`` from this process to ``worker``, or to any other if that is lost."""
-        held = hold(self._origin[i])
+        held = shd.hold(self._origin[i])
         for _ in range(RESENDS):
             there = worker if worker in self._client.nthreads() else None
             try:
@@ -169,8 +187,7 @@ class ClusterRows:
                     work,
                     [(i, shards[i]) for i in piece],
                     key=f"{name}-{task}",
-                    workers=None if worker is None else [worker],
-                    allow_other_workers=worker is not None,
+                    **_on(worker),
                 )
                 for task, (worker, piece) in enumerate(self._placement())
             ]
@@ -182,8 +199,38 @@ class ClusterRows:
         n_tasks = sum(client.nthreads().values()) * STREAM_TASKS_PER_THREAD
         return [
             client.submit(partial(work, [(i, shards[i]) for i in piece]), key=f"{name}-{task}")
-            for task, piece in enumerate(split(len(shards), n_tasks))
+            for task, piece in enumerate(shd.split(len(shards), n_tasks))
         ]
+
+    def _chain(self, kernel, carried, order, name) -> shd.Folded:
+        """One task after another, each of which takes what the one before it made."""
+        client, shards, last = self._client, self._shards, carried
+        if is_dask_collection(shards[0]):
+            fold = dask.delayed(shd.fold_shards, pure=False)
+            for link, i in enumerate(order):
+                last = fold(kernel, [(i, shards[i])], last, dask_key_name=f"{name}-{link}")
+            return self._result(client.compute(last))
+        held = isinstance(shards[0], Future)
+        for link, (worker, piece) in enumerate(self._links(order, held)):
+            work = shd.fold_shards, kernel, [(i, shards[i]) for i in piece]
+            work = work if held else (partial(*work),)
+            last = client.submit(*work, last, key=f"{name}-{link}", **_on(worker))
+        return self._result(last)
+
+    def _result(self, future: Future):
+        try:
+            return future.result()
+        except BaseException:
+            self._client.cancel([future])
+            raise
+
+    def _links(self, order, held) -> list:
+        """Runs of shards in ``order`` that one task takes, with the worker that holds them."""
+        if not held:
+            n_tasks = sum(self._client.nthreads().values()) * STREAM_TASKS_PER_THREAD
+            return [(None, [order[i] for i in piece]) for piece in shd.split(len(order), n_tasks)]
+        holder = {i: worker for worker, piece in self._placement() for i in piece}
+        return [(w, list(run)) for w, run in itertools.groupby(order, key=holder.__getitem__)]
 
     def _placement(self) -> list:
         """For each task, the worker it should run on and the shards it takes."""
@@ -197,7 +244,7 @@ class ClusterRows:
             self._placed = (frozenset(threads), _tasks(groups.items(), threads))
         return self._placed[1]
 
-    def _sum(self, futures: list[Future]) -> Part:
+    def _sum(self, futures: list[Future]) -> shd.Part:
         n_shards = len(self._shards)
         try:
             while len(futures) > FAN_IN:
@@ -215,10 +262,10 @@ class ClusterRows:
 LOST = ("lost", "cancelled")
 
 
-def add_parts(parts: list[Part], n_shards: int) -> Part:
+def add_parts(parts: list[shd.Part], n_shards: int) -> shd.Part:
     """Add what several tasks returned."""
     nodes = tree.merge((part.nodes for part in parts), n_shards)
-    return Part(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))
+    return shd.Part(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))
 
 
 def fits(client, n_bytes: float) -> bool:
@@ -236,9 +283,14 @@ def _tasks(groups, threads) -> list:
     tasks = []
     for worker, shards in groups:
         shards = list(shards)
-        for piece in split(len(shards), threads.get(worker, 1)):
+        for piece in shd.split(len(shards), threads.get(worker, 1)):
             tasks.append((worker, shards[piece.start : piece.stop]))
     return tasks
+
+
+def _on(worker) -> dict:
+    """Have a task preferably run on ``worker``; None says nothing."""
+    return {} if worker is None else {"workers": [worker], "allow_other_workers": True}
 
 
 def _key(name: str, i) -> str:

@@ -12,7 +12,17 @@ from dask.base import is_dask_collection
 from dask.system import CPU_COUNT
 
 from daskdsml.engine import tree
-from daskdsml.engine.shards import Held, Stream, hold, hold_chunks, run_shards, split, transformed
+from daskdsml.engine.shards import (
+    Folded,
+    Held,
+    Stream,
+    fold_shards,
+    hold,
+    hold_chunks,
+    run_shards,
+    split,
+    transformed,
+)
 
 TASKS_PER_THREAD = 4
 THREADED = ("threads", "synchronous")
@@ -62,10 +72,7 @@ class LocalRows:
 
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks. ``name`` says what the pass does."""
-        if self._keep is None and self.n_bytes_read:
-            self._keep = fits(self.n_bytes_read)
-        if self._keep and not isinstance(self._shards[0], Held):
-            self._shards = self._read()
+        self._prepare()
         n_shards = len(self._shards)
         work = partial(run_shards, kernel, state, n_shards=n_shards)
         if is_dask_collection(self._shards[0]):
@@ -81,6 +88,25 @@ class LocalRows:
         self.n_rows_read += sum(part.n_rows for part in parts)
         self.n_bytes_read += sum(part.n_bytes for part in parts)
         return tree.root(tree.merge((part.nodes for part in parts), n_shards), n_shards)
+
+    def fold(self, kernel, state, order, name):
+        """The state after ``state = kernel(state, block)`` for one block after another.
+
+        ``order`` has the index of each shard, of ``n_shards``; blocks of a shard keep their order.
+        """
+        self._prepare()
+        carried = Folded(state)
+        if is_dask_collection(self._shards[0]):
+            fold = dask.delayed(fold_shards, pure=False)
+            for i in order:
+                carried = fold(kernel, [(i, self._shards[i])], carried)
+            (carried,) = self._compute([carried])
+        else:
+            shards = [(i, self._shards[i]) for i in order]
+            (carried,) = self._call([partial(fold_shards, kernel, shards, carried)], name)
+        self.n_rows_read += carried.n_rows
+        self.n_bytes_read += carried.n_bytes
+        return carried.state
 
     def map(self, transform) -> LocalRows:
         """The same rows with ``transform`` applied to every block."""
@@ -99,6 +125,18 @@ class LocalRows:
         self._shards = []
         if self._pool is not None:
             self._pool.shutdown()
+
+    @property
+    def n_shards(self) -> int:
+        """Runs of chunks that a task takes one or more of."""
+        return len(self._shards)
+
+    def _prepare(self) -> None:
+        """Read blocks into memory where that was asked for, or found to fit."""
+        if self._keep is None and self.n_bytes_read:
+            self._keep = fits(self.n_bytes_read)
+        if self._keep and not isinstance(self._shards[0], Held):
+            self._shards = self._read()
 
     def _read(self) -> list[Held]:
         if is_dask_collection(self._shards[0]):

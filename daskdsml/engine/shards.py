@@ -55,6 +55,14 @@ class Part(NamedTuple):
     n_bytes: int
 
 
+class Folded(NamedTuple):
+    """What a fold hands from task to task: a state, and what was read to come to it."""
+
+    state: Any
+    n_rows: int = 0
+    n_bytes: int = 0
+
+
 def plan(chunk_bytes: list[float]) -> list[range]:
     """Group consecutive chunks into shards.
 
@@ -126,6 +134,26 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
         if current is not None:
             tree.insert(nodes, (0, current), total, n_shards)
     return Part(nodes, n_rows, n_bytes)
+
+
+def fold_shards(kernel, shards: list[tuple[int, Any]], carried: Folded) -> Folded:
+    """Apply ``state = kernel(state, block)`` to one block after another.
+
+    Parameters
+    ----------
+    kernel : callable (state, block) -> state, which leaves its arguments as they are
+    shards : list of (index, shard), in the order in which they are to be met
+    carried : Folded
+        The state to begin with, and what was read before.
+    """
+    state, n_rows, n_bytes = carried
+    with single_threaded_blas(), np.errstate(all="ignore"):
+        for _, block in _blocks(shards):
+            state = kernel(state, block)
+            n_rows += block.X.shape[0]
+            n_bytes += nbytes(block.X)
+            del block
+    return Folded(state, n_rows, n_bytes)
 
 
 def _blocks(shards) -> Iterator[tuple[int, Block]]:
