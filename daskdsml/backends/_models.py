@@ -80,16 +80,16 @@ class ManyModels:
         sizes = [K * (1 + (p if columns is None else len(columns))) for _, columns in curved]
         hessians = tuple(np.zeros((size, size)) for size in sizes)
         for rows in self._tiles_of(block, X, member, self._step(p, K * M, max(sizes, default=0))):
-            flat = self._scores(loss, rows.x, theta) + shift
+            flat = self._scores(rows.x, theta) + shift
             z = _by_model(xp, flat, K) if loss.coupled else flat
+            for (m, columns), hess in zip(curved, hessians, strict=True):
+                c = _curvature(xp, loss, rows, z[:, m, ...], member, m)
+                self._add_curvature(hess, self._design(rows.x, columns), c)
             losses, slopes = self._link(loss, rows, z, member)
             value += losses
             slopes = _flat(xp, slopes) if loss.coupled else slopes
             gradient[:, :-1] += self.get(slopes.T @ rows.x)
             gradient[:, -1] += self.get(xp.sum(slopes, axis=0, dtype=xp.float64))
-            for (m, columns), hess in zip(curved, hessians, strict=True):
-                c = _curvature(xp, loss, rows, z[:, m, ...], member, m)
-                self._add_curvature(hess, self._design(rows.x, columns), c)
         gradient = np.ascontiguousarray(gradient.reshape(K, M, p + 1).transpose(1, 0, 2))
         return ModelsBlock(value, gradient, tuple(np.triu(h) + np.triu(h, 1).T for h in hessians))
 
@@ -118,12 +118,12 @@ class ManyModels:
             y, w = (None if a is None else self._cast(a[rows], X.dtype) for a in (block.y, block.w))
             yield Rows(x, y, w, None if member is None else self.put(block.g[rows]))
 
-    def _scores(self, loss, x, theta):
+    def _scores(self, x, theta):
         """Scores (r, m) of a tile (r, p) for ``theta (m, p)``; in memory they lie as (m, r)."""
         return (theta @ x.T).T
 
     def _link(self, loss, rows, z, member):
-        """Sums (G, M) of the weighted loss, on the host, and slopes like ``z`` of what counts."""
+        """Sums (G, M) of the weighted loss, on the host, and weighted slopes, maybe in ``z``."""
         xp = self.xp
         losses, slopes = loss.value_and_derivative(xp, rows.y[:, None], z)
         factor = _factor(xp, rows, member)
@@ -140,7 +140,8 @@ class ManyModels:
             return self.get(xp.sum(losses, axis=0, dtype=xp.float64))[None, :]
         total = np.zeros(member.shape)
         for group in np.unique(self.get(g)):
-            total[group] = self.get(xp.sum(losses[g == int(group)], axis=0, dtype=xp.float64))
+            some = xp.take(losses.T, xp.nonzero(g == int(group))[0], axis=1)
+            total[group] = self.get(xp.sum(some, axis=1, dtype=xp.float64))
         return total
 
     def _design(self, x, columns):
@@ -192,7 +193,7 @@ def _factor(xp, rows, member):
     w = None if rows.w is None else rows.w[:, None]
     if member is None:
         return w
-    share = xp.take(member, rows.g, axis=0)
+    share = xp.take(member.T, rows.g, axis=1).T
     return share if w is None else w * share
 
 

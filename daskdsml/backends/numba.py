@@ -35,16 +35,12 @@ class Numba(NumPy):
             hess = None
         return GradientBlock(value, np.append(grad, residual), hess)
 
-    def _scores(self, loss, x, theta):
-        return super()._scores(loss, x, theta) if loss.coupled else x @ theta.T
-
     def _link(self, loss, rows, z, member):
         if loss.coupled:
             return super()._link(loss, rows, z, member)
-        slopes = np.empty_like(z)
         value = np.zeros((1, z.shape[1]) if member is None else member.shape)
-        _model_kernels.link_models(loss, rows.y, rows.w, rows.g, member, z, slopes, value)
-        return value, slopes
+        _model_kernels.link_models(loss, rows.y, rows.w, rows.g, member, z.T, value)
+        return value, z
 
     def column_sums(self, block):
         sums, squares = np.zeros(block.X.shape[1]), np.zeros(block.X.shape[1])

@@ -37,8 +37,10 @@ class NumPy(ArrayBackend):
     def _matrix(self, X):
         return X.astype(np.float64, copy=False) if sparse.issparse(X) else X
 
-    def _scores(self, loss, x, theta):
-        return x @ theta.T if sparse.issparse(x) else super()._scores(loss, x, theta)
+    def _scores(self, x, theta):
+        if not sparse.issparse(x):
+            return super()._scores(x, theta)
+        return np.asfortranarray(x @ theta.T)
 
     def _design(self, x, columns):
         if not sparse.issparse(x):
