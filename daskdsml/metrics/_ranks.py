@@ -14,9 +14,10 @@ class Ranks(NamedTuple):
 
     Scores become integers in the same order (the bits of a float64, read as a number). Above
     ``most`` distinct ones the last ``dropped`` bits of all are cleared, the fewest that leave
-    ``most`` at the most: a cell is an interval of relative width ``2**(dropped - 52)``. The fewest
-    for a part of the rows are never more than those for all, so the cells of all rows are the same
-    in whatever chunks and order they come, and errors do not pile up.
+    ``most`` at the most: more than half as many, for a bit joins two cells at a time. A cell is an
+    interval of relative width ``2**(dropped - 52)``. The fewest bits for a part of the rows are
+    never more than those for all, so the cells of all rows are the same in whatever chunks and
+    order they come, and errors do not pile up.
 
     Attributes
     ----------

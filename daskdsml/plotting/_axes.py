@@ -8,14 +8,8 @@ import numpy as np
 LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
 
 
-def axes_for(ax, figsize=None):
-    """The figure and axes to draw on: the user's ``ax``, or new ones of ``figsize`` inches.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    """
+def load_pyplot():
+    """matplotlib's pyplot; ImportError if it is not installed."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
@@ -23,9 +17,23 @@ def axes_for(ax, figsize=None):
             "Pictures need matplotlib, which is not installed. Install it with "
             "pip install 'daskdsml[plot]'."
         ) from error
+    return pyplot
+
+
+def axes_for(ax, figsize=None, **grid):
+    """The figure and axes to draw on: the user's ``ax``, or new ones of ``figsize`` inches.
+
+    ``grid`` asks for several new axes, as matplotlib's ``subplots`` does.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    pyplot = load_pyplot()
     if ax is None:
         # This layout makes room for what stands beside the axes.
-        return pyplot.subplots(figsize=figsize, layout="constrained")
+        return pyplot.subplots(figsize=figsize, layout="constrained", **grid)
     return ax.figure, ax
 
 

@@ -10,7 +10,9 @@ INTERCEPT = "(Intercept)"
 
 
 class EffectDisplay:
-    """Coefficients with their confidence intervals, one a row, beside a line at zero.
+    """Coefficients, or their ratios, with confidence intervals, one a row.
+
+    A line marks no effect: zero, or, on a logarithmic axis, a ratio of one.
 
     Parameters
     ----------
@@ -21,35 +23,54 @@ class EffectDisplay:
         Lower and upper limits.
     level : float
         The level of the intervals, such as 0.95.
+    ratio : str or None
+        What numbers are called that are ratios, such as "odds ratio", and None for coefficients.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
     points_ : Line2D, the coefficients
     intervals_ : matplotlib LineCollection, the intervals
-    zero_line_ : Line2D
+    zero_line_ : Line2D, where there is no effect
     """
 
-    def __init__(self, names, coef, conf_int, level=0.95):
+    def __init__(self, names, coef, conf_int, level=0.95, ratio=None):
         self.names = names
         self.coef = np.asarray(coef, dtype=float)
         self.conf_int = np.asarray(conf_int, dtype=float)
         self.level = level
+        self.ratio = ratio
 
     @classmethod
-    def from_result(cls, result, *, include_intercept=False):
+    def from_result(cls, result, *, include_intercept=False, ratios=False):
         """From an `InferenceResult` of daskdsml.inference.
 
         Parameters
         ----------
         result : object with ``names``, ``coef (q,)``, ``conf_int (q, 2)`` and ``level``
         include_intercept : bool
-            Whether to draw the intercept, whose units are often not those of the others.
+            Whether to draw intercepts, whose units are often not those of the others.
+        ratios : bool
+            Whether to draw ``result.odds_ratios()``, which results of logistic, multinomial and
+            Poisson regression have, instead of coefficients.
+
+        Raises
+        ------
+        ValueError
+            If there are no ratios.
         """
-        names = list(result.names)
-        start = 1 if not include_intercept and names and names[0] == INTERCEPT else 0
-        coef, limits = np.asarray(result.coef)[start:], np.asarray(result.conf_int)[start:]
-        return cls(names[start:], coef, limits, result.level)
+        names, coef, limits, ratio = result.names, result.coef, result.conf_int, None
+        if ratios:
+            if not hasattr(result, "odds_ratios"):
+                raise ValueError(
+                    "ratios=True needs a result of logistic, multinomial or Poisson regression, got "
+                    f"one of {result.model_name}. Use ratios=False."
+                )
+            frame, ratio = result.odds_ratios(), result.ratio
+            coef, limits = frame["ratio"], frame[["lower", "upper"]]
+        shown = [include_intercept or not _is_intercept(name) for name in names]
+        names = [name for name, show in zip(names, shown, strict=True) if show]
+        return cls(names, np.asarray(coef)[shown], np.asarray(limits)[shown], result.level, ratio)
 
     def plot(self, ax=None):
         """Draw.
@@ -77,12 +98,21 @@ class EffectDisplay:
             )
         self.figure_, self.ax_ = axes_for(ax, figsize=(6.4, max(2.0, 0.28 * q + 1.0)))
         rows = np.arange(q)
-        self.zero_line_ = self.ax_.axvline(0.0, color="0.4", linewidth=0.8, zorder=1)
+        no_effect = 0.0 if self.ratio is None else 1.0
+        self.zero_line_ = self.ax_.axvline(no_effect, color="0.4", linewidth=0.8, zorder=1)
         self.intervals_ = self.ax_.hlines(
             rows, *self.conf_int.T, color="C0", linewidth=1.5, zorder=2
         )
         (self.points_,) = self.ax_.plot(self.coef, rows, "o", color="C0", markersize=3.5, zorder=3)
         self.ax_.set_yticks(rows, [str(name) for name in self.names])
         self.ax_.set_ylim(q - 0.4, -0.6)
-        self.ax_.set_xlabel(f"coefficient, with {100 * self.level:g} % confidence interval")
+        if self.ratio is not None:
+            self.ax_.set_xscale("log")
+        what = self.ratio or "coefficient"
+        self.ax_.set_xlabel(f"{what}, with {100 * self.level:g} % confidence interval")
         return self
+
+
+def _is_intercept(name) -> bool:
+    """Of one equation, or of the one for a class."""
+    return name == INTERCEPT or str(name).endswith(f": {INTERCEPT}")

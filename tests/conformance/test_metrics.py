@@ -149,12 +149,10 @@ def test_survives_pickling(name):
     assert metric.value(pickle.loads(pickle.dumps(total))) == metric.value(total)
 
 
-@EVERY
+@pytest.mark.parametrize("name", [n for n in NAMES if metric_of(n).needs != "predictions"])
 @pytest.mark.parametrize("only", [0, 1])
 def test_a_class_without_rows(name, only):
     metric = metric_of(name)
-    if metric.needs == "predictions":
-        pytest.skip("a regression has no classes")
     _, found, w = rows(metric.needs)
     y = np.full(N, only)
     missing = {"roc_auc": 1 - only, "average_precision": 1, "recall": 1, "f1": 1}.get(name, only)
@@ -251,7 +249,7 @@ def test_above_the_limit_errors_are_below_the_stated_bound(name, kind):
     for most in (2, 50, 2**10, 2**14):
         metric = metric_of(name, most=most)
         total = metric.count(y, scores, None, 2)
-        assert len(total.keys) <= most
+        assert most / 2 < len(total.keys) <= most
         assert abs(metric.value(total) - truth) <= metric.error(total)
     off, bound = {"roc_auc": (5e-7, 2e-4), "average_precision": (2e-4, 1e-3)}[name]
     assert abs(metric.value(total) - truth) < off

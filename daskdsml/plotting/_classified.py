@@ -1,0 +1,216 @@
+"""What pictures of classifiers share: labels and scores counted in one read of the rows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from daskdsml.data.door import admit, is_dask, likeness
+from daskdsml.data.frames import is_dask_frame
+from daskdsml.engine.rows import open_rows
+from daskdsml.passes.census import raise_faults
+from daskdsml.passes.classified import Question, classified
+from daskdsml.plotting._axes import load_pyplot
+
+# So many distinct scores are kept apart: curves of up to as many points, 1.5 MiB for each class.
+MOST_SCORES = 2**16
+
+
+class Counted(NamedTuple):
+    """Sums ``total`` of the class ``label`` against the rest."""
+
+    label: Any
+    total: Any
+
+
+class Response(NamedTuple):
+    """A fitted classifier applied to a block: scores (n, K), one column for each class."""
+
+    estimator: Any
+    method: str
+    n_classes: int
+
+    def __call__(self, X):
+        names = getattr(self.estimator, "feature_names_in_", None)
+        if names is not None and not sparse.issparse(X):
+            # Scikit-learn warns where names it knows are missing; the door has compared them.
+            from pandas import DataFrame
+
+            X = DataFrame(X, columns=names)
+        scores = np.asarray(getattr(self.estimator, self.method)(X))
+        if scores.ndim == 1 and self.n_classes == 2:
+            scores = np.column_stack([-scores, scores])
+        if scores.shape != (X.shape[0], self.n_classes):
+            raise TypeError(
+                f"{type(self.estimator).__name__}.{self.method} must give a column for each of "
+                f"{self.n_classes} classes, but {X.shape[0]} rows gave shape {scores.shape}. Use "
+                "response_method='predict_proba', or decision_function_shape='ovr' for an SVC."
+            )
+        return scores
+
+
+def count_estimator(
+    count, estimator, X, y, sample_weight, response_method, pos_label
+) -> list[Counted]:
+    """Sums of a fitted classifier's scores, for one of two classes, or each of more.
+
+    Parameters
+    ----------
+    count : callable (y, scores, w) -> Summable
+    estimator : fitted classifier
+    X, y, sample_weight : what the user passed
+    response_method : {"auto", "predict_proba", "decision_function"}
+        What to ask; "auto" is the first that the classifier has.
+    pos_label : label or None
+        The one class to be met; None for the second of two, or all of more.
+
+    Raises
+    ------
+    ValueError
+        If the classifier, data or labels cannot be used; the message says how to mend it.
+    """
+    check_is_fitted(estimator)
+    name = type(estimator).__name__
+    if getattr(estimator, "classes_", None) is None:
+        raise ValueError(
+            f"{name} has no classes_: expected a fitted classifier. Draw a regression's residuals "
+            "instead, or fit a classifier."
+        )
+    classes = np.asarray(estimator.classes_).tolist()
+    method = _method_of(estimator, response_method)
+    validate_data(estimator, likeness(X), skip_check_array=True, reset=False)
+    question = Question(
+        Response(estimator, method, len(classes)),
+        _drawn(classes, pos_label),
+        frozenset(classes),
+        count,
+    )
+    names = getattr(estimator, "feature_names_in_", None)
+    return _counted(question, X, y, sample_weight, names)
+
+
+def count_predictions(count, y, scores, sample_weight, pos_label, classes, part) -> list[Counted]:
+    """Sums of scores that are there already: (n,) of one of two classes, or (n, K) of all.
+
+    Parameters
+    ----------
+    count, sample_weight, pos_label : as for `count_estimator`
+    y : labels (n,)
+    scores : array (n,) or (n, K), frame, series, or Dask collection of them
+    classes : labels (K,) in the order of the columns, or None for 0 to K - 1
+    part : str
+        What the user calls the scores.
+
+    Raises
+    ------
+    ValueError
+        If scores or labels cannot be used; the message says how to mend it.
+    """
+    scores = _as_matrix(scores, part)
+    width = scores.shape[1]
+    if width > 1:
+        classes = list(range(width)) if classes is None else np.asarray(classes).tolist()
+        if len(classes) != width:
+            raise ValueError(
+                f"classes must name each of the {width} columns of {part}, got {classes}."
+            )
+        question = Question(np.asarray, _drawn(classes, pos_label), frozenset(classes), count)
+    else:
+        if classes is not None:
+            raise ValueError(
+                f"classes={classes!r} names columns, but {part} has one. Use pos_label to say "
+                "which label it is the score of."
+            )
+        positive = 1 if pos_label is None else pos_label
+        question = Question(np.asarray, ((positive, 0),), None, count)
+    return _counted(question, scores, y, sample_weight, part=part, guess=pos_label is None)
+
+
+def _counted(question, X, y, sample_weight, names=None, part="X", guess=False) -> list[Counted]:
+    load_pyplot()  # or the rows would be read in vain
+    rows = open_rows(admit(X, y, sample_weight, labels=True), "none")
+    try:
+        found = rows.run(classified, question, "classified")
+    finally:
+        rows.close()
+    faults = tuple(f._replace(part=part) if f.part == "X" else f for f in found.census.faults)
+    raise_faults(found.census._replace(faults=faults), names)
+    if question.known is None:
+        _check_two(found.labels, guess)
+    for (label, _), (rest, own) in zip(question.drawn, found.weights, strict=True):
+        _check_both(label, rest, own)
+    labels = [label for label, _ in question.drawn]
+    return [Counted(*pair) for pair in zip(labels, found.totals, strict=True)]
+
+
+def _method_of(estimator, response_method) -> str:
+    """The classifier's method to ask."""
+    known = ("predict_proba", "decision_function")
+    if response_method not in ("auto", *known):
+        raise ValueError(
+            f"Unknown response_method {response_method!r}: expected one of {['auto', *known]}."
+        )
+    methods = [m for m in known if hasattr(estimator, m)]
+    if response_method == "auto" and methods:
+        return methods[0]
+    if response_method in methods:
+        return response_method
+    missing = " or ".join(known) if response_method == "auto" else response_method
+    mend = (
+        f"Pass response_method={methods[0]!r} for a curve of ranks, or wrap" if methods else "Wrap"
+    )
+    raise ValueError(
+        f"{type(estimator).__name__} has no {missing}, which this picture needs. {mend} it in "
+        "sklearn.calibration.CalibratedClassifierCV to have probabilities."
+    )
+
+
+def _drawn(classes, pos_label) -> tuple[tuple[Any, int], ...]:
+    """The classes to be met, with the columns of their scores."""
+    if pos_label is not None:
+        if pos_label not in classes:
+            raise ValueError(f"pos_label={pos_label!r} is not a class: expected one of {classes}.")
+        return ((pos_label, classes.index(pos_label)),)
+    drawn = tuple(zip(classes, range(len(classes)), strict=True))
+    return drawn[1:] if len(classes) == 2 else drawn
+
+
+def _as_matrix(scores, part):
+    """Scores (n, K) in what they are: NumPy, frame or Dask collection."""
+    if is_dask_frame(scores):
+        return scores.to_frame() if scores.ndim == 1 else scores
+    if not is_dask(scores):
+        scores = np.asarray(scores)
+    if scores.ndim not in (1, 2):
+        raise ValueError(
+            f"{part} must be (n,) or (n, K), got an array of shape {scores.shape}. Pass what "
+            "predict_proba or decision_function gave."
+        )
+    return scores[:, None] if scores.ndim == 1 else scores
+
+
+def _check_two(labels, guess) -> None:
+    if len(labels) > 2:
+        raise ValueError(
+            f"y holds more than two labels ({', '.join(map(repr, labels))}, ...), but there is one "
+            "score for each row. Pass scores (n, K) of all classes."
+        )
+    if guess and not ({*labels} <= {0, 1} or {*labels} <= {-1, 1}):
+        raise ValueError(
+            f"y holds the labels {list(labels)}, and pos_label is not given: it can be left out "
+            "for {0, 1} and {-1, 1} alone. Pass pos_label, the label that high scores speak for."
+        )
+
+
+def _check_both(label, rest, own) -> None:
+    if not (rest > 0.0 and own > 0.0):
+        what = f"no row of positive weight has the label {label!r}"
+        if own > 0.0:
+            what = f"all rows of positive weight have the label {label!r}"
+        raise ValueError(
+            f"A curve needs rows of the class {label!r} and others, but {what}. Pass rows of both, "
+            "or another pos_label."
+        )
