@@ -32,11 +32,11 @@ TILE_ROWS = (8, 512)
 
 
 def _source_digest(signature):
-    """Digest of what the machine code of ``signature`` depends on outside this file.
+    """Digest of what the machine code of ``signature`` depends on outside the kernel's own file.
 
     None if a loss was defined in ``__main__``, whose classes no other process can look up.
     """
-    digest = hashlib.sha256(Path(_scalar.__file__).read_bytes())
+    digest = hashlib.sha256(Path(_scalar.__file__).read_bytes() + Path(__file__).read_bytes())
     for loss in (t.instance_class for t in signature if isinstance(t, types.BaseNamedTuple)):
         if loss.__module__ == "__main__":
             return None

@@ -12,15 +12,12 @@ from daskdsml.backends._kernels import FAST, _kernel, _value_and_derivative
 @njit(**FAST)
 def _link_model(loss, y, w, factor, z, losses):
     """Replace scores ``z`` by ``factor dz``; write ``w value`` into ``losses``; all are (r,)."""
-    real = z.dtype.type
-    zero = real(0)
+    zero = z.dtype.type(0)
     for i in range(z.size):
         value, dz = _value_and_derivative(loss, y[i], z[i])
-        counted = real(1) if factor is None else factor[i]
-        weight = real(1) if w is None else w[i]
         # What does not count is zero, even where the loss is infinite.
-        z[i] = _scalar.where(counted != zero, counted * dz, zero)
-        losses[i] = _scalar.where(weight != zero, weight * value, zero)
+        z[i] = _scalar.where(factor[i] != zero, factor[i] * dz, zero)
+        losses[i] = _scalar.where(w[i] != zero, w[i] * value, zero)
 
 
 @njit(**FAST)
@@ -36,12 +33,13 @@ def link_models(loss, y, w, g, member, z, value):
     """Replace scores ``z (M, r)`` by slopes, ``member[g_i, m] w_i dz_mi``, and sum the losses.
 
     ``value (G, M)``, float64, takes ``w_i loss_mi`` of each group's rows. ``member (G, M)`` may be
-    None for all ones and one group; ``y``, ``w`` and ``member`` have the precision of ``z``. Rows
-    are in the inner loop, whatever the number of models: with the models there, a few of them leave
-    the loop scalar (40 ns an entry for 5 models, not 17), and a hundred gain a tenth.
+    None for all ones and one group, and ``g`` with it; ``y``, ``w`` and ``member`` have the
+    precision of ``z``. Rows are in the inner loop, however many models there are: with the models
+    there, a few of them leave the loop scalar (40 ns an entry for 5 models, not 17), and a hundred
+    gain a tenth.
     """
     losses = np.empty_like(y)
-    factor = None if member is None else np.empty_like(y)
+    factor = np.empty_like(y)
     for m in range(len(z)):
         if member is None:
             _link_model(loss, y, w, w, z[m], losses)
@@ -49,7 +47,7 @@ def link_models(loss, y, w, g, member, z, value):
         else:
             share = member[:, m].copy()
             for i in range(g.size):
-                factor[i] = share[g[i]] if w is None else w[i] * share[g[i]]
+                factor[i] = w[i] * share[g[i]]
             _link_model(loss, y, w, factor, z[m], losses)
             total = np.zeros(len(value))
             for i in range(g.size):

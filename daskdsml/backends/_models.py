@@ -64,7 +64,8 @@ class ManyModels:
         # A loss may overflow to infinity: that is an answer, which solvers reject.
         with np.errstate(over="ignore", invalid="ignore"):
             if plain and len(coef) == 1:
-                part = self.gradient(loss, block, coef[0, 0], intercept[0, 0], bool(curved))
+                shift = float(intercept[0, 0])
+                part = self.gradient(loss, block, coef[0, 0], shift, bool(curved))
                 value, gradient = np.array([[part.value]]), part.gradient[None, None, :]
                 return ModelsBlock(value, gradient, (part.hessian,) * len(curved))
             return self._models(loss, block, coef, intercept, member, curved)

@@ -39,7 +39,8 @@ class Numba(NumPy):
         if loss.coupled:
             return super()._link(loss, rows, z, member)
         value = np.zeros((1, z.shape[1]) if member is None else member.shape)
-        _model_kernels.link_models(loss, rows.y, rows.w, rows.g, member, z.T, value)
+        w = np.ones_like(rows.y) if rows.w is None else rows.w
+        _model_kernels.link_models(loss, rows.y, w, rows.g, member, z.T, value)
         return value, z
 
     def column_sums(self, block):

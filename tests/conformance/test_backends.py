@@ -56,6 +56,21 @@ def test_gradient(backend):
 
 
 @EVERYWHERE
+def test_models(backend):
+    checks.check_models(backend)
+
+
+@EVERYWHERE
+def test_models_are_each_by_itself(backend):
+    checks.check_models_are_each_by_itself(backend)
+
+
+@EVERYWHERE
+def test_models_left_out(backend):
+    checks.check_models_left_out(backend)
+
+
+@EVERYWHERE
 def test_moments(backend):
     checks.check_moments(backend)
 
@@ -68,6 +83,21 @@ def test_column_sums(backend):
 @ON_CSR
 def test_gradient_of_csr(backend):
     checks.check_gradient(backend, csr=True)
+
+
+@ON_CSR
+def test_models_of_csr(backend):
+    checks.check_models(backend, csr=True)
+
+
+@ON_CSR
+def test_models_of_csr_are_each_by_itself(backend):
+    checks.check_models_are_each_by_itself(backend, csr=True)
+
+
+@ON_CSR
+def test_models_of_csr_left_out(backend):
+    checks.check_models_left_out(backend, csr=True)
 
 
 @ON_CSR
