@@ -95,7 +95,9 @@ class RocCurveDisplay(Curves):
         drop_intermediate : bool
             Whether to leave out points on the straight line between their neighbours.
         response_method : {"auto", "predict_proba", "decision_function"}
-            What gives the scores; "auto" is the first that the classifier has.
+            What gives the scores; "auto" is the first that the classifier has. Of a softmax model
+            of many classes only probabilities rank rows: each row's raw scores have a zero of
+            their own.
         pos_label : label or None
             The positive class; None for the second of two classes, or each of more.
         name : str or None
