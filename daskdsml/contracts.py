@@ -7,6 +7,8 @@ intercept, which is always the last parameter).
 
 ``X (n, p)``, target ``y (n,)`` or ``(n, K)``, weights ``w (n,)`` or None for all ones, raw score
 ``z (n,)``, parameters ``theta (d,)`` or ``(K, d)``; ``xp`` is a namespace with NumPy's functions.
+A loss of K coupled outputs has ``z (n, K)``; solvers see its parameters as one vector
+``theta (K d,)``, output by output. ``M`` models are trained at once, on rows in ``G`` groups.
 
 Every objective is ``sum_i w_i loss_i / sum_i w_i + penalty(theta)``; the intercept is never
 penalised.
@@ -38,19 +40,28 @@ class Block(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """An objective at one parameter vector: value, gradient (d,) and Hessian (d, d) or None."""
+    """An objective at one parameter vector.
+
+    ``gradient (size,)`` and ``hessian`` (or None) are those of the smooth part: the loss and the
+    squares of a penalty; a Hessian of some columns alone has the parameters of these.
+    ``cells (G,)`` are the summed losses of the rows of each group.
+    """
 
     value: float
     gradient: np.ndarray
     hessian: np.ndarray | None
+    cells: np.ndarray | None = None
 
 
 class Record(NamedTuple):
     """One pass over the data, as ``history_`` keeps it.
 
     ``seconds`` is the wall time of the pass and of the step it led to; ``objective`` the mean loss
-    plus penalty; ``gradient_norm`` the largest absolute gradient entry with every column scaled to
-    unit spread; ``step`` the fraction of the proposed step that led to this point.
+    plus penalty; ``gradient_norm`` the KKT residual: the largest absolute gradient entry with every
+    column scaled to unit spread, or, for a penalty with kinks, the largest distance of an entry from
+    the penalty's subdifferential; ``step`` the fraction of the proposed step that led to this point.
+    ``models`` were evaluated by the pass; of many, objective and step are not told, and
+    ``gradient_norm`` is that of the worst.
     """
 
     name: str
@@ -58,6 +69,7 @@ class Record(NamedTuple):
     objective: float = float("nan")
     gradient_norm: float = float("nan")
     step: float = float("nan")
+    models: int = 1
 
 
 class Job(NamedTuple):
@@ -106,8 +118,9 @@ class Result(NamedTuple):
     ``status`` is "converged", "separated" (the optimum lies at infinity), "stalled" (no step lowers
     the objective) or "max_iter"; ``null_space (d, r)`` spans the directions the data say nothing
     about and is None where they fix all parameters; ``moments`` of [X y], the ``singular`` values
-    (p,) of X, the ``paths`` of jobs and the last ``hessian (d, d)`` are given by solvers that have
-    them.
+    (p,) of X, the ``paths`` of jobs, the last ``hessian`` (of ``columns``, or of all if None), the
+    losses ``cells (G,)`` of each group of rows and the KKT residual ``gradient_norm`` are given by
+    solvers that have them.
     """
 
     theta: np.ndarray
@@ -119,6 +132,9 @@ class Result(NamedTuple):
     singular: np.ndarray | None = None
     paths: Paths | None = None
     hessian: np.ndarray | None = None
+    columns: np.ndarray | None = None
+    cells: np.ndarray | None = None
+    gradient_norm: float = float("nan")
 
 
 class Summable(Protocol):
@@ -135,7 +151,12 @@ class Loss(Protocol):
 
     A NamedTuple of the loss's parameters. Stable for every finite score; written in functions of
     ``xp`` without branches, so that one source serves arrays on any device and compiled loops.
+
+    A ``coupled`` loss takes ``n_outputs`` scores of a row together: ``z (..., K)`` and ``y (...)``
+    give values (...), derivatives (..., K) and second derivatives (..., K, K).
     """
+
+    coupled: bool
 
     def value_and_derivative(self, xp, y, z): ...
     def second_derivative(self, xp, y, z): ...
@@ -164,6 +185,11 @@ class Solver(Protocol):
     ``needs`` names what it asks of an objective: "gradient", "hessian", "moments" of all columns,
     or "slopes" of all columns with the moments of some. One ``step`` costs at most one pass over
     the data. ``status`` is None while the solver goes on.
+
+    Solvers that go from point to point can be stepped together, many models in one read: their
+    state has the point to be evaluated next, ``trial``, and ``curved``, the Hessian wanted there
+    (True, False, or an array of columns), and ``tell(state, here, problem)`` is the state after the
+    Evaluation ``here``. A Hessian that is wanted may be missing: then it is too much at once.
     """
 
     needs: frozenset[str]
@@ -179,7 +205,7 @@ class Backend(Protocol):
     def refuse(self) -> list[str]: ...
     def put(self, array): ...
     def get(self, array): ...
-    def gradient(self, loss, block, coef, intercept, hessian): ...
+    def models(self, loss, block, coef, intercept, member, curved): ...
     def moments(self, block): ...
     def column_sums(self, block): ...
 

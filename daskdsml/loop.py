@@ -8,7 +8,7 @@ import warnings
 from daskdsml.contracts import Record, Result
 
 # What only some solvers have to tell.
-EXTRAS = ("moments", "singular", "paths", "hessian")
+EXTRAS = ("moments", "singular", "paths", "hessian", "columns", "cells", "gradient_norm")
 
 
 class Progress:
@@ -22,11 +22,14 @@ class Progress:
         """Keep one pass and show it: objective, criterion, seconds."""
         self.history.append(record)
         if self._bar is not None:
-            criterion = f"objective {record.objective:.6g}, gradient {record.gradient_norm:.1e}, "
-            known = record.objective == record.objective
-            self._bar.set_postfix_str(
-                f"{record.name}: {criterion if known else ''}{record.seconds:.2f} s", refresh=False
-            )
+            told = [
+                (record.models > 1, f"{record.models} models"),
+                (record.objective == record.objective, f"objective {record.objective:.6g}"),
+                (record.gradient_norm == record.gradient_norm, f"KKT {record.gradient_norm:.1e}"),
+                (True, f"{record.seconds:.2f} s"),
+            ]
+            text = ", ".join(part for known, part in told if known)
+            self._bar.set_postfix_str(f"{record.name}: {text}", refresh=False)
             self._bar.update()
 
     def close(self) -> None:
@@ -53,6 +56,41 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress) -> Resu
         n_iter += 1
         seconds = time.perf_counter() - start
         progress.add(Record(state.name, seconds, state.value, state.gradient_norm, state.step))
+    return _result(state, n_iter, progress)
+
+
+def iterate_together(
+    solvers, objectives, thetas, max_iter: int, progress: Progress
+) -> list[Result]:
+    """`iterate` for many models at once, each with its solver, in as many passes as the slowest.
+
+    Parameters
+    ----------
+    solvers : list of M solvers that go from point to point (see `daskdsml.contracts.Solver`)
+    objectives : `daskdsml.objective.Objectives`
+    thetas : list of M arrays (size,)
+    max_iter : int, most passes
+    progress : Progress
+    """
+    states = [solver.init(theta) for solver, theta in zip(solvers, thetas, strict=True)]
+    n_iter = [0] * len(states)
+    for _ in range(max_iter):
+        going = [m for m, state in enumerate(states) if state.status is None]
+        if not going:
+            break
+        start = time.perf_counter()
+        found = objectives.evaluate(going, [states[m] for m in going])
+        for m, here in zip(going, found, strict=True):
+            states[m] = solvers[m].tell(states[m], here, objectives.problems[m])
+            n_iter[m] += 1
+        seconds = time.perf_counter() - start
+        worst = max(states[m].gradient_norm for m in going)
+        name = "gradient" if all(here.hessian is None for here in found) else "hessian"
+        progress.add(Record(name, seconds, gradient_norm=worst, models=len(going)))
+    return [_result(state, n, progress) for state, n in zip(states, n_iter, strict=True)]
+
+
+def _result(state, n_iter, progress) -> Result:
     status = state.status or "max_iter"
     extras = {name: getattr(state, name, None) for name in EXTRAS}
     return Result(state.theta, n_iter, status, progress.history, state.null_space, **extras)

@@ -27,7 +27,10 @@ class Problem(NamedTuple):
     ``weight`` is ``sum w_i``, or 1 while that is unknown: the penalty's strength is then relative
     to the summed loss; ``centre`` and ``spread`` (p,) are the columns' means (zeros without an
     intercept) and standard deviations; ``epsilon`` is the rounding unit of X; ``names`` (p,) or
-    None are the columns' names; ``label`` begins the names of tasks.
+    None are the columns' names; ``label`` begins the names of tasks. ``train (G,)`` is 1 for each
+    group of rows that the model is fitted to, and None for all rows.
+
+    Parameters are one vector (size,): output by output, the coefficients and then the intercept.
     """
 
     loss: Any
@@ -42,18 +45,71 @@ class Problem(NamedTuple):
     epsilon: float = 2.0**-52
     names: np.ndarray | None = None
     label: str = "fit"
+    train: np.ndarray | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of scores of a row."""
+        return self.loss.n_outputs if self.loss.coupled else 1
 
     @property
     def size(self) -> int:
         """Number of parameters of one model."""
-        return self.n_features + self.fit_intercept
+        return self.n_outputs * (self.n_features + self.fit_intercept)
 
     @property
     def scale(self) -> np.ndarray:
-        """1 for each penalised parameter, 0 for the intercept, shape (size,)."""
-        scale = np.ones(self.size)
-        scale[self.n_features :] = 0.0
-        return scale
+        """1 for each penalised parameter, 0 for intercepts, shape (size,)."""
+        scale = np.ones((self.n_outputs, self.size // self.n_outputs))
+        scale[:, self.n_features :] = 0.0
+        return scale.ravel()
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether nothing but the data keeps the coefficients finite."""
+        return not (self.penalty.l1 or self.penalty.l2)
+
+    def by_output(self, theta) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (K, p) and intercepts (K,) of ``theta (size,)``; zeros if it has none."""
+        rows = np.reshape(theta, (self.n_outputs, -1))
+        p = self.n_features
+        return rows[:, :p], rows[:, p] if self.fit_intercept else np.zeros(len(rows))
+
+    def standardized(self, slope) -> np.ndarray:
+        """A gradient (size,) as it is for centred columns of unit spread."""
+        out = np.array(slope, dtype=float).reshape(self.n_outputs, -1)
+        inner = out[:, : self.n_features]
+        if self.fit_intercept:
+            inner -= out[:, -1:] * self.centre
+        inner /= self.spread
+        return out.ravel()
+
+    def original(self, move) -> np.ndarray:
+        """A step (size,) in the parameters of standardised columns, as one in the user's."""
+        out = np.array(move, dtype=float).reshape(self.n_outputs, -1)
+        inner = out[:, : self.n_features]
+        inner /= self.spread
+        if self.fit_intercept:
+            out[:, -1] -= inner @ self.centre
+        return out.ravel()
+
+    def largest_move(self, step) -> float:
+        """The largest change of a coefficient in ``step (size,)``, for columns of unit spread."""
+        return float(np.max(np.abs(self.by_output(step)[0]) * self.spread, initial=0.0))
+
+    def violations(self, theta, slope) -> np.ndarray:
+        """The subgradient of least size (size,) at ``theta``, where the smooth part has ``slope``.
+
+        It is zero at an optimum, and the gradient where the penalty has no kink.
+        """
+        l1 = self.penalty.l1 * self.scale
+        at_kink = np.sign(slope) * np.maximum(np.abs(slope) - l1, 0.0)
+        return np.where(theta != 0.0, slope + l1 * np.sign(theta), at_kink)
+
+    def residual(self, theta, slope) -> float:
+        """The KKT residual: the largest of `violations`, for centred columns of unit spread."""
+        found = self.standardized(self.violations(theta, slope))
+        return float(np.max(np.abs(found), initial=0.0))
 
 
 class Objective:
@@ -63,26 +119,12 @@ class Objective:
         self._run = run
         self.problem = problem
 
-    @property
-    def unbounded(self) -> bool:
-        """Whether nothing but the data keeps the coefficients finite."""
-        problem = self.problem
-        return not np.any(problem.penalty.curvature(np.zeros(problem.size), problem.scale))
-
     def evaluate(self, theta, hessian=False) -> Evaluation:
-        """Value, gradient and, if asked, Hessian at ``theta (size,)``. Costs one pass."""
-        problem, p = self.problem, self.problem.n_features
-        intercept = float(theta[p]) if problem.fit_intercept else 0.0
-        at = At(problem.backend, problem.loss, theta[:p], intercept, hessian)
-        total = self._run(gradient, at, f"{problem.label}-{'hessian' if hessian else 'gradient'}")
-        size, scale = problem.size, problem.scale
-        value = total.value / problem.weight + problem.penalty.value(theta, scale)
-        slope = total.gradient[:size] / problem.weight + problem.penalty.gradient(theta, scale)
-        curve = None
-        if hessian:
-            curve = total.hessian[:size, :size] / problem.weight
-            curve[np.diag_indices(size)] += problem.penalty.curvature(theta, scale)
-        return Evaluation(value, slope, curve)
+        """Value, gradient and, if asked, Hessian at ``theta (size,)``. Costs one pass.
+
+        ``hessian`` may be an array of columns, to have the Hessian of these (and intercepts) alone.
+        """
+        return evaluate(self._run, [self.problem], [theta], [hessian])[0]
 
     def moments(self) -> Moments:
         """Moments of [X y], about zero if the model has no intercept. Costs one pass."""
@@ -143,25 +185,96 @@ class Objective:
         at = Solution(theta, self.problem.fit_intercept)
         return self._run(normal_residual, at, f"{self.problem.label}-residual")
 
-    def standardized(self, slope) -> np.ndarray:
-        """A gradient (size,) as it is for centred columns of unit spread."""
-        problem, p = self.problem, self.problem.n_features
-        out = np.array(slope, dtype=float)
-        if problem.fit_intercept:
-            out[:p] -= problem.centre * slope[p]
-        out[:p] /= problem.spread
-        return out
 
-    def original(self, move) -> np.ndarray:
-        """A step (size,) in the parameters of standardised columns, as one in the user's."""
-        problem, p = self.problem, self.problem.n_features
-        out = np.array(move, dtype=float)
-        out[:p] /= problem.spread
-        if problem.fit_intercept:
-            out[p] -= problem.centre @ out[:p]
-        return out
+# Most numbers that a pass over many models may add up: 64 MiB, held by each task.
+MOST_NUMBERS = 2**23
 
-    def largest_move(self, step) -> float:
-        """The largest change of a coefficient in ``step (size,)``, for columns of unit spread."""
-        p = self.problem.n_features
-        return float(np.max(np.abs(step[:p]) * self.problem.spread, initial=0.0))
+
+class Objectives:
+    """The objectives of many models, evaluated together.
+
+    ``problems`` have loss, columns, backend and groups in common, and each its own penalty, weight
+    and ``train``.
+    """
+
+    def __init__(self, run, problems: list[Problem]):
+        self._run = run
+        self.problems = problems
+
+    def evaluate(self, which, states) -> list[Evaluation]:
+        """Evaluations at the trials of the ``states`` of models number ``which``.
+
+        One pass, or a few where gradients are so long that not all fit into memory. Of the Hessians
+        wanted, as many are given as fit.
+        """
+        size = max(self.problems[0].size, 1)
+        share = max(MOST_NUMBERS // size, 1)
+        found = []
+        for start in range(0, len(which), share):
+            part = slice(start, start + share)
+            problems = [self.problems[m] for m in which[part]]
+            thetas = [state.trial for state in states[part]]
+            found += evaluate(self._run, problems, thetas, _granted(problems, states[part]))
+        return found
+
+
+def _granted(problems, states) -> list:
+    """The Hessians wanted by ``states``, from the first on as long as they fit; at least one."""
+    room, wanted = MOST_NUMBERS, []
+    for problem, state in zip(problems, states, strict=True):
+        curved = state.curved
+        if curved is not False:
+            size = problem.size if curved is True else problem.n_outputs * (len(curved) + 1)
+            fits = size**2 <= room or room == MOST_NUMBERS
+            room, curved = (room - size**2, curved) if fits else (room, False)
+        wanted.append(curved)
+    return wanted
+
+
+def evaluate(run, problems, thetas, hessians) -> list[Evaluation]:
+    """Many models, of one loss on the same blocks, in one pass.
+
+    Parameters
+    ----------
+    run : callable, ``run(kernel, state, name)`` sums a kernel over all blocks
+    problems : list of M Problem, with loss, columns, backend and groups in common
+    thetas : list of M arrays (size,)
+    hessians : list of M flags, or arrays of the columns whose Hessian is wanted
+    """
+    first = problems[0]
+    parts = [first.by_output(theta) for theta in thetas]
+    curved = [
+        (m, None if wanted is True else wanted)
+        for m, wanted in enumerate(hessians)
+        if wanted is not False
+    ]
+    at = At(
+        first.backend,
+        first.loss,
+        np.stack([coef for coef, _ in parts]),
+        np.stack([intercept for _, intercept in parts]),
+        None if first.train is None else np.stack([p.train for p in problems], axis=1),
+        tuple(curved),
+    )
+    total = run(gradient, at, f"{first.label}-{'hessian' if curved else 'gradient'}")
+    found = dict(zip((m for m, _ in curved), total.hessians, strict=True))
+    return [
+        _evaluation(problem, theta, total.value[:, m], total.gradient[m], found.get(m))
+        for m, (problem, theta) in enumerate(zip(problems, thetas, strict=True))
+    ]
+
+
+def _evaluation(problem, theta, cells, slope, hessian) -> Evaluation:
+    """Mean loss and penalty from summed losses by group and a summed gradient (K, p + 1)."""
+    penalty, scale, one = problem.penalty, problem.scale, problem.fit_intercept
+    train = np.ones(len(cells)) if problem.train is None else problem.train
+    value = float(train @ cells) / problem.weight + penalty.value(theta, scale)
+    slope = slope if one else slope[:, :-1]
+    slope = slope.ravel() / problem.weight + penalty.l2 * scale * theta
+    if hessian is not None:
+        q = len(hessian) // problem.n_outputs - 1
+        kept = np.tile(np.arange(q + 1) < q + one, problem.n_outputs)
+        hessian = hessian[np.ix_(kept, kept)] / problem.weight
+        squares = np.tile(np.arange(q + one) < q, problem.n_outputs)
+        hessian[np.diag_indices(len(hessian))] += penalty.l2 * squares
+    return Evaluation(value, slope, hessian, cells)

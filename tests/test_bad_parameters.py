@@ -92,7 +92,7 @@ PARAMETERS = [
     (LogisticRegression, "C", np.nan), (LogisticRegression, "tol", -1e-4),
     (LogisticRegression, "max_iter", 0), (LogisticRegression, "max_iter", 1.5),
     (LogisticRegression, "fit_intercept", "yes"), (LogisticRegression, "warm_start", 1),
-    (LogisticRegression, "penalty", "l1"), (LogisticRegression, "l1_ratio", 0.5),
+    (LogisticRegression, "penalty", "l1"), (LogisticRegression, "l1_ratio", 1.5),
     (LogisticRegression, "dual", True), (LogisticRegression, "intercept_scaling", 2.0),
     (LogisticRegression, "class_weight", "fair"), (LogisticRegression, "class_weight", {7: 1.0}),
     (LogisticRegression, "class_weight", {0: -1.0}),

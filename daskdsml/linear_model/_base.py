@@ -34,6 +34,8 @@ class LinearModel(BaseEstimator):
 
     _solvers: tuple[str, ...] = ()
     _label = "linear"
+    # What it means that the optimum lies at infinity, and what would bring it back.
+    _separated = "the classes separated by a linear combination of columns", "C to a finite value"
 
     def _admit(
         self, X, y, sample_weight, *, labels=False, multi_output=False, known_rows=False, reset=True
@@ -125,7 +127,9 @@ class LinearModel(BaseEstimator):
         warn_of(result, self)
         names = getattr(self, "feature_names_in_", None)
         if result.null_space is not None:
-            warn_of_dependence(result.null_space[: self.n_features_in_], names)
+            d = self.n_features_in_ + bool(self.fit_intercept)
+            relations = result.null_space.reshape(-1, d, result.null_space.shape[1])
+            warn_of_dependence(relations[:, : self.n_features_in_], names)
 
     def _scores(self, X, finish, *, columns=None, dtype=None):
         """``finish`` of the raw scores of X: lazily for a Dask collection, at once otherwise.
@@ -208,10 +212,11 @@ def warn_of(result, estimator) -> None:
             f"{last.gradient_norm:.2e}, above the limit tol={estimator.tol:g}. Raise max_iter"
         )
     elif result.status == "separated":
+        found, remedy = estimator._separated
         text = (
-            "found the classes separated by a linear combination of columns: coefficients grow "
-            f"without limit, the objective stays at {last.objective:.2e}, no finite optimum "
-            "exists. The coefficients are those of the last iteration. Set C to a finite value"
+            f"found {found}: coefficients grow without limit, the objective stays at "
+            f"{last.objective:.2e}, no finite optimum exists. The coefficients are those of the "
+            f"last iteration. Set {remedy}"
         )
     elif result.status == "stalled":
         text = (
@@ -224,12 +229,16 @@ def warn_of(result, estimator) -> None:
 
 
 def warn_of_dependence(null_space, names) -> None:
-    """Warn that columns depend on each other, naming those that take part."""
-    part = np.abs(null_space).max(axis=1) > 1e-8
+    """Warn that columns depend on each other, naming those that take part.
+
+    ``null_space`` is (1, p, r), or (K, p, (K - 1) r) for K coupled outputs.
+    """
+    part = np.abs(null_space).max(axis=(0, 2)) > 1e-8
+    n_relations = -(-null_space.shape[2] // max(len(null_space) - 1, 1))
     labels = [str(j) if names is None else str(names[j]) for j in np.flatnonzero(part)]
     shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
     warnings.warn(
-        f"X is rank-deficient: {null_space.shape[1]} linear relation(s) among the columns {shown} "
+        f"X is rank-deficient: {n_relations} linear relation(s) among the columns {shown} "
         "(constant columns count with an intercept). Of all coefficients that fit equally well, "
         "those of least norm are given. Drop a column of each relation to have unique ones.",
         LinAlgWarning,

@@ -76,10 +76,15 @@ def errors(predictor: LinearPredictor, block) -> Errors:
     return Errors(take_census(block, suspect), weight, mean, w @ (y - mean) ** 2, residual)
 
 
+def likeliest(z):
+    """Codes (n,) of the likeliest class, from raw scores (n,) of the second or (n, K) of all."""
+    return (z > 0).astype(int) if z.ndim == 1 else np.argmax(z, axis=1)
+
+
 def hits(state, block) -> Hits:
-    """Kernel: right predictions of one block; ``state`` is (predictor, classes (2,))."""
+    """Kernel: right predictions of one block; ``state`` is (predictor, classes (K,))."""
     predictor, classes = state
     z = predictor(block.X)
-    right = classes[(z > 0).astype(int)] == np.ravel(block.y)
+    right = classes[likeliest(z)] == np.ravel(block.y)
     census = take_census(block, suspect_X=not np.isfinite(z).all())
     return Hits(census, float(right.sum() if block.w is None else block.w @ right))

@@ -1,4 +1,4 @@
-"""Value, gradient and Hessian of a summed loss at one parameter vector."""
+"""Values, gradients and Hessians of a summed loss for many models in one read."""
 
 from __future__ import annotations
 
@@ -8,28 +8,43 @@ import numpy as np
 
 
 class At(NamedTuple):
-    """Where, with what and on which device to evaluate a loss; ``coef (p,)`` float64."""
+    """Where, with what and on which device to evaluate a loss, for M models of K outputs.
+
+    ``coef (M, K, p)``, ``intercept (M, K)``; ``member (G, M)`` weighs the rows of each group in
+    each model, None is all rows; ``curved`` has a pair (model, columns or None for all) for each
+    Hessian that is wanted.
+    """
 
     backend: Any
     loss: Any
     coef: np.ndarray
-    intercept: float
-    hessian: bool
+    intercept: np.ndarray
+    member: np.ndarray | None = None
+    curved: tuple = ()
 
 
 class Gradient(NamedTuple):
-    """Sums over rows: ``sum w_i loss_i`` and its derivatives (p + 1,), (p + 1, p + 1) or None."""
+    """Sums over rows, float64.
 
-    value: float
+    ``value (G, M)``: the summed loss of the rows of each group, whether or not they count for a
+    model; ``gradient (M, K, p + 1)``, the intercept last; ``hessians``: one (K (q + 1), K (q + 1))
+    of q columns for each pair of `At.curved`.
+    """
+
+    value: np.ndarray
     gradient: np.ndarray
-    hessian: np.ndarray | None
+    hessians: tuple = ()
 
     def __add__(self, other: Gradient) -> Gradient:
-        hessian = None if self.hessian is None else self.hessian + other.hessian
-        return Gradient(self.value + other.value, self.gradient + other.gradient, hessian)
+        pairs = zip(self.hessians, other.hessians, strict=True)
+        return Gradient(
+            self.value + other.value,
+            self.gradient + other.gradient,
+            tuple(mine + theirs for mine, theirs in pairs),
+        )
 
 
 def gradient(at: At, block) -> Gradient:
     """Kernel: what one block adds."""
-    part = at.backend.gradient(at.loss, block, at.coef, at.intercept, at.hessian)
+    part = at.backend.models(at.loss, block, at.coef, at.intercept, at.member, at.curved)
     return Gradient(*part)

@@ -35,7 +35,7 @@ def _cubic_fraction(value, slope, value_end, slope_end) -> float:
     """Minimiser in [0.1, 0.5] of the cubic with these values and slopes at 0 and 1."""
     a = slope + slope_end - 3.0 * (value_end - value)
     root = a * a - slope * slope_end
-    if not root >= 0.0:
+    if not 0.0 <= root < float("inf"):
         return 0.1
     bottom = slope_end - slope + 2.0 * root**0.5
     if bottom == 0.0:

@@ -70,31 +70,58 @@ def _least_norm(unit, scaled, scale) -> Solution:
     return Solution(x - null_space @ (null_space.T @ x), null_space)
 
 
-def solve_newton(hessian, gradient, n_features) -> Solution:
-    """The Newton step ``-H^-1 g`` where the last parameter is an intercept, if there is one.
+def solve_newton(hessian, gradient, n_features, n_outputs=1) -> Solution:
+    """The Newton step ``-H^-1 g``; parameters are ordered output by output, the intercept last.
 
-    The intercept is eliminated first, which centres the columns: a column far from zero then costs
-    no accuracy. ``null_space`` holds steps (size, r) that change no prediction, orthonormal in the
-    coefficients.
+    The intercepts, if there are any, are eliminated first, which centres the columns: a column far
+    from zero then costs no accuracy. ``null_space`` holds steps (size, r) that change no
+    prediction, orthonormal in the coefficients. Of coupled outputs the step sums to zero over them.
     """
-    p = n_features
-    inner, border, corner = hessian[:p, :p], hessian[p:, :p], hessian[p:, p:]
-    if not corner.size:
+    H = hessian if n_outputs == 1 else without_shift(hessian, n_outputs)
+    b = _intercepts(len(H), n_features, n_outputs)
+    a = np.setdiff1d(np.arange(len(H)), b)
+    inner, border, corner = H[np.ix_(a, a)], H[np.ix_(b, a)], H[np.ix_(b, b)]
+    if not b.size:
         return solve(inner, -gradient)
-    if not corner[0, 0] > 0.0:
-        return solve(hessian, -gradient)
-    mean = border[0] / corner[0, 0]
-    centred = inner - np.outer(mean, border[0])
+    if not (np.diag(corner) > 0.0).all():
+        return solve(H, -gradient)
+    mean = np.linalg.solve(corner, border)
+    centred = inner - border.T @ mean
     floor = 64.0 * EPSILON * np.diag(inner)
-    coef, null_space, condition = solve(centred, -(gradient[:p] - mean * gradient[p]), floor)
-    step = np.append(coef, -gradient[p] / corner[0, 0] - mean @ coef)
+    coef, null_space, condition = solve(centred, -(gradient[a] - mean.T @ gradient[b]), floor)
+    step = np.empty(len(H))
+    step[a] = coef
+    step[b] = -np.linalg.solve(corner, gradient[b]) - mean @ coef
     if null_space is not None:
-        null_space = np.vstack([null_space, -(mean @ null_space)[None, :]])
+        directions = np.empty((len(H), null_space.shape[1]))
+        directions[a], directions[b] = null_space, -mean @ null_space
+        null_space = directions
     return Solution(step, null_space, condition)
 
 
-def shortest(theta, null_space, n_features):
-    """``theta (..., size)`` less its coefficients' part along ``null_space (size, r)``."""
+def without_shift(hessian, n_outputs):
+    """The Hessian of K coupled outputs, made regular where all of them move alike.
+
+    Scores that all change by the same number predict the same. What is added acts on these moves
+    alone, to which a gradient that sums to zero over the outputs is orthogonal.
+    """
+    K = n_outputs
+    d = len(hessian) // K
+    out = hessian.reshape(K, d, K, d).copy()
+    size = np.einsum("kjkj->j", out) / K
+    j = np.arange(d)
+    out[:, j, :, j] += size[:, None, None] / K
+    return out.reshape(K * d, K * d)
+
+
+def _intercepts(size, n_features, n_outputs):
+    """The places of intercepts among ``size`` parameters; none if there are but coefficients."""
+    d = size // n_outputs
+    return np.arange(n_outputs) * d + n_features if d > n_features else np.empty(0, dtype=int)
+
+
+def shortest(theta, null_space, coefs):
+    """``theta (size,)`` less the part of ``theta[coefs]`` along ``null_space (size, r)``."""
     if null_space is None:
         return theta
-    return theta - (theta[..., :n_features] @ null_space[:n_features]) @ null_space.T
+    return theta - null_space @ (theta[coefs] @ null_space[coefs])

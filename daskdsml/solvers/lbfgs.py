@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.solvers._curvature import Dense, Scaled
 from daskdsml.solvers._line_search import accepts, shorter
 
 
 class _State(NamedTuple):
-    """Where L-BFGS stands.
-
-    ``direction`` is ``move`` in the user's parameters; ``move``, ``gradient`` and ``pairs``, the
-    latest (step, change of gradient), are those of standardised columns.
-    """
+    """Where L-BFGS stands; ``pairs`` are the latest (step, change of gradient)."""
 
     theta: np.ndarray
     trial: np.ndarray
@@ -22,89 +19,114 @@ class _State(NamedTuple):
     gradient: np.ndarray | None = None
     gradient_norm: float = np.inf
     direction: np.ndarray | None = None
-    move: np.ndarray | None = None
     slope: float = 0.0
     length: float = 1.0
     step: float = float("nan")
     pairs: tuple = ()
+    curvature: Any = None
+    curved: bool = False
+    since: int = 0
+    cells: np.ndarray | None = None
     null_space: np.ndarray | None = None
     status: str | None = None
     name: str = "gradient"
 
 
 class LBFGS(NamedTuple):
-    """Quasi-Newton from the last ``memory`` gradients, for more columns than a Hessian can have.
+    """Quasi-Newton from the last ``memory`` gradients, begun with what is known of the Hessian.
 
-    Works on centred columns of unit spread, by algebra on the gradient, so its pace does not depend
-    on the columns' units. Stops when the standardised gradient is at most ``tol`` in every entry,
-    or when the objective can be lowered no further in the precision of the data.
+    ``curvature`` is an approximate inverse Hessian of `daskdsml.solvers._curvature`, such as that
+    of a sample of the rows; without one, the search begins as if centred columns of unit spread
+    had the identity, so its pace does not depend on the columns' units. Where ``refresh`` steps
+    have not been enough, the Hessian at the next point is asked for and taken in its place; 0 asks
+    for none, as where it would be too large.
+
+    Stops when the standardised gradient is at most ``tol`` in every entry, or when the objective
+    can be lowered no further in the precision of the data.
 
     References
     ----------
     Liu, D. C. and Nocedal, J. (1989). On the limited memory BFGS method for large scale
     optimization. Mathematical Programming 45, 503-528.
+    Byrd, R. H., Chin, G. M., Neveitt, W. and Nocedal, J. (2011). On the use of stochastic Hessian
+    information in optimization methods for machine learning. SIAM J. Optim. 21(3), 977-995.
     """
 
     tol: float = 1e-4
     memory: int = 20
+    curvature: Any = None
+    refresh: int = 0
 
     needs = frozenset({"gradient"})
 
     def init(self, theta) -> _State:
-        return _State(theta, theta)
+        return _State(theta, theta, curvature=self.curvature)
 
     def step(self, state: _State, objective) -> _State:
-        here = objective.evaluate(state.trial)
-        noise = objective.problem.epsilon * abs(here.value)
+        here = objective.evaluate(state.trial, state.curved)
+        return self.tell(state, here, objective.problem)
+
+    def tell(self, state: _State, here, problem) -> _State:
+        """The state after the evaluation ``here`` of its trial."""
+        noise = problem.epsilon * abs(here.value)
         if not accepts(state, here.value, noise):
             return shorter(state, here)
-        gradient = objective.standardized(here.gradient)
-        norm = float(np.max(np.abs(gradient), initial=0.0))
-        pairs = self._remembered(state, gradient)
-        move = -_inverse_hessian_times(gradient, pairs)
-        slope = float(gradient @ move)
+        norm = problem.residual(state.trial, here.gradient)
+        pairs, curvature, since = self._remembered(state, here, problem)
+        direction = -_inverse_hessian_times(problem, here.gradient, pairs, curvature)
+        slope = float(here.gradient @ direction)
         # Where values no longer tell points apart, gradients still do for a while.
-        exhausted = pairs and -slope <= noise and norm > 0.5 * state.gradient_norm
-        status = "converged" if norm <= self.tol or exhausted else None
-        direction = objective.original(move)
-        length = 1.0 if pairs else 1.0 / max(1.0, float(np.linalg.norm(gradient)))
+        exhausted = (pairs or curvature) and -slope <= noise and norm > 0.5 * state.gradient_norm
+        length = 1.0
+        if not pairs and curvature is None:
+            length = 1.0 / max(1.0, (-slope) ** 0.5)
         return _State(
             theta=state.trial,
             trial=state.trial + length * direction,
             value=here.value,
-            gradient=gradient,
+            gradient=here.gradient,
             gradient_norm=norm,
             direction=direction,
-            move=move,
             slope=slope,
             length=length,
             step=state.length,
             pairs=pairs,
-            status=status,
+            curvature=curvature,
+            curved=bool(self.refresh) and since >= self.refresh,
+            since=since,
+            cells=here.cells,
+            status="converged" if norm <= self.tol or exhausted else None,
+            name="gradient" if here.hessian is None else "hessian",
         )
 
-    def _remembered(self, state, gradient) -> tuple:
+    def _remembered(self, state, here, problem):
+        """Pairs, curvature, and steps since that was renewed."""
+        if here.hessian is not None:
+            return (), Dense.of(problem, here.hessian), 0
         if state.gradient is None:
-            return ()
-        change = gradient - state.gradient
-        move = state.length * state.move
-        curvature = move @ change
-        if curvature <= 1e-14 * np.linalg.norm(move) * np.linalg.norm(change):
-            return state.pairs
-        return (*state.pairs, (move, change))[-self.memory :]
+            return (), state.curvature, 0
+        move, change = state.length * state.direction, here.gradient - state.gradient
+        size = problem.residual(state.trial, change) * problem.largest_move(move)
+        pairs = state.pairs
+        if move @ change > 1e-14 * size:
+            pairs = (*pairs, (move, change))[-self.memory :]
+        return pairs, state.curvature, state.since + 1
 
 
-def _inverse_hessian_times(gradient, pairs):
-    """The two-loop recursion (Nocedal and Wright, algorithm 7.4)."""
+def _inverse_hessian_times(problem, gradient, pairs, curvature):
+    """The two-loop recursion (Nocedal and Wright, 2006, algorithm 7.4)."""
     q = gradient.copy()
     shares = []
     for move, change in reversed(pairs):
         share = (move @ q) / (move @ change)
         q -= share * change
         shares.append(share)
-    if pairs:
-        move, change = pairs[-1]
-        q *= (move @ change) / (change @ change)
+    if curvature is None:
+        curvature = Scaled()
+        if pairs:
+            move, change = pairs[-1]
+            curvature = Scaled((move @ change) / np.sum(problem.standardized(change) ** 2))
+    q = curvature.times(problem, q)
     for (move, change), share in zip(pairs, reversed(shares), strict=True):
         q += (share - (change @ q) / (move @ change)) * move
     return q

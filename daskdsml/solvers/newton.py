@@ -33,7 +33,7 @@ class _State(NamedTuple):
     move: float = np.inf
     drift: int = 0
     hessian: np.ndarray | None = None
-    fresh: bool = False
+    curved: bool = True
     null_space: np.ndarray | None = None
     status: str | None = None
     name: str = "hessian"
@@ -63,59 +63,62 @@ class Newton(NamedTuple):
     needs = frozenset({"hessian"})
 
     def init(self, theta) -> _State:
-        return _State(theta, theta, hessian=self.hessian, fresh=self.hessian is not None)
+        return _State(theta, theta, hessian=self.hessian, curved=self.hessian is None)
 
     def step(self, state: _State, objective) -> _State:
-        here = objective.evaluate(state.trial, hessian=not state.fresh)
-        noise = objective.problem.epsilon * abs(here.value)
+        here = objective.evaluate(state.trial, state.curved)
+        return self.tell(state, here, objective.problem)
+
+    def tell(self, state: _State, here, problem) -> _State:
+        """The state after the evaluation ``here`` of its trial."""
+        noise = problem.epsilon * abs(here.value)
         if not accepts(state, here.value, noise):
             return shorter(state, here)
-        reached = self._reached(state, here, objective)
-        return self._judged(state, reached, objective, noise)
+        return self._judged(state, self._reached(state, here, problem), problem, noise)
 
-    def _reached(self, state, here, objective) -> _State:
+    def _reached(self, state, here, problem) -> _State:
         """The state at the accepted trial, with the next step."""
         hessian = state.hessian if here.hessian is None else here.hessian
-        p = objective.problem.n_features
-        direction, null_space, _ = solve_newton(hessian, here.gradient, p)
+        direction, null_space, _ = solve_newton(
+            hessian, here.gradient, problem.n_features, problem.n_outputs
+        )
         slope = float(here.gradient @ direction)
-        move = objective.largest_move(direction)
-        settles = _settles(move, state, objective)
+        move = problem.largest_move(direction)
+        settles = _settles(move, state, problem)
         from_sample = state.direction is None and here.hessian is None
         still_good = here.hessian is not None or -slope <= 0.01 * -state.slope
         return _State(
             theta=state.trial,
             trial=state.trial + direction,
             value=here.value,
-            gradient_norm=float(np.max(np.abs(objective.standardized(here.gradient)), initial=0.0)),
+            gradient_norm=problem.residual(state.trial, here.gradient),
             direction=direction,
             slope=slope,
             step=state.length,
             move=move,
             hessian=hessian,
-            fresh=settles and still_good and not from_sample and -slope <= REUSE**2,
+            curved=not (settles and still_good and not from_sample and -slope <= REUSE**2),
             null_space=null_space,
             name="gradient" if here.hessian is None else "hessian",
         )
 
-    def _judged(self, before, reached, objective, noise) -> _State:
+    def _judged(self, before, reached, problem, noise) -> _State:
         """``reached`` with a status, if the search is over."""
-        n_features = objective.problem.n_features
-        errors = -reached.slope * objective.problem.n_rows / objective.problem.size
+        errors = -reached.slope * problem.n_rows / problem.size
         close = errors <= CLOSE**2
-        settles = _settles(reached.move, before, objective)
+        settles = _settles(reached.move, before, problem)
         drift = before.drift + 1 if close and not settles else 0
-        largest = max(objective.largest_move(reached.theta), 1.0)
+        largest = max(problem.largest_move(reached.theta), 1.0)
         small = close and settles and reached.move <= 0.01 * largest
         if small and (reached.gradient_norm <= self.tol or -reached.slope <= noise):
-            theta = shortest(reached.trial, reached.null_space, n_features)
+            theta = shortest(reached.trial, reached.null_space, problem.scale > 0.0)
             return reached._replace(theta=theta, status="converged")
-        if drift >= 3 and objective.unbounded:
-            theta = shortest(reached.theta, reached.null_space, n_features)
+        if drift >= 3 and problem.unbounded:
+            theta = shortest(reached.theta, reached.null_space, problem.scale > 0.0)
             return reached._replace(theta=theta, status="separated")
         return reached._replace(drift=drift)
 
 
-def _settles(move, before, objective) -> bool:
+def _settles(move, before, problem) -> bool:
     """Whether steps shrink as they do near an optimum, or are down to rounding."""
-    return move <= max(0.5 * before.move, 1e-6 * max(objective.largest_move(before.trial), 1.0))
+    return move <= max(0.5 * before.move, 1e-6 * max(problem.largest_move(before.trial), 1.0))

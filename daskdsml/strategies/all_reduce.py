@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from daskdsml.contracts import Result
 from daskdsml.engine.threads import single_threaded_blas
-from daskdsml.loop import Progress, iterate
-from daskdsml.objective import Objective
+from daskdsml.loop import Progress, iterate, iterate_together
+from daskdsml.objective import Objective, Objectives
 
 
 class AllReduce:
@@ -22,3 +22,12 @@ class AllReduce:
         # Also between passes: what a solver computes must not depend on the number of threads.
         with single_threaded_blas():
             return iterate(solver, Objective(rows.run, problem), theta, max_iter, progress)
+
+    def minimize_together(
+        self, problems, rows, solvers, thetas, *, max_iter, progress=None
+    ) -> list[Result]:
+        """`minimize` for many models in the same reads: see `daskdsml.loop.iterate_together`."""
+        progress = Progress(problems[0].label, verbose=False) if progress is None else progress
+        with single_threaded_blas():
+            objectives = Objectives(rows.run, problems)
+            return iterate_together(solvers, objectives, thetas, max_iter, progress)

@@ -113,7 +113,7 @@ def test_stops_where_the_gradient_is_small(name, strength):
     y = (np.random.default_rng(2).random(len(X)) < Logistic().mean(np, X[:, 0])).astype(float)
     objective = objective_of(Logistic(), X, y, strength=strength)
     result = solution(name, objective, tol=1e-8)
-    slope = objective.standardized(objective.evaluate(result.theta).gradient)
+    slope = objective.problem.standardized(objective.evaluate(result.theta).gradient)
     assert result.status == "converged"
     assert np.abs(slope).max() <= 1e-8
 

@@ -1,0 +1,92 @@
+"""Quadratic models of an objective on some of its parameters, and their optimum with an L1 part."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.solvers._elastic_net import Quadratic, exact_step
+
+SWEEPS = 8
+
+
+class Model(NamedTuple):
+    """``g'd + d'B d / 2`` for steps d of the parameters ``places (m,)``, intercepts eliminated.
+
+    ``free (b,)`` are the places of the intercepts, which follow a step d of the others by
+    ``start - lead @ d``.
+    """
+
+    places: np.ndarray
+    free: np.ndarray
+    B: np.ndarray
+    g: np.ndarray
+    start: np.ndarray
+    lead: np.ndarray
+
+    @classmethod
+    def of(cls, places, free, hessian, gradient) -> Model:
+        """From the Hessian of the parameters ``[places, free]`` and a gradient (size,)."""
+        m = len(places)
+        B, g = hessian[:m, :m], gradient[places]
+        if not free.size:
+            return cls(places, free, B, g, np.empty(0), np.empty((0, m)))
+        # K coupled intercepts may move alike without any effect: no step is then the shortest.
+        lead = np.linalg.lstsq(hessian[m:, m:], hessian[m:, :m], rcond=1e-10)[0]
+        start = -np.linalg.lstsq(hessian[m:, m:], gradient[free], rcond=1e-10)[0]
+        border = hessian[m:, :m]
+        return cls(places, free, B - border.T @ lead, g + border.T @ start, start, lead)
+
+    def step(self, theta, l1, tol) -> np.ndarray:
+        """The step (size,) to the least of the model with ``l1 sum_j |theta_j|``."""
+        here = theta[self.places]
+        there = minimum(self.B, self.g, here, l1, tol)
+        out = np.zeros_like(theta)
+        out[self.places] = there - here
+        out[self.free] = self.start - self.lead @ (there - here)
+        return out
+
+
+def minimum(B, g, start, l1, tol, most=1000) -> np.ndarray:
+    """Minimise ``g'd + d'B d / 2 + l1 |start + d|_1``; returns ``start + d``.
+
+    Descent finds the signs, and the optimum with these is solved for exactly. Ends where no
+    subgradient, in units of ``sqrt(B_jj)``, is above ``tol``.
+    """
+    from daskdsml.backends._descent import descend, slope_at
+
+    B = np.ascontiguousarray(B)
+    diagonal = np.diag(B)
+    unit = np.sqrt(np.where(diagonal > 0.0, diagonal, np.inf))
+    c = B @ start - g
+    b = np.array(start)
+    for _ in range(most):
+        slope = slope_at(B, c, b)
+        descend(B, slope, b, l1, 0.0, False, 1, 0.0)
+        active = np.flatnonzero(b if l1 else diagonal)
+        inner, part = B[np.ix_(active, active)], b[active]
+        descend(inner, slope[active], part, l1, 0.0, False, SWEEPS, tol)
+        kept = np.flatnonzero(part if l1 else np.diag(inner))
+        active, part = active[kept], part[kept]
+        b = np.zeros_like(b) if l1 else b
+        quad = Quadratic(B[np.ix_(active, active)], c[active], 0.0)
+        b[active] = exact_step(quad, part, l1, 0.0, l1 > 0.0)
+        slope = slope_at(B, c, b)
+        off = np.where(b != 0.0, np.abs(slope - l1 * np.sign(b)), np.abs(slope) - l1)
+        if np.max(off / unit, initial=0.0) <= tol:
+            break
+    return b
+
+
+def updated(B, pairs) -> np.ndarray:
+    """``B (m, m)`` changed to map each step (m,) of ``pairs`` to its change of gradient (BFGS).
+
+    Nocedal and Wright (2006), formula 6.19; pairs that show no curvature are passed over.
+    """
+    for move, change in pairs:
+        image = B @ move
+        old, new = move @ image, move @ change
+        if new > 1e-8 * old and old > 0.0:
+            B = B - np.outer(image, image / old) + np.outer(change, change / new)
+    return B
