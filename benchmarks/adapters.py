@@ -2,8 +2,8 @@
 
 ``fit(X, y, fit_intercept)`` gives an object with ``coef_``, ``intercept_``, ``bse_`` (intercept
 first), ``residual_sd_``, ``r2_`` and ``f_statistic_``. ``adapter(case)`` takes a case with ``kind``
-("linear" or "stepwise"), ``X``, ``y``, ``w``, ``names`` and ``fit_intercept``, and gives a dict of
-what there is.
+("linear", "logistic", "multinomial" or "stepwise"), ``X``, ``y``, ``w``, ``names``, ``classes``,
+``base`` and ``fit_intercept``, and gives a dict of what there is.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+from scipy import stats
 
 from daskdsml.feature_selection import ForwardStepwiseSelector
 from daskdsml.inference import infer
-from daskdsml.linear_model import LinearRegression
+from daskdsml.linear_model import LinearRegression, LogisticRegression
 
 
 def fit(X, y, fit_intercept):
@@ -33,11 +34,13 @@ def fit(X, y, fit_intercept):
 
 def adapter(case):
     """Numbers by their published names, or None where the kind is not offered."""
-    if case.kind == "linear":
-        return _linear(case)
-    if case.kind == "stepwise":
-        return _stepwise(case)
-    return None
+    kinds = {
+        "linear": _linear,
+        "logistic": _logistic,
+        "multinomial": _multinomial,
+        "stepwise": _stepwise,
+    }
+    return kinds[case.kind](case) if case.kind in kinds else None
 
 
 def _linear(case):
@@ -63,6 +66,64 @@ def _linear(case):
         "aic": found.aic,
         "bic": found.bic,
         **robust,
+    }
+
+
+def _logistic(case):
+    model, found = _fit_classes(case)
+    return {
+        "coef": found.coef,
+        "se": found.std_error,
+        "stat": found.statistic,
+        "p": found.p_value,
+        "ci95": found.conf_int,
+        "cov": found.covariance,
+        "predict_proba_1": model.predict_proba(case.X)[:, 1],
+        **_measures(found),
+    }
+
+
+def _multinomial(case):
+    """Log-odds against the published baseline, which may be any of the classes."""
+    model, found = _fit_classes(case)
+    labels = model.classes_.tolist()
+    base = labels.index(case.base)
+    # Rows of log-odds against the first class, whose own are zero; and their differences to base.
+    zero = np.eye(len(labels))[:, 1:]
+    against = np.delete(zero - zero[base], base, axis=0)
+    size = found.coef.size // (len(labels) - 1)
+    contrast = np.kron(against, np.eye(size))
+    coef = contrast @ found.coef
+    error = np.sqrt(np.diag(contrast @ found.covariance @ contrast.T))
+    half = stats.norm.isf(0.025) * error
+    shape = (len(labels) - 1, size)
+    return {
+        "coef": coef.reshape(shape),
+        "se": error.reshape(shape),
+        "stat": (coef / error).reshape(shape),
+        "p": 2.0 * stats.norm.sf(np.abs(coef / error)).reshape(shape),
+        "ci95": np.stack([coef - half, coef + half], axis=-1).reshape(*shape, 2),
+        **_measures(found),
+    }
+
+
+def _fit_classes(case):
+    model = LogisticRegression(C=np.inf, tol=1e-10, fit_intercept=case.fit_intercept)
+    model.fit(case.X, case.y, sample_weight=case.w)
+    return model, infer(model, case.X, case.y, sample_weight=case.w)
+
+
+def _measures(found):
+    return {
+        "llf": found.log_likelihood,
+        "llnull": found.null_log_likelihood,
+        "llr": found.lr_statistic,
+        "llr_pvalue": found.lr_p_value,
+        "prsquared": found.pseudo_r_squared,
+        "aic": found.aic,
+        "bic": found.bic,
+        "deviance": found.deviance,
+        "null_deviance": found.null_deviance,
     }
 
 

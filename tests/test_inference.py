@@ -22,14 +22,27 @@ from tables import Source, csr_rows, dask_rows, regression
 from daskdsml.feature_selection import ForwardStepwiseSelector
 from daskdsml.inference import InferenceResult, infer
 from daskdsml.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
+from daskdsml.linear_model._base import LinearModel
 from daskdsml.passes.cluster_sums import ALL
 from daskdsml.passes.fit_sums import At, fit_sums
 
 X, Y, W = regression(400, 4)
 MODEL = LinearRegression().fit(X, Y)
 G = np.random.default_rng(1).integers(0, 30, size=400)
+# Four labels whose shares depend on X, and two.
+QUARTERS = np.array(["a", "b", "c", "d"])[
+    np.digitize(Y + np.random.default_rng(2).logistic(scale=2.0, size=400), [-1.0, 1.0, 3.0])
+]
+CLASSES = np.isin(QUARTERS, ["c", "d"]).astype(int)
+LOGIT = LogisticRegression(C=np.inf, tol=1e-10).fit(X, CLASSES)
+OF_LIKELIHOOD = ["nonrobust", "HC0", "HC1", "cluster"]
 COV_TYPES = ["nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"]
+every_likely_cov = pytest.mark.parametrize("cov_type", OF_LIKELIHOOD)
 every_cov = pytest.mark.parametrize("cov_type", COV_TYPES)
+
+
+class Stranger(LinearModel):
+    """A model of this package that inference does not know."""
 
 
 def options(cov_type, groups=G):
@@ -290,13 +303,16 @@ def test_models_it_does_not_know():
     refused("got sklearn.*Fit daskdsml", model=sk.LinearRegression().fit(X, Y), error=TypeError)
     refused("not fitted yet", model=LinearRegression())
     refused("got builtins.str", model="ols", error=TypeError)
-    refused("InferenceResult", model=infer(MODEL, X, Y), error=(TypeError, ValueError))
+    refused("got LeastSquaresResult", model=infer(MODEL, X, Y), error=TypeError)
     search = GridSearchCV(LinearRegression(), {"fit_intercept": [True]}).fit(X, Y)
     refused("best_estimator_", model=search, error=TypeError)
-    classifier = LogisticRegression().fit(X, (Y > Y.mean()).astype(int))
     selector = ForwardStepwiseSelector().fit(X, Y)
     refused("got the selector ForwardStepwiseSelector", model=selector, error=TypeError)
-    refused("classifier LogisticRegression", model=classifier, error=TypeError)
+    logit = sk.LogisticRegression().fit(X, CLASSES)
+    refused("Fit daskdsml.linear_model.LogisticRegression", model=logit, error=TypeError)
+    refused(
+        "got Stranger, whose standard errors are not offered", model=Stranger(), error=TypeError
+    )
     both = LinearRegression().fit(X, np.column_stack([Y, Y]))
     refused(r"one output.*one column of y at a time", model=both)
 
@@ -459,3 +475,255 @@ def test_wald_test_by_names():
     assert result.wald_test("x1") == result.wald_test(R[2])
     with pytest.raises(ValueError, match=r"Unknown parameters \['age'\]: expected some of"):
         result.wald_test(["x0", "age"])
+
+
+# Likelihoods
+
+
+def logit(**how):
+    return LogisticRegression(C=np.inf, **how)
+
+
+def assert_same_likelihood(mine, other, rtol=1e-7):
+    for name in ("coef", "std_error", "p_value", "conf_int", "lr_statistic", "aic", "bic"):
+        np.testing.assert_allclose(getattr(mine, name), getattr(other, name), rtol=rtol)
+
+
+@every_likely_cov
+def test_a_likelihood_reads_once(cov_type, tmp_path):
+    source = Source(tmp_path, 6, 50, 4)
+    A, y = source.table()
+    model = logit(cache="none").fit(A, y.compute())
+    before = source.reads()
+    result = infer(model, A, y, **options(cov_type, np.arange(300) % 7))
+    assert source.reads() - before == 1 == result.n_passes
+
+
+@every_likely_cov
+def test_layouts_of_a_likelihood(cov_type):
+    expected = infer(LOGIT, X, CLASSES, **options(cov_type))
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    named = logit(tol=1e-10).fit(frame, CLASSES)
+    unknown = dask_rows(X, 7)[np.ones(400, dtype=bool)]
+    cases = [
+        (frame, pd.Series(CLASSES), G),
+        (
+            dd.from_pandas(frame, npartitions=5),
+            dd.from_pandas(pd.Series(CLASSES), npartitions=5),
+            G,
+        ),
+        (dask_rows(X, 9), dask_rows(CLASSES, 4), dask_rows(G, 3)),
+        (csr_rows(X, 7), CLASSES[:, None], G),
+        (sparse.csr_matrix(X), CLASSES.astype(bool), dd.from_pandas(pd.Series(G), npartitions=3)),
+        (unknown, dask_rows(CLASSES, 7), dask_rows(G, 7)),
+        (da.concatenate([dask_rows(X[:0], 1), dask_rows(X, 3)]), CLASSES, G),
+    ]
+    for A, y, groups in cases:
+        model = named if hasattr(A, "columns") else LOGIT
+        assert_same_likelihood(infer(model, A, y, **options(cov_type, groups)), expected)
+
+
+@pytest.mark.parametrize("cov_type", ["HC0", "cluster"])
+def test_a_likelihood_on_a_cluster(cov_type, client):
+    labels = np.array([f"firm {k}" for k in G], dtype=object)
+    found = infer(LOGIT, dask_rows(X, 9), CLASSES, **options(cov_type, labels))
+    assert_same_likelihood(found, infer(LOGIT, X, CLASSES, **options(cov_type, G)), rtol=1e-10)
+
+
+def test_threads_give_a_likelihood_the_same_bits():
+    results = []
+    for n_jobs, scheduler in [(1, "threads"), (4, "threads"), (None, "synchronous")]:
+        model = logit(n_jobs=n_jobs).fit(X, CLASSES)
+        model.coef_, model.intercept_ = LOGIT.coef_, LOGIT.intercept_
+        with dask.config.set(scheduler=scheduler):
+            results.append(infer(model, dask_rows(X, 50), CLASSES, cov_type="HC1").std_error)
+    assert all((other == results[0]).all() for other in results)
+
+
+@pytest.mark.parametrize(
+    "recode",
+    [lambda y: 2 * y - 1, lambda y: y + 1.0, lambda y: y == 1, lambda y: np.where(y, "yes", "no"),
+     lambda y: np.where(y, "yes", "no").astype(object)],
+    ids=["-1 and 1", "1.0 and 2.0", "booleans", "strings", "objects"],
+)  # fmt: skip
+def test_labels_of_classes(recode):
+    y = recode(CLASSES)
+    result = infer(logit(tol=1e-10).fit(X, y), dask_rows(X, 7), y)
+    assert_same_likelihood(result, infer(LOGIT, X, CLASSES))
+    assert result.classes == tuple(np.unique(y).tolist())
+
+
+def test_the_summary_of_a_likelihood():
+    frame = pd.DataFrame(X, columns=["wage", "<b>age</b>", "x", "z"]).assign(fixed=7.0)
+    frame["set"] = np.arange(400) < 40
+    y = np.where(frame["set"], 1, CLASSES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of separated classes and a constant column
+        model = logit().fit(frame.astype(float), y)
+    result = infer(model, frame.astype(float), y, cov_type="HC1", level=0.9)
+    text = result.summary()
+    assert str(result) == text == repr(text)
+    for part in ("z value", "Pr(>|z|)", "[0.05", "0.95]", "***", "Deviance", "null deviance",
+                 "Likelihood ratio", "McFadden R²", "AIC", "BIC", "HC1", "400 rows", "fixed",
+                 "without a maximum likelihood estimate: set."):  # fmt: skip
+        assert part in text
+    line = next(line for line in text.splitlines() if line.startswith("set "))
+    assert "separated" in line
+    assert "*" not in line
+    assert max(map(len, text.splitlines())) <= 100
+    assert "&lt;b&gt;age" in text._repr_html_()
+    assert "separated" in result._repr_html_()
+    assert result.separated == ("set",)
+    assert list(result.to_frame()) == [
+        "coef",
+        "std_error",
+        "statistic",
+        "p_value",
+        "lower",
+        "upper",
+    ]
+    again = pickle.loads(pickle.dumps(result))
+    assert str(again) == text
+    assert "R²" in repr(result)
+    with pytest.raises(ValueError, match="separated column 'set'"):
+        result.wald_test("set")
+    with pytest.raises(ValueError, match="constant column 'fixed'"):
+        result.wald_test("fixed")
+
+
+def test_odds_ratios():
+    result = infer(LOGIT, X, CLASSES)
+    frame = result.odds_ratios()
+    assert list(frame) == ["ratio", "lower", "upper"]
+    np.testing.assert_allclose(frame["ratio"], np.exp(result.coef))
+    np.testing.assert_allclose(frame[["lower", "upper"]], np.exp(result.conf_int))
+    text = result.summary(ratios=True)
+    assert "Odds ratio" in text
+    assert f"{frame['ratio'].iloc[1]:.2f}" in text
+    assert "Odds ratio" in text._repr_html_()
+    assert "Odds ratio" not in result.summary()
+
+
+def test_ratios_are_drawn_on_a_logarithmic_axis():
+    pytest.importorskip("matplotlib").use("agg")
+    from daskdsml.plotting import EffectDisplay
+
+    result = infer(logit(tol=1e-10).fit(X, QUARTERS), X, QUARTERS)
+    shown = EffectDisplay.from_result(result, ratios=True).plot()
+    slopes = [name for name in result.names if "Intercept" not in name]
+    assert [tick.get_text() for tick in shown.ax_.get_yticklabels()] == slopes
+    np.testing.assert_allclose(shown.points_.get_xdata(), result.odds_ratios()["ratio"][slopes])
+    assert shown.ax_.get_xscale() == "log"
+    assert list(shown.zero_line_.get_xdata()) == [1.0, 1.0]
+    assert shown.ax_.get_xlabel().startswith("relative risk ratio, with 95 %")
+    plain = EffectDisplay.from_result(result, include_intercept=True).plot()
+    np.testing.assert_array_equal(plain.points_.get_xdata(), result.coef)
+    with pytest.raises(ValueError, match="ratios=True needs a result of logistic"):
+        EffectDisplay.from_result(infer(MODEL, X, Y), ratios=True)
+
+
+def test_a_panel_for_each_class():
+    model = logit(tol=1e-10).fit(X, QUARTERS)
+    result = infer(model, dask_rows(X, 7), QUARTERS)
+    assert result.names[:2] == ["b: (Intercept)", "b: x0"]
+    assert result.panels == ("b", "c", "d")
+    assert result.ratio == "relative risk ratio"
+    assert (result.df_model, result.df_resid) == (12, 385)
+    text = str(result)
+    for part in ("\nb against a\n(Intercept)", "\nc against a\n", "\nd against a\n"):
+        assert part in text
+    assert "b: x0" not in text
+    # Class codes are labels alone: the order of labels decides the baseline.
+    turned = np.array(["d", "c", "b", "a"])[np.unique(QUARTERS, return_inverse=True)[1]]
+    other = infer(logit(tol=1e-10).fit(X, turned), X, turned)
+    against = result.coef.reshape(3, 5)
+    expected = [against[1] - against[2], against[0] - against[2], -against[2]]
+    np.testing.assert_allclose(other.coef.reshape(3, 5), expected, rtol=1e-5, atol=1e-6)
+    assert other.log_likelihood == pytest.approx(result.log_likelihood, rel=1e-10)
+    first = other.wald_test([name for name in other.names if name.endswith("x0")])
+    same = result.wald_test([name for name in result.names if name.endswith("x0")])
+    assert first.statistic == pytest.approx(same.statistic, rel=1e-5)
+
+
+def test_a_pipeline_of_a_classifier():
+    model = make_pipeline(StandardScaler(), logit(tol=1e-10)).fit(X, CLASSES)
+    A = model[0].transform(X)
+    result = infer(model, X, CLASSES)
+    assert_same_likelihood(result, infer(logit(tol=1e-10).fit(A, CLASSES), A, CLASSES))
+
+
+def test_penalised_classifiers():
+    model = LogisticRegression(C=2.0).fit(X, CLASSES)
+    refused(r"LogisticRegression is penalised \(C=2\).*maximum likelihood does not hold.*C=np\.inf",
+            X, CLASSES, model=model)  # fmt: skip
+    result = infer(model, X, CLASSES, allow_penalized=True)
+    assert "penalised" in " ".join(result.notes)
+    np.testing.assert_array_equal(result.coef[1:], model.coef_[0])
+
+
+def test_class_weights_need_a_robust_covariance():
+    model = logit(class_weight="balanced", tol=1e-10).fit(X, CLASSES)
+    refused("weighted pseudo-likelihood.*cov_type='HC0'", X, CLASSES, model=model)
+    robust = infer(model, X, CLASSES, cov_type="HC0")
+    assert "pseudo-likelihood" in " ".join(robust.notes)
+    allowed = infer(model, X, CLASSES, allow_penalized=True)
+    assert "pseudo-likelihood" in " ".join(allowed.notes)
+    assert (robust.std_error != allowed.std_error).all()
+
+
+def test_what_a_likelihood_refuses():
+    for cov_type in ("HC2", "HC3"):
+        refused(f"Unknown cov_type '{cov_type}'.*leverages", X, CLASSES, model=LOGIT,
+                cov_type=cov_type)  # fmt: skip
+    refused("Unknown cov_type 'HC9'", X, CLASSES, model=LOGIT, cov_type="HC9")
+    for A in (X, dask_rows(X, 7)):
+        for other in (X + 0.1 * X[::-1], 1.5 * X):
+            refused("not the optimum on these data", other, CLASSES, model=LOGIT)
+        refused("not the optimum on these data", A, CLASSES[::-1], model=LOGIT)
+        refused("not the optimum on these data", A, CLASSES, W, model=LOGIT)
+        refused(r"label 7.*classes \[0, 1\]", A, np.where(np.arange(400) == 9, 7, CLASSES),
+                model=LOGIT)  # fmt: skip
+        refused("No row of positive weight is of the class 1", A, 0 * CLASSES, model=LOGIT)
+        missing = CLASSES.astype(float)
+        missing[3] = np.nan
+        refused("NaN at row 3", A, missing, model=LOGIT)
+    spoiled = X.copy()
+    spoiled[7, 2] = np.inf
+    refused("infinity at row 7, column 2", dask_rows(spoiled, 7), CLASSES, model=LOGIT)
+    refused("y has 2 columns", X, np.column_stack([CLASSES, CLASSES]), model=LOGIT)
+    refused("needs groups", X, CLASSES, model=LOGIT, cov_type="cluster")
+    labels = np.where(np.arange(400) == 250, np.nan, G)
+    refused("label of row 250 is missing", X, CLASSES, model=LOGIT, **options("cluster", labels))
+    refused("two clusters or more", X, CLASSES, model=LOGIT, **options("cluster", ["a"] * 400))
+    w = np.where(np.isin(np.arange(400), np.flatnonzero(CLASSES)[:2]), 1.0, 0.0)
+    w[np.flatnonzero(CLASSES == 0)[:2]] = 1.0
+    refused("4 rows of non-zero weight for 5", X, CLASSES, w, model=LOGIT)
+
+
+@pytest.mark.parametrize("layout", [np.array, lambda a: dask_rows(a, 7)], ids=["NumPy", "Dask"])
+def test_dependent_columns_of_a_likelihood_are_named(layout):
+    A = layout(np.column_stack([X, X[:, 0] - 2.0 * X[:, 3] + 4.0]))
+    with pytest.warns(LinAlgWarning):
+        model = logit(tol=1e-8).fit(A, CLASSES)
+    refused(r"1 linear relation\(s\) among the columns x0, x3, x4\. Drop", A, CLASSES, model=model,
+            error=np.linalg.LinAlgError)  # fmt: skip
+
+
+def test_constant_columns_of_a_likelihood_are_kept():
+    A = np.column_stack([X, np.full(400, 0.1)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LinAlgWarning)
+        model = logit(tol=1e-10).fit(A, CLASSES)
+    result = infer(model, dask_rows(A, 7), CLASSES)
+    expected = infer(LOGIT, X, CLASSES)
+    np.testing.assert_allclose(result.std_error[:5], expected.std_error, rtol=1e-7)
+    assert result.df_resid == expected.df_resid
+    assert np.isnan(result.std_error[5])
+    assert "x4" in result.notes[0]
+
+
+def test_a_likelihood_without_an_intercept():
+    model = logit(fit_intercept=False, tol=1e-10).fit(X, CLASSES)
+    result = infer(model, dask_rows(X, 7), CLASSES)
+    assert result.names == _numbered(4)
+    assert "no intercept" in result.notes[0]

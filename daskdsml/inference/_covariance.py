@@ -48,11 +48,28 @@ COVARIANCES = {
 }
 
 
-def find_covariance(cov_type) -> Covariance:
-    """The covariance of that name; raises ValueError if there is none."""
-    if not isinstance(cov_type, str) or cov_type not in COVARIANCES:
-        raise ValueError(f"Unknown cov_type {cov_type!r}: expected one of {list(COVARIANCES)}.")
-    return COVARIANCES[cov_type]
+# Without leverages, which are those of least squares.
+OF_LIKELIHOOD = {
+    name: kind._replace(title=title)
+    for name, kind, title in (
+        ("nonrobust", COVARIANCES["nonrobust"], "inverse information"),
+        ("HC0", COVARIANCES["HC0"], "robust to a wrong variance (White 1982)"),
+        ("HC1", COVARIANCES["HC1"], "robust to a wrong variance, times n/(n-k)"),
+        ("cluster", COVARIANCES["cluster"], COVARIANCES["cluster"].title),
+    )
+}
+
+
+def find_covariance(cov_type, likely=False) -> Covariance:
+    """The covariance of that name, of least squares or of a likelihood.
+
+    Raises ValueError if there is none.
+    """
+    known = OF_LIKELIHOOD if likely else COVARIANCES
+    if not isinstance(cov_type, str) or cov_type not in known:
+        why = " HC2 and HC3 ask for leverages of least squares." if cov_type in COVARIANCES else ""
+        raise ValueError(f"Unknown cov_type {cov_type!r}: expected one of {list(known)}.{why}")
+    return known[cov_type]
 
 
 def meat_of_first_read(sums, design: Design, kind: Covariance) -> np.ndarray:

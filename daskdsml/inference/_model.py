@@ -6,25 +6,36 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.inference._families import Classes, Counts
+
 INTERCEPT = "(Intercept)"
-UNKNOWN = "the covariance of least squares does not hold for them."
+# A model that was fitted to other data is more than this many standard errors from the optimum.
+NEAR = 0.05
+# Models whose covariance is that of least squares, and of maximum likelihood.
+LEAST_SQUARES = frozenset(
+    ("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV")
+)
+LIKELIHOOD = frozenset(("LogisticRegression", "LogisticRegressionCV", "PoissonRegressor"))
 
 
 class Fitted(NamedTuple):
-    """A fitted linear model of one output: ``coef (p,)``, ``intercept``, the columns' names (p,).
+    """A fitted linear model: ``coef (p,)``, ``intercept``, the columns' names (p,).
 
-    ``notes`` say why its covariance does not hold, where the user asked for it all the same.
+    ``family`` is the likelihood, or None for least squares. With one, ``coef`` is (E, p) and
+    ``intercept`` (E,): an equation for each class but the first, as log-odds against that one.
+    ``reasons`` say why its covariance does not hold.
     """
 
     model: Any
     coef: np.ndarray
-    intercept: float
+    intercept: Any
     fit_intercept: bool
     names: list[str]
-    notes: tuple[str, ...]
+    reasons: tuple[str, ...]
+    family: Any = None
 
 
-def take_apart(model, X, allow_penalized) -> tuple[Fitted, Any]:
+def take_apart(model, X) -> tuple[Fitted, Any]:
     """The linear model at the end of a pipeline, and X as that model received it.
 
     Raises
@@ -43,47 +54,91 @@ def take_apart(model, X, allow_penalized) -> tuple[Fitted, Any]:
         model = model.steps[-1][1]
     _check_known(model)
     reasons += _penalties(model)
+    coef, intercept, family = _parameters(model)
+    p = coef.shape[-1]
+    known = getattr(model, "feature_names_in_", names)
+    names = [f"x{j}" for j in range(p)] if known is None else [str(name) for name in known]
+    _check_columns(X, model, p)
+    fit_intercept = bool(model.fit_intercept)
+    return Fitted(model, coef, intercept, fit_intercept, names, tuple(reasons), family), X
+
+
+def check_reasons(fitted: Fitted, robust, allow_penalized) -> Fitted:
+    """The model, whose reasons will be notes.
+
+    Raises
+    ------
+    ValueError
+        If there are any, unless the user asked for the numbers all the same.
+    """
+    reasons = list(fitted.reasons)
+    weighted = getattr(fitted.model, "class_weight", None) is not None
+    if weighted and not robust:
+        reasons.append(
+            "class_weight makes the objective a weighted pseudo-likelihood, the inverse of whose "
+            "Hessian is not the covariance. Use cov_type='HC0', or fit with class_weight=None."
+        )
     if reasons and not allow_penalized:
         raise ValueError(
             f"{' '.join(reasons)} Or pass allow_penalized=True, to see the numbers with a note "
             "that they do not hold."
         )
-    coef = np.ravel(np.asarray(model.coef_, dtype=np.float64))
-    intercept = float(np.ravel(model.intercept_)[0]) if np.size(model.intercept_) else 0.0
-    known = getattr(model, "feature_names_in_", names)
-    names = [f"x{j}" for j in range(coef.size)] if known is None else [str(name) for name in known]
-    _check_columns(X, model, coef.size)
-    return Fitted(model, coef, intercept, bool(model.fit_intercept), names, tuple(reasons)), X
+    if weighted and robust:
+        reasons.append(
+            "with class_weight, log-likelihoods and what is made of them (likelihood ratio, R², "
+            "AIC, BIC) are those of a weighted pseudo-likelihood, and the intercept is shifted."
+        )
+    return fitted._replace(reasons=tuple(reasons))
+
+
+def _parameters(model):
+    coef = np.asarray(model.coef_, dtype=np.float64)
+    intercept = np.ravel(np.asarray(model.intercept_, dtype=np.float64))
+    if _is_any(model, LEAST_SQUARES):
+        return np.ravel(coef), float(intercept[0]) if intercept.size else 0.0, None
+    if not hasattr(model, "classes_"):
+        return np.atleast_2d(coef), intercept, Counts()
+    family = Classes(np.asarray(model.classes_))
+    if len(family.classes) > 2:
+        coef, intercept = coef[1:] - coef[0], intercept[1:] - intercept[0]
+    return coef, intercept, family
+
+
+def _is_any(model, names) -> bool:
+    return any(parent.__name__ in names for parent in type(model).__mro__)
 
 
 def _check_known(model) -> None:
     kind = type(model).__name__
     if not any(parent.__module__.startswith("daskdsml.") for parent in type(model).__mro__):
+        ours = kind if kind in LEAST_SQUARES | LIKELIHOOD else "LinearRegression"
         hint = (
             "Pass model.best_estimator_."
             if hasattr(model, "best_estimator_")
-            else "Fit daskdsml.linear_model.LinearRegression with the same parameters."
+            else f"Fit daskdsml.linear_model.{ours} with the same parameters."
         )
         raise TypeError(
-            "infer expects a linear regression of daskdsml.linear_model, or a pipeline that ends "
-            f"in one, got {type(model).__module__}.{kind}. {hint}"
-        )
-    if hasattr(model, "predict_proba") or hasattr(model, "classes_"):
-        raise TypeError(
-            f"infer expects a linear regression, got the classifier {kind}: standard errors of "
-            "classifiers are not offered yet."
+            "infer expects a linear, logistic or Poisson regression of daskdsml.linear_model, or a "
+            f"pipeline that ends in one, got {type(model).__module__}.{kind}. {hint}"
         )
     if hasattr(model, "get_support"):
         raise TypeError(
             f"infer expects a linear regression, got the selector {kind}. Fit LinearRegression to "
             "the columns it selects, selector.transform(X), of other rows, and infer that."
         )
+    if not _is_any(model, LEAST_SQUARES | LIKELIHOOD):
+        raise TypeError(
+            f"infer expects a linear, logistic or Poisson regression, got {kind}, whose standard "
+            "errors are not offered. Fit LinearRegression, LogisticRegression(C=np.inf) or "
+            "PoissonRegressor(alpha=0)."
+        )
     if not hasattr(model, "coef_"):
         raise ValueError(
             f"This {kind} instance is not fitted yet. Call model.fit(X, y) before infer(model, X, "
             "y)."
         )
-    if np.ndim(model.coef_) == 2 and len(model.coef_) > 1:
+    several = np.ndim(model.coef_) == 2 and len(model.coef_) > 1
+    if several and not hasattr(model, "classes_"):
         raise ValueError(
             f"infer expects a model of one output, but coef_ has shape {np.shape(model.coef_)}. "
             "Fit and infer one column of y at a time, such as y[:, 0]: the coefficients are the "
@@ -92,20 +147,27 @@ def _check_known(model) -> None:
 
 
 def _penalties(model) -> list[str]:
-    """Sentences that tell why the least squares covariance does not hold for a model."""
+    """Sentences that tell why the covariance does not hold for a model."""
     kind, reasons = type(model).__name__, []
-    alpha = getattr(model, "alpha_", getattr(model, "alpha", 0.0))
-    if np.any(np.asarray(alpha, dtype=np.float64) != 0.0):
+    likely = _is_any(model, LIKELIHOOD)
+    unknown = f"the covariance of {'maximum likelihood' if likely else 'least squares'} does not"
+    unknown += " hold for them."
+    name, free = ("C", np.inf) if hasattr(model, "classes_") else ("alpha", 0.0)
+    strength = getattr(model, f"{name}_", getattr(model, name, free))
+    if np.any(np.asarray(strength, dtype=np.float64) != free):
+        instead = kind.removesuffix("CV") if likely else "LinearRegression"
+        instead += {"C": "(C=np.inf)", "alpha": "(alpha=0)" if likely else ""}[name]
         reasons.append(
-            f"{kind} is penalised (alpha={_brief(alpha)}): its coefficients are biased towards "
-            f"zero, and {UNKNOWN} Fit LinearRegression."
+            f"{kind} is penalised ({name}={_brief(strength)}): its coefficients are biased towards "
+            f"zero, and {unknown} Fit {instead}."
         )
-        if np.any(np.asarray(getattr(model, "l1_ratio", 0.0)) != 0.0):
+        ratio = getattr(model, "l1_ratio_", getattr(model, "l1_ratio", None))
+        if np.any(np.asarray(0.0 if ratio is None else ratio, dtype=np.float64) != 0.0):
             reasons.append(_selected(f"The L1 penalty of {kind}"))
     if getattr(model, "positive", False):
         reasons.append(
             f"{kind} keeps coefficients at or above zero (positive=True): they are not normal, and "
-            f"{UNKNOWN} Fit LinearRegression()."
+            f"{unknown} Fit LinearRegression()."
         )
     return reasons
 
@@ -143,3 +205,21 @@ def _check_columns(X, model, p) -> None:
             f"Column {j} of X is {columns[j]!r}, but the model was fitted to {known[j]!r} there. "
             "Pass X[model.feature_names_in_]."
         )
+
+
+def names_of(fitted: Fitted) -> list[str]:
+    """Names (q,) of all parameters, equation by equation."""
+    columns = [INTERCEPT] * fitted.fit_intercept + fitted.names
+    panels = panels_of(fitted)
+    return [f"{label}: {name}" for label in panels for name in columns] if panels else columns
+
+
+def panels_of(fitted: Fitted) -> tuple[str, ...]:
+    """Labels of the classes but the first, if there are more than two."""
+    classes = getattr(fitted.family, "classes", None)
+    return () if classes is None or len(classes) == 2 else tuple(map(str, classes[1:].tolist()))
+
+
+def listed(names) -> str:
+    """The first ten names."""
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from daskdsml.inference._model import INTERCEPT
-from daskdsml.inference.result import InferenceResult, WaldTest, wald
+from daskdsml.inference._model import listed, names_of
+from daskdsml.inference._wald import WaldTest, wald
+from daskdsml.inference.result import LeastSquaresResult
 
 # Belsley, Kuh and Welsch: from here on columns are collinear enough to blur coefficients.
 COLLINEAR = 30.0
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # exact fits have no variance to divide by
-def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
+def tabulate(fitted, sums, cov_type, kind, level) -> LeastSquaresResult:
     """The result, with NaN where a column is constant."""
     first, design, one = sums.first, sums.design, int(fitted.fit_intercept)
     n, k = first.n_used, len(design.R)
@@ -29,10 +30,9 @@ def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
     full[np.ix_(places, places)] = covariance
     error = np.sqrt(np.diag(full))
     half = stats.t.isf(0.5 * (1.0 - level), df) * error
-    tested = _slopes_test(coef[places][one:], meat, sums, df)
-    condition = design.condition_number()
-    return InferenceResult(
-        names=[INTERCEPT] * one + fitted.names,
+    tested, condition = _slopes_test(coef[places][one:], meat, sums, df), design.condition_number()
+    return LeastSquaresResult(
+        names=names_of(fitted),
         coef=coef,
         std_error=error,
         statistic=coef / error,
@@ -49,6 +49,7 @@ def tabulate(fitted, sums, cov_type, kind, level) -> InferenceResult:
         n_clusters=n_clusters,
         condition_number=condition,
         cov_type=cov_type,
+        cov_title=kind.title,
         level=level,
         n_passes=sums.n_passes,
         notes=_notes(fitted, sums, condition, tested),
@@ -92,18 +93,11 @@ def _slopes_test(slopes, meat, sums, df) -> WaldTest:
 
 
 def _notes(fitted, sums, condition, tested) -> tuple[str, ...]:
-    notes = list(fitted.notes)
-    constant = np.delete(np.array(fitted.names, dtype=object), sums.design.kept)
-    if constant.size:
-        shown = ", ".join(constant[:10]) + (", ..." if constant.size > 10 else "")
-        notes.append(f"constant columns, kept with coefficient 0 and no standard error: {shown}.")
+    notes = list(fitted.reasons)
+    notes += note_constant(fitted, sums.design)
     if sums.rss == 0.0:
         notes.append("the fit is exact: there are no errors to estimate a variance from.")
-    if condition > COLLINEAR:
-        notes.append(
-            f"the condition number is above {COLLINEAR:g}: columns are nearly dependent, or "
-            "far from zero for their spread, and some coefficients may be known poorly."
-        )
+    notes += note_condition(condition)
     slopes = len(sums.design.R) - fitted.fit_intercept
     if tested.df_num < slopes:
         notes.append(
@@ -111,3 +105,21 @@ def _notes(fitted, sums, condition, tested) -> tuple[str, ...]:
             "give: F tests the directions that it tells of."
         )
     return tuple(notes)
+
+
+def note_constant(fitted, design) -> list[str]:
+    """What to say of columns that do not vary."""
+    constant = np.delete(np.array(fitted.names, dtype=object), design.kept)
+    if not constant.size:
+        return []
+    return [f"constant columns, kept with coefficient 0 and no standard error: {listed(constant)}."]
+
+
+def note_condition(condition) -> list[str]:
+    """What to say of columns that nearly depend on each other."""
+    if not condition > COLLINEAR:
+        return []
+    return [
+        f"the condition number is above {COLLINEAR:g}: columns are nearly dependent, or "
+        "far from zero for their spread, and some coefficients may be known poorly."
+    ]

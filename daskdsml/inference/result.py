@@ -3,58 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from daskdsml.inference._summary import Summary, coefficient_frame, html_table, text_table
-
-
-class WaldTest(NamedTuple):
-    """F statistic of linear restrictions, with its p-value and degrees of freedom."""
-
-    statistic: float
-    p_value: float
-    df_num: int
-    df_denom: int
+from daskdsml.inference import _summary
+from daskdsml.inference._wald import WaldTest, wald
 
 
 @dataclass(frozen=True, repr=False)
 class InferenceResult:
-    """Standard errors, tests and measures of fit of a linear model with q parameters.
+    """Standard errors and tests of a model with q parameters; the base of both kinds of results.
 
     Attributes
     ----------
     names : list of str (q,)
-        "(Intercept)" first, if the model has one, then the columns of X.
+        "(Intercept)" first, if the model has one, then the columns of X; of several classes, that
+        for each but the first, as "class: column".
     coef, std_error, statistic, p_value : array (q,)
         Estimates in the user's units, their standard errors, ``coef / std_error`` and its two-sided
-        p-value by Student's t; NaN for columns that are constant.
+        p-value; NaN for columns that are constant.
     conf_int : array (q, 2)
         Limits that hold each parameter with probability ``level``.
     covariance : array (q, q)
     df_resid : int
-        Rows of non-zero weight less parameters.
-    df_inference : int
-        Degrees of freedom of t and F: ``df_resid``, or clusters less one.
+        Rows of non-zero weight less parameters; with a likelihood, the sum of weights less these.
     df_model : int
-        Slopes: parameters less the intercept.
-    r_squared, adj_r_squared : float
-        About the mean with an intercept, about zero without.
-    f_statistic, f_p_value : float
-        Wald test that all slopes are zero; NaN without slopes.
-    residual_std_error : float
-        ``sqrt(sum_i w_i r_i**2 / df_resid)``.
+        Slopes: parameters less intercepts.
     log_likelihood, aic, bic : float
-        Of normal errors of variance ``sigma**2 / w_i``, with ``sigma`` at its maximum;
-        ``-2 log_likelihood`` plus ``2 k`` or ``log(n) k`` for k parameters, sigma not among them.
+        ``-2 log_likelihood`` plus ``2 k`` or ``log(n) k`` for k parameters.
     nobs : int
-        Rows of non-zero weight.
+        Rows of non-zero weight; with a likelihood, the sum of weights.
     n_clusters : int or None
     condition_number : float
         Of the (weighted) design with its intercept and columns of unit length.
-    cov_type : str
+    cov_type, cov_title : str
+        Name of the covariance, and what it is.
     level : float
     n_passes : int or float
         Complete reads of X.
@@ -68,31 +52,32 @@ class InferenceResult:
     p_value: np.ndarray
     conf_int: np.ndarray
     covariance: np.ndarray
-    df_resid: int
-    df_inference: int
+    df_resid: float
     df_model: int
-    r_squared: float
-    adj_r_squared: float
-    f_statistic: float
-    f_p_value: float
-    residual_std_error: float
     log_likelihood: float
     aic: float
     bic: float
-    nobs: int
+    nobs: float
     n_clusters: int | None
     condition_number: float
     cov_type: str
+    cov_title: str
     level: float
     n_passes: float
     notes: tuple[str, ...]
     model_name: str
 
-    def wald_test(self, R, r=None) -> WaldTest:
-        """Test that ``R beta = r`` for the parameters beta, intercept first.
+    # What a kind of result may have instead; none of them is a field.
+    letter = "t"
+    separated = ()
+    panels = ()
 
-        ``F = d' (R V R')^-1 d / J`` with ``d = R beta - r`` and covariance V; where V leaves
-        fewer than J directions, which few clusters do, only these are tested.
+    def wald_test(self, R, r=None) -> WaldTest:
+        """Test that ``R beta = r`` for the parameters beta, in the order of ``names``.
+
+        ``F = d' (R V R')^-1 d / J`` with ``d = R beta - r`` and covariance V, or chi-squared,
+        which is J times that, for a likelihood; where V leaves fewer than J directions, which few
+        clusters do, only these are tested.
 
         Parameters
         ----------
@@ -108,7 +93,7 @@ class InferenceResult:
         ------
         ValueError
             If shapes do not fit, a name is unknown, restrictions depend on each other, or ask about
-            a constant column.
+            a constant column, or a separated one.
         """
         R = np.atleast_2d(np.asarray(self._rows_of(R), dtype=np.float64))
         q = self.coef.size
@@ -124,9 +109,8 @@ class InferenceResult:
         unknown = asked & np.isnan(np.diag(self.covariance))
         if unknown.any():
             name = self.names[int(np.argmax(unknown))]
-            raise ValueError(
-                f"R asks about the constant column {name!r}, of which nothing is known."
-            )
+            kind = "separated" if name in self.separated else "constant"
+            raise ValueError(f"R asks about the {kind} column {name!r}, of which nothing is known.")
         length = np.linalg.norm(R, axis=1, keepdims=True)
         if np.linalg.matrix_rank(R / length.clip(1e-300)) < len(R):
             raise ValueError(
@@ -135,7 +119,7 @@ class InferenceResult:
             )
         R = R[:, asked]
         V = R @ self.covariance[np.ix_(asked, asked)] @ R.T
-        return wald(R @ self.coef[asked] - r, V, self.df_inference)
+        return wald(R @ self.coef[asked] - r, V, self._df_denom)
 
     def _rows_of(self, R):
         """Rows of the identity for parameters given by name; anything else as it is."""
@@ -147,9 +131,9 @@ class InferenceResult:
             raise ValueError(f"Unknown parameters {strangers}: expected some of {self.names}.")
         return np.eye(len(self.names))[[self.names.index(name) for name in asked]]
 
-    def summary(self) -> Summary:
-        """The table as text, as of R's ``summary(lm)``; a notebook shows it as HTML."""
-        return Summary(text_table(self), html_table(self))
+    def summary(self) -> _summary.Summary:
+        """The table as text, as R prints it; a notebook shows it as HTML."""
+        return _summary.Summary(_summary.text_table(self), _summary.html_table(self))
 
     def to_frame(self):
         """Coefficients with standard error, statistic, p-value and limits, a row a parameter.
@@ -158,32 +142,134 @@ class InferenceResult:
         -------
         pandas.DataFrame, indexed by ``names``
         """
-        return coefficient_frame(self)
+        return _summary.coefficient_frame(self)
 
     def __str__(self) -> str:
-        return text_table(self)
+        return str(self.summary())
 
     def __repr__(self) -> str:
         return (
             f"<InferenceResult of {self.model_name}: {len(self.names)} parameters, "
-            f"{self.nobs} rows, cov_type={self.cov_type!r}, R²={self.r_squared:.4g}; "
+            f"{self.nobs} rows, cov_type={self.cov_type!r}, R²={self._r_squared:.4g}; "
             "print it for the table>"
         )
 
     def _repr_html_(self) -> str:
-        return html_table(self)
+        return self.summary().html
 
 
-@np.errstate(divide="ignore", invalid="ignore")  # exact fits have no variance to divide by
-def wald(distance, V, df_denom) -> WaldTest:
-    """``F = d'V^-1 d / J`` for d (J,), with J the rank of V (J, J)."""
-    spread = np.sqrt(np.diag(V))
-    if not np.all(spread > 0.0):
-        statistic = np.inf if np.any(distance[~(spread > 0.0)]) else np.nan
-        return WaldTest(statistic, float(stats.f.sf(statistic, len(V), df_denom)), len(V), df_denom)
-    values, vectors = np.linalg.eigh(V / np.outer(spread, spread))
-    kept = values > 10.0 * len(V) * np.finfo(np.float64).eps * values[-1]
-    parts = (distance / spread) @ vectors[:, kept]
-    rank = int(kept.sum())
-    statistic = float(np.sum(parts**2 / values[kept]) / rank)
-    return WaldTest(statistic, float(stats.f.sf(statistic, rank, df_denom)), rank, df_denom)
+@dataclass(frozen=True, repr=False)
+class LeastSquaresResult(InferenceResult):
+    """Inference for linear regression: p-values and limits are those of Student's t.
+
+    Attributes
+    ----------
+    df_inference : int
+        Degrees of freedom of t and F: ``df_resid``, or clusters less one.
+    r_squared, adj_r_squared : float
+        About the mean with an intercept, about zero without.
+    f_statistic, f_p_value : float
+        Wald test that all slopes are zero; NaN without slopes.
+    residual_std_error : float
+        ``sqrt(sum_i w_i r_i**2 / df_resid)``.
+    log_likelihood, aic, bic : float
+        Of normal errors of variance ``sigma**2 / w_i``, with ``sigma`` at its maximum and not
+        among the parameters.
+    """
+
+    df_inference: int
+    r_squared: float
+    adj_r_squared: float
+    f_statistic: float
+    f_p_value: float
+    residual_std_error: float
+
+    @property
+    def _df_denom(self) -> float:
+        return self.df_inference
+
+    @property
+    def _r_squared(self) -> float:
+        return self.r_squared
+
+    def measures(self) -> list[tuple[str, str]]:
+        """Lines of the table about the fit: what they are called, and what they are."""
+        return _summary.least_squares_measures(self)
+
+
+@dataclass(frozen=True, repr=False)
+class LikelihoodResult(InferenceResult):
+    """Inference for logistic, multinomial and Poisson regression, with normal statistics.
+
+    Attributes
+    ----------
+    null_log_likelihood : float
+        Of the model of intercepts alone, also for a model without one.
+    deviance, null_deviance : float
+        Twice the distance of these log-likelihoods from that of a model with a parameter a row,
+        which is 0 for classes.
+    lr_statistic, lr_p_value : float
+        Likelihood ratio against the model of intercepts alone, chi-squared with ``df_model``
+        degrees of freedom.
+    pseudo_r_squared : float
+        McFadden's ``1 - log_likelihood / null_log_likelihood``.
+    pearson_chi2, dispersion : float or None
+        For counts, ``sum_i w_i (y_i - m_i)**2 / m_i`` for means m, and that over ``df_resid``,
+        which is about 1 if variances are as large as means.
+    classes : tuple or None
+        Labels, the baseline first.
+    panels : tuple of str
+        With more than two classes, the labels of the equations, each of which has ``q / E`` rows.
+    ratio : str
+        What ``exp(coef)`` is called.
+    separated : tuple of str
+        Names of parameters along which the likelihood rises for ever, so that they have no
+        estimate; ``coef`` is where the fit stopped, all else about them is NaN.
+    """
+
+    null_log_likelihood: float
+    deviance: float
+    null_deviance: float
+    lr_statistic: float
+    lr_p_value: float
+    pseudo_r_squared: float
+    pearson_chi2: float | None
+    dispersion: float | None
+    classes: tuple[Any, ...] | None
+    ratio: str
+    panels: tuple[str, ...] = ()
+    separated: tuple[str, ...] = ()
+
+    letter = "z"
+    _df_denom = np.inf
+
+    def summary(self, ratios=False) -> _summary.Summary:
+        """The table as text, as R prints it; a notebook shows it as HTML.
+
+        Parameters
+        ----------
+        ratios : bool
+            Whether to show `odds_ratios` and their limits instead of those of the coefficients.
+        """
+        return _summary.Summary(
+            _summary.text_table(self, ratios), _summary.html_table(self, ratios)
+        )
+
+    def odds_ratios(self):
+        """``exp(coef)`` with limits: odds ratios of two classes, relative risk ratios against the
+        first of more classes, incidence rate ratios of counts.
+
+        Returns
+        -------
+        pandas.DataFrame with columns ``ratio``, ``lower`` and ``upper``, indexed by ``names``; NaN
+        where a parameter is separated.
+        """
+        return _summary.ratio_frame(self)
+
+    @property
+    def _r_squared(self) -> float:
+        return self.pseudo_r_squared
+
+    def measures(self) -> list[tuple[str, str]]:
+        """Lines of the table about the fit: what they are called, and what they are."""
+        return _summary.likelihood_measures(self)

@@ -87,7 +87,7 @@ def fit_sums(state: At, block) -> FitSums:
     missing = np.flatnonzero(codes < 0)
     return FitSums(
         part, int(used.sum()), float(np.log(w[used]).sum()), rss, centre,
-        _of_used(total, codes[used]), meat, int(missing[0]) if missing.size else -1,
+        of_used(total, codes[used]), meat, int(missing[0]) if missing.size else -1,
     )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _added(total, codes, rows) -> ClusterSums:
     return total._replace(sums=total.sums + cluster_sums(codes, total.labels, rows).sums)
 
 
-def _of_used(total, codes) -> ClusterSums:
+def of_used(total, codes) -> ClusterSums:
     """Without the clusters that have no row of non-zero weight: these count for nothing."""
     seen = np.zeros(len(total.labels), dtype=bool)
     seen[codes[codes >= 0]] = True

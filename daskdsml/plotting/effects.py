@@ -63,8 +63,8 @@ class EffectDisplay:
         if ratios:
             if not hasattr(result, "odds_ratios"):
                 raise ValueError(
-                    "ratios=True needs a result of logistic, multinomial or Poisson regression, got "
-                    f"one of {result.model_name}. Use ratios=False."
+                    "ratios=True needs a result of logistic, multinomial or Poisson regression, "
+                    f"got {result!r}. Use ratios=False."
                 )
             frame, ratio = result.odds_ratios(), result.ratio
             coef, limits = frame["ratio"], frame[["lower", "upper"]]

@@ -1,0 +1,36 @@
+"""What every kind of inference checks after its first read; for `least_squares`, `likelihood`."""
+
+from __future__ import annotations
+
+from daskdsml.passes.census import raise_faults, raise_overflow
+
+
+def check_rows(sums, fitted, kind) -> None:
+    """Raise ValueError if the rows, or the labels of their clusters, cannot be used."""
+    raise_faults(sums.moments.census, fitted.names)
+    raise_overflow(sums.moments.cross)
+    if sums.unlabelled >= 0:
+        raise ValueError(
+            f"groups must label every row, but the label of row {sums.unlabelled} is missing. "
+            "Drop the row, or give it a label of its own."
+        )
+    if kind.clustered and len(sums.scores.labels) < 2:
+        raise ValueError(
+            "cov_type='cluster' needs two clusters or more, but all rows have the label "
+            f"{sums.scores.labels[0]!r}. Use cov_type='HC1' for rows that are independent."
+        )
+
+
+def check_degrees(n, k) -> None:
+    """Raise ValueError unless n rows of non-zero weight are more than k parameters."""
+    if n <= k:
+        raise ValueError(
+            f"No residual degrees of freedom: {n:g} rows of non-zero weight for {k} "
+            "parameters leave nothing to estimate errors from. Use more rows or fewer columns."
+        )
+
+
+def count_reads(rows, table, n_rows) -> float:
+    """Complete reads of X so far, an integer where they are whole."""
+    n = rows.n_rows_read / n_rows + table.extra_reads
+    return int(n) if n == int(n) else n

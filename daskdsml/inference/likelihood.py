@@ -1,0 +1,216 @@
+"""Maximum likelihood: one read of the data, and what it tells of the model's parameters."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from daskdsml import registry
+from daskdsml.inference._checks import check_degrees, check_rows, count_reads
+from daskdsml.inference._design import Design, from_moments
+from daskdsml.inference._families import Classes, Level
+from daskdsml.inference._model import NEAR, Fitted, listed
+from daskdsml.inference._separation import (
+    FALL,
+    suspected,
+    taking_part,
+    unknown,
+    vanished,
+)
+from daskdsml.passes.score_sums import At, score_sums
+from daskdsml.passes.targets import Look, targets
+from daskdsml.solvers._moments import constant_floor
+from daskdsml.solvers._symmetric import solve
+
+
+class Sums(NamedTuple):
+    """What all reads gave, in d parameters of columns that vary, equation by equation.
+
+    ``first`` the sums, ``design`` of X, ``level`` the facts of all rows, ``theta (d,)``;
+    ``covariance (d, d)`` of any kind, ``errors (d,)`` of the inverse information, ``step (d,)`` to
+    the optimum; ``separated (d,)`` marks parameters without an estimate, of which nothing else is
+    known.
+    """
+
+    first: Any
+    design: Design
+    level: Level
+    theta: np.ndarray
+    covariance: np.ndarray
+    errors: np.ndarray
+    step: np.ndarray
+    separated: np.ndarray
+    n_passes: float
+
+
+class Standard(NamedTuple):
+    """Coordinates u of parameters ``root u`` in which the null model's information is 1.
+
+    ``root = W' (x) T`` for ``W curvature W' = I`` (E, E) and the root T of the design's inverse.
+    """
+
+    design: Design
+    mix: np.ndarray
+    centre: np.ndarray
+
+    @property
+    def root(self) -> np.ndarray:
+        return np.kron(self.mix.T, self.design.root)
+
+    def rows(self, sums) -> np.ndarray:
+        """Sums ``s (x) [1, x - centre]`` (m, E (1 + p)) as gradients (m, d)."""
+        E = len(self.mix)
+        parts = sums.reshape(len(sums), E, -1)
+        parts = [self.design.whiten(self.design.framed(parts[:, e], self.centre)) for e in range(E)]
+        mixed = np.einsum("fe,ems->mfs", self.mix, np.stack(parts))
+        return mixed.reshape(len(sums), -1)
+
+    def form(self, sums) -> np.ndarray:
+        """A quadratic form (E (1 + p), E (1 + p)) of the same as (d, d)."""
+        return self.rows(self.rows(sums).T)
+
+    def parameters(self, theta) -> np.ndarray:
+        """u (d,) of the user's parameters ``theta (E, size)``."""
+        inner = np.linalg.solve(self.design.root, theta.T).T
+        return np.ravel(np.linalg.solve(self.mix.T, inner))
+
+
+def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
+    """Read X once, or twice where directions are suspected to be separated."""
+    backend = registry.find("backends", "numpy")()
+    family = _weighted(rows, fitted, backend)
+    robust = kind.robust and not kind.clustered
+    at = At(backend, family, fitted.coef, fitted.intercept, robust)
+    first = rows.run(score_sums, at, "infer-scores")
+    check_rows(first, fitted, kind)
+    if not np.isfinite(first.hessian).all():
+        raise ValueError(
+            "The model predicts values beyond the range of numbers for some rows of X. Pass the X "
+            "that the model was fitted to."
+        )
+    level = family.level(first.facts)
+    design = _design(first.moments, fitted)
+    mix = np.linalg.inv(np.linalg.cholesky(level.curvature))
+    standard = Standard(design, mix, first.centre)
+    curvature, score = standard.form(first.hessian), _total(standard, first)
+    theta = _theta(fitted, design)
+    separated = _separated(rows, at, fitted, standard, first, curvature, score, theta)
+    basis = _basis(curvature, separated)
+    root = standard.root
+    errors = np.linalg.norm(root @ basis, axis=1)
+    covariance = _covariance(first, standard, kind, root, basis)
+    return Sums(
+        first, design, level, np.ravel(theta), covariance, errors,
+        -(root @ (basis @ (basis.T @ score))), taking_part(root, separated),
+        count_reads(rows, table, first.moments.census.n_rows),
+    )  # fmt: skip
+
+
+def check_optimum(sums: Sums) -> None:
+    """Raise ValueError if the model is not the optimum on these data."""
+    far = np.abs(sums.step) > NEAR * sums.errors
+    if (far & ~sums.separated).any():
+        error = np.where(sums.errors > 0.0, sums.errors, 1e-300)
+        worst = float(np.max(np.abs(sums.step) / error, where=~sums.separated, initial=0.0))
+        raise ValueError(
+            f"The model is not the optimum on these data: a coefficient is {worst:.2g} standard "
+            f"errors from theirs, which may be {NEAR}. Pass the X, y and sample_weight that the "
+            "model was fitted to, or fit it to these with a smaller tol."
+        )
+
+
+def _weighted(rows, fitted: Fitted, backend):
+    """The family with the weights of classes that the model was fitted with."""
+    family, asked = fitted.family, getattr(fitted.model, "class_weight", None)
+    if asked is None:
+        return family
+    if isinstance(asked, str):
+        found = rows.run(targets, Look(backend, True), "infer-labels")
+        counts = [found.counts[found.labels == label].sum() for label in family.classes]
+        weights = sum(counts) / (len(counts) * np.maximum(counts, 1e-300))
+    else:
+        weights = [float(asked.get(label, 1.0)) for label in family.classes.tolist()]
+    return Classes(family.classes, tuple(weights))
+
+
+def _design(moments, fitted: Fitted) -> Design:
+    """The design of the columns that vary.
+
+    Raises
+    ------
+    ValueError
+        If there are no more rows than parameters.
+    numpy.linalg.LinAlgError
+        If columns depend on each other; the message names them.
+    """
+    p, one = moments.mean.size, fitted.fit_intercept
+    moments = moments if one else moments.about_zero()
+    kept = np.flatnonzero(np.diag(moments.cross) > constant_floor(moments, p))
+    check_degrees(moments.weight, len(fitted.coef) * (kept.size + one))
+    cross = moments.cross[np.ix_(kept, kept)]
+    relations = solve(cross, np.zeros(kept.size)).null_space if kept.size else None
+    if relations is not None:
+        part = np.abs(relations) * np.sqrt(np.diag(cross))[:, None]
+        part = (part > 1e-6 * part.max(axis=0)).any(axis=1)
+        names = [fitted.names[j] for j in kept[part]]
+        raise np.linalg.LinAlgError(
+            f"The covariance is singular: {relations.shape[1]} linear relation(s) among the "
+            f"columns {listed(names)}. Drop a column of each relation and fit again."
+        )
+    return from_moments(moments, kept, one)
+
+
+def _theta(fitted: Fitted, design) -> np.ndarray:
+    """Parameters (E, size), intercepts first."""
+    coef = fitted.coef[:, design.kept]
+    return np.column_stack([fitted.intercept, coef]) if fitted.fit_intercept else coef
+
+
+def _total(standard, first) -> np.ndarray:
+    return standard.rows(first.scores.sums.sum(axis=0, keepdims=True))[0]
+
+
+def _separated(rows, at, fitted, standard, first, curvature, score, theta) -> np.ndarray:
+    """Separated directions (d, r) in standard coordinates."""
+    for way in suspected(curvature, score, standard.parameters(theta)):
+        there = _moved(at, fitted, standard, way)
+        second = rows.run(score_sums, there, "infer-separation")
+        if second.loss <= first.loss + FALL and np.isfinite(second.hessian).all():
+            return vanished(curvature, standard._replace(centre=second.centre).form(second.hessian))
+    return unknown(curvature)
+
+
+def _moved(at, fitted, standard, way) -> At:
+    """The model moved by ``way (d,)`` in standard coordinates."""
+    step = (standard.root @ way).reshape(len(at.coef), -1)
+    coef, intercept = at.coef.copy(), at.intercept
+    if fitted.fit_intercept:
+        intercept, step = intercept + step[:, 0], step[:, 1:]
+    coef[:, standard.design.kept] += step
+    return at._replace(coef=coef, intercept=intercept, meat=False)
+
+
+def _basis(curvature, separated) -> np.ndarray:
+    """``B (d, r)`` with ``B B'`` the inverse of the curvature in all directions but some."""
+    if not separated.shape[1]:
+        return linalg.solve_triangular(linalg.cholesky(curvature), np.eye(len(curvature)))
+    rest = linalg.null_space(separated.T)
+    if not rest.shape[1]:
+        return rest
+    R = linalg.cholesky(rest.T @ curvature @ rest)
+    return linalg.solve_triangular(R, rest.T, trans="T").T
+
+
+def _covariance(first, standard, kind, root, basis) -> np.ndarray:
+    if kind.clustered:
+        scores = standard.rows(first.scores.sums) @ basis
+        meat = scores.T @ scores
+    elif kind.robust:
+        meat = basis.T @ standard.form(first.meat) @ basis
+    else:
+        meat = np.eye(basis.shape[1])
+    n, k, G = first.moments.weight, len(basis), len(first.scores.labels)
+    root = root @ basis
+    return kind.factor(n, k, G) * (root @ meat @ root.T)
