@@ -44,7 +44,8 @@ class Evaluation(NamedTuple):
 
     ``gradient (size,)`` and ``hessian`` (or None) are those of the smooth part: the loss and the
     squares of a penalty; a Hessian of some columns alone has the parameters of these.
-    ``cells (G,)`` are the summed losses of the rows of each group.
+    ``cells (2, G)`` are the summed losses of the rows of each group, and their weights; None where
+    there are no groups.
     """
 
     value: float
@@ -119,7 +120,7 @@ class Result(NamedTuple):
     the objective) or "max_iter"; ``null_space (d, r)`` spans the directions the data say nothing
     about and is None where they fix all parameters; ``moments`` of [X y], the ``singular`` values
     (p,) of X, the ``paths`` of jobs, the last ``hessian`` (of ``columns``, or of all if None), the
-    losses ``cells (G,)`` of each group of rows and the KKT residual ``gradient_norm`` are given by
+    losses and weights ``cells (2, G)`` of each group of rows and the KKT residual ``gradient_norm`` are given by
     solvers that have them.
     """
 

@@ -259,17 +259,18 @@ def evaluate(run, problems, thetas, hessians) -> list[Evaluation]:
     total = run(gradient, at, f"{first.label}-{'hessian' if curved else 'gradient'}")
     found = dict(zip((m for m, _ in curved), total.hessians, strict=True))
     return [
-        _evaluation(problem, theta, total.value[:, m], total.gradient[m], found.get(m))
+        _evaluation(problem, theta, total, m, found.get(m))
         for m, (problem, theta) in enumerate(zip(problems, thetas, strict=True))
     ]
 
 
-def _evaluation(problem, theta, cells, slope, hessian) -> Evaluation:
-    """Mean loss and penalty from summed losses by group and a summed gradient (K, p + 1)."""
+def _evaluation(problem, theta, total, m, hessian) -> Evaluation:
+    """Mean loss and penalty of model ``m`` from the sums of all."""
     penalty, scale, one = problem.penalty, problem.scale, problem.fit_intercept
-    train = np.ones(len(cells)) if problem.train is None else problem.train
-    value = float(train @ cells) / problem.weight + penalty.value(theta, scale)
-    slope = slope if one else slope[:, :-1]
+    losses = total.value[:, m]
+    train = np.ones(len(losses)) if problem.train is None else problem.train
+    value = float(train @ losses) / problem.weight + penalty.value(theta, scale)
+    slope = total.gradient[m] if one else total.gradient[m, :, :-1]
     slope = slope.ravel() / problem.weight + penalty.l2 * scale * theta
     if hessian is not None:
         q = len(hessian) // problem.n_outputs - 1
@@ -277,4 +278,5 @@ def _evaluation(problem, theta, cells, slope, hessian) -> Evaluation:
         hessian = hessian[np.ix_(kept, kept)] / problem.weight
         squares = np.tile(np.arange(q + one) < q, problem.n_outputs)
         hessian[np.diag_indices(len(hessian))] += penalty.l2 * squares
+    cells = None if total.weights is None else np.stack([losses, total.weights])
     return Evaluation(value, slope, hessian, cells)

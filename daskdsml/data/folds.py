@@ -8,7 +8,9 @@ import dask.array as da
 import numpy as np
 from sklearn.model_selection import KFold, check_cv
 
+from daskdsml.contracts import Block
 from daskdsml.data.door import Table
+from daskdsml.data.encode import codes_of
 
 # Each cell costs a matrix of moments. Splits that partition the rows have one cell a fold; others
 # have one for each pattern of train, test and neither that a row can show.
@@ -93,3 +95,51 @@ def _cells(splitter, n, y):
             )
         roles = np.column_stack([roles[patterns // 3], patterns % 3])
     return cells.astype(np.int16), Folds((roles == 1).T, (roles == 2).T)
+
+
+class Stratified(NamedTuple):
+    """Labels each row with its fold, so that each fold has the same share of every class.
+
+    The rows of a class go to the folds in turn of their order, run by run, as scikit-learn's
+    StratifiedKFold has it: ``bounds (K, n_folds)`` tell where among the rows of class k each fold
+    ends, ``before`` how many rows of each class (K,) come before a block, by its id.
+    """
+
+    classes: np.ndarray
+    bounds: np.ndarray
+    before: dict
+
+    def __call__(self, block: Block) -> Block:
+        codes = codes_of(np.ravel(block.y), self.classes)
+        cells = np.zeros(len(codes), dtype=np.int16)
+        for k, (bounds, before) in enumerate(zip(self.bounds, self.before[block.id], strict=True)):
+            own = np.flatnonzero(codes == k)
+            ranks = before + np.arange(len(own))
+            cells[own] = np.searchsorted(bounds, ranks, side="right")
+        return block._replace(g=cells)
+
+
+def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
+    """Stratified folds, and the rows of each class in each of them (K, n_folds).
+
+    Parameters
+    ----------
+    classes : array (K,), sorted
+    blocks : tuple of `daskdsml.passes.strata.BlockCounts`, in the order of the rows
+    n_folds : int
+    """
+    before, total, appearance = {}, np.zeros(len(classes), dtype=np.int64), []
+    for block in blocks:
+        before[block.id] = total.copy()
+        places = np.searchsorted(classes, block.labels)
+        total[places] += block.counts.sum(axis=1)
+        order = places[np.argsort(block.first, kind="stable")]
+        appearance += [k for k in order.tolist() if k not in appearance]
+    counts = np.zeros((len(classes), n_folds), dtype=np.int64)
+    start = 0
+    for k in appearance:
+        # Rows are dealt out to the folds one by one, class after class in order of appearance.
+        dealt = np.arange(start, start + total[k]) % n_folds
+        counts[k] = np.bincount(dealt, minlength=n_folds)
+        start += total[k]
+    return Stratified(classes, np.cumsum(counts, axis=1), before), counts

@@ -1,4 +1,4 @@
-"""What linear classifiers share: labels, their weights, and predictions in the user's own labels."""
+"""What linear classifiers share: labels, their weights, predictions in the user's labels."""
 
 from __future__ import annotations
 
@@ -87,14 +87,19 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
         check_number(self, "tol", 0)
         check_number(self, "max_iter", 1, integer=True)
         check_flag(self, "fit_intercept")
+        if self.penalty != "deprecated":
+            raise ValueError(
+                f"penalty={self.penalty!r} is not taken: scikit-learn 1.9 deprecates it. Use C (or "
+                "Cs) for its strength, C=np.inf for none, and l1_ratio (l1_ratios) for its kind."
+            )
         if self.dual is not False:
             raise ValueError(
                 f"dual={self.dual!r} is not taken: there is no dual solver. Use False."
             )
         if self.intercept_scaling != 1:
             raise ValueError(
-                f"intercept_scaling={self.intercept_scaling!r} is not taken: the intercept is never "
-                "penalised. Use 1."
+                f"intercept_scaling={self.intercept_scaling!r} is not taken: the intercept is "
+                "never penalised. Use 1."
             )
         if not (self.random_state is None or isinstance(self.random_state, numbers.Integral)):
             raise ValueError(f"random_state must be an integer or None, got {self.random_state!r}.")

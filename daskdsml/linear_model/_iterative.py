@@ -61,11 +61,15 @@ class IterativeModel(LinearModel):
 
     def _what_to_look_for(self, table) -> Look:
         n, p = table.n_rows, table.n_features
-        newton = self.solver == "newton" or (self.solver == "auto" and p <= CHEAP_HESSIAN)
-        size, rate = sample_size(table, all_rows=self._is_sparse_penalty() or not newton)
+        size, rate = sample_size(table, self._samples_all(p))
         seed = 0 if self.random_state is None else int(self.random_state)
         backend = self._find_backend(None if n is None else n * p)
         return Look(backend, self._labels, size, rate, seed)
+
+    def _samples_all(self, n_features) -> bool:
+        """Whether a sample may be all of the rows: its passes cost less than those it saves."""
+        newton = self.solver == "newton" or (self.solver == "auto" and n_features <= CHEAP_HESSIAN)
+        return self._is_sparse_penalty() or not newton
 
     def _problem(self, table, found) -> Problem:
         scales = self._scales(found, table)

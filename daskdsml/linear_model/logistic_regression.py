@@ -167,8 +167,3 @@ class LogisticRegression(LinearClassifier):
         check_number(self, "l1_ratio", 0, high=1)
         check_flag(self, "warm_start")
         self._check_classifier()
-        if self.penalty != "deprecated":
-            raise ValueError(
-                f"penalty={self.penalty!r} is not taken: scikit-learn 1.9 deprecates it. Use C for "
-                "the strength of the penalty, C=np.inf for none, and l1_ratio=1 for L1."
-            )

@@ -28,12 +28,14 @@ class Gradient(NamedTuple):
 
     ``value (G, M)``: the summed loss of the rows of each group, whether or not they count for a
     model; ``gradient (M, K, p + 1)``, the intercept last; ``hessians``: one (K (q + 1), K (q + 1))
-    of q columns for each pair of `At.curved`.
+    of q columns for each pair of `At.curved`; ``weights (G,)`` of the rows of each group, None
+    where there are none.
     """
 
     value: np.ndarray
     gradient: np.ndarray
     hessians: tuple = ()
+    weights: np.ndarray | None = None
 
     def __add__(self, other: Gradient) -> Gradient:
         pairs = zip(self.hessians, other.hessians, strict=True)
@@ -41,10 +43,14 @@ class Gradient(NamedTuple):
             self.value + other.value,
             self.gradient + other.gradient,
             tuple(mine + theirs for mine, theirs in pairs),
+            None if self.weights is None else self.weights + other.weights,
         )
 
 
 def gradient(at: At, block) -> Gradient:
     """Kernel: what one block adds."""
     part = at.backend.models(at.loss, block, at.coef, at.intercept, at.member, at.curved)
-    return Gradient(*part)
+    weights = None
+    if at.member is not None:
+        weights = np.bincount(block.g, block.w, minlength=len(at.member)).astype(np.float64)
+    return Gradient(*part, weights)

@@ -1,0 +1,140 @@
+"""What a cross-validated classifier is asked for, how its rows are laid out, and what is chosen."""
+
+from __future__ import annotations
+
+import numbers
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from daskdsml.contracts import Result
+from daskdsml.data.encode import LabelCodes
+from daskdsml.passes.scores import scores
+
+
+class Laid(NamedTuple):
+    """The first look, and which cells (n_folds, G) the folds train and test on."""
+
+    found: object
+    train: np.ndarray
+    test: np.ndarray
+
+
+class Fitted(NamedTuple):
+    """Results of all settings on all rows, and of each fold."""
+
+    problem: object
+    whole: list
+    folds: list
+
+
+class Prepared(NamedTuple):
+    """Labels rows with cells, if ``cells`` is not None, and turns labels into codes."""
+
+    cells: object
+    codes: LabelCodes
+
+    def __call__(self, block):
+        return self.codes(block if self.cells is None else self.cells(block))
+
+
+class Weighted(NamedTuple):
+    """Multiplies weights by those of the classes (K,)."""
+
+    class_weight: np.ndarray
+
+    def __call__(self, block):
+        w = self.class_weight[block.y.astype(np.int64)]
+        return block._replace(w=w if block.w is None else w * block.w)
+
+
+class Coded(NamedTuple):
+    """Kernel `scores` of blocks that still have the user's labels."""
+
+    classes: np.ndarray
+
+    def __call__(self, judged, block):
+        return scores(judged, LabelCodes(self.classes)(block))
+
+
+def stratified_folds(cv) -> int | None:
+    """The number of stratified folds in the order of the rows, or None for other splits."""
+    if cv is None:
+        return 5
+    if isinstance(cv, StratifiedKFold):
+        return None if cv.shuffle else cv.n_splits
+    if not isinstance(cv, numbers.Integral) or isinstance(cv, bool):
+        return None
+    if cv < 2:
+        raise ValueError(f"cv must be at least 2 folds, got {cv}.")
+    return int(cv)
+
+
+def strengths(Cs) -> np.ndarray:
+    """Inverse strengths in ascending order."""
+    if isinstance(Cs, numbers.Integral) and not isinstance(Cs, bool) and Cs >= 1:
+        return np.logspace(-4.0, 4.0, int(Cs))
+    values = np.sort(_numbers(Cs))
+    if not values.size or not (values > 0.0).all():
+        raise ValueError(
+            f"Cs must be a number of penalties, at least 1, or a list of positive numbers, got "
+            f"{Cs!r}."
+        )
+    return values
+
+
+def ratios(l1_ratios) -> np.ndarray:
+    values = _numbers(l1_ratios)
+    if not values.size or not ((values >= 0.0) & (values <= 1.0)).all():
+        raise ValueError(
+            f"l1_ratios must be a list of numbers from 0 to 1, such as (0.0, 0.5, 1.0), got "
+            f"{l1_ratios!r}."
+        )
+    return values
+
+
+def _numbers(values) -> np.ndarray:
+    """A list of finite numbers as an array, and nothing if it is none."""
+    try:
+        found = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return np.empty(0)
+    return found if found.ndim == 1 and np.isfinite(found).all() else np.empty(0)
+
+
+def counts_of(classes, blocks, n_cells) -> np.ndarray:
+    """Rows of each class in each cell (K, n_cells)."""
+    total = np.zeros((len(classes), n_cells), dtype=np.int64)
+    for block in blocks:
+        total[np.searchsorted(classes, block.labels), : block.counts.shape[1]] += block.counts
+    return total
+
+
+def check_every_class(classes, counts) -> None:
+    """Raise ValueError unless each fold trains on every class; ``counts`` is (K, n_folds)."""
+    missing = np.argwhere(counts == 0)
+    if missing.size:
+        k, fold = missing[0]
+        raise ValueError(
+            f"The training set of fold {fold} has no row of class {classes.tolist()[k]!r}. Use "
+            "fewer folds, stratified ones (an integer cv), or drop classes of too few rows."
+        )
+
+
+def within_one_error(scores) -> int:
+    """The first penalty (strongest) whose mean score is within one standard error of the best."""
+    mean = scores.mean(axis=0)
+    best = int(np.argmax(mean))
+    if len(scores) == 1:
+        return best
+    error = scores[:, best].std(ddof=1) / np.sqrt(len(scores))
+    return int(np.flatnonzero(mean >= mean[best] - error)[0])
+
+
+def summed_up(fitted, progress) -> Result:
+    """All fits as one Result: converged if all of them are."""
+    every = [*fitted.whole, *(result for fold in fitted.folds for result in fold)]
+    bad = [result.status for result in every if result.status != "converged"]
+    n_iter = max(result.n_iter for result in every)
+    return Result(every[0].theta, n_iter, bad[0] if bad else "converged", progress.history)

@@ -1,0 +1,363 @@
+"""Logistic and multinomial regression with penalties chosen by cross-validation."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.validation import check_is_fitted
+
+from daskdsml import registry
+from daskdsml.contracts import Record
+from daskdsml.data.encode import LabelCodes
+from daskdsml.data.folds import assign_folds, stratify
+from daskdsml.linear_model._base import check_flag
+from daskdsml.linear_model._classifier import LinearClassifier, penalty_of, probabilities
+from daskdsml.linear_model._cross_validation import check_rule
+from daskdsml.linear_model._grid import (
+    Coded,
+    Fitted,
+    Laid,
+    Prepared,
+    Weighted,
+    check_every_class,
+    counts_of,
+    ratios,
+    stratified_folds,
+    strengths,
+    summed_up,
+    within_one_error,
+)
+from daskdsml.linear_model._together import fit_all, fit_folds, starts_of
+from daskdsml.loop import Progress
+from daskdsml.passes.census import raise_faults, raise_overflow
+from daskdsml.passes.scores import Judged, scores
+from daskdsml.passes.strata import strata
+
+LOG_LOSS = "neg_log_loss"
+
+
+class LogisticRegressionCV(LinearClassifier):
+    """Logistic regression whose penalty is chosen by cross-validation, all models in one go.
+
+    The objective is that of `LogisticRegression`. K folds, all penalties and all shares of L1 are
+    trained together: a read of the data evaluates every model that has not converged. Penalties
+    start from the optima of a sample, whose Hessians also precondition all fits; folds start from
+    the fits to all rows. Typically 10 to 20 reads, whatever the number of models. The best
+    penalty's fit to all rows is one of them: there is no refit.
+
+    Parameters
+    ----------
+    Cs : int or list of floats
+        Inverse strengths of the penalty; an integer stands for that many from 1e-4 to 1e4, on a
+        logarithmic scale.
+    l1_ratios : list of floats
+        Shares of the L1 penalty to try, each from 0 to 1.
+    fit_intercept : bool
+    cv : int, splitter, iterable of (train, test), or None
+        An integer k, or None for 5, stands for k stratified folds, as scikit-learn's
+        StratifiedKFold without shuffling makes them, from the labels of any collection. A splitter
+        sees the number of rows and, if y is in this process's memory, y.
+    dual, penalty, intercept_scaling : False, "deprecated", 1
+        As for `LogisticRegression`.
+    scoring : str
+        Name of a classification score of `daskdsml.metrics`, the greater the better, weighted by
+        ``sample_weight``. All but the log loss cost one read more.
+    solver : {"auto"}
+        L-BFGS with the Hessian of a sample for squares alone, proximal Newton with L1.
+    tol : float
+        KKT residual at which each model is done, as for `LogisticRegression`.
+    max_iter : int
+        Most reads of each of two stages: all rows, and folds.
+    class_weight : dict, "balanced" or None
+        As for `LogisticRegression`; "balanced" counts all rows.
+    n_jobs, verbose, random_state, cache, backend
+        As for `LogisticRegression`.
+    refit : bool
+        True: the coefficients are those of the fit to all rows with the best mean score; False:
+        the mean over folds of the coefficients that are best in each.
+    rule : {"min", "1se"}
+        Whether the best mean score chooses, or the strongest penalty whose mean score is within one
+        standard error of the best.
+
+    Attributes
+    ----------
+    classes_ : array (K,)
+    coef_ : array (1, p) of two classes, (K, p) of more
+    intercept_ : array (1,) or (K,)
+    C_, l1_ratio_ : float, those chosen (means over folds without ``refit``)
+    C_1se_ : float
+        The strongest penalty within one standard error of the best score, of the same l1_ratio.
+    Cs_ : array (n_cs,), l1_ratios_ : array (n_l1_ratios,)
+    scores_ : array (n_folds, n_l1_ratios, n_cs)
+    coefs_paths_ : array (n_folds, n_l1_ratios, n_cs, 1 or K, p + 1)
+        Parameters of all models, the intercept last (left out if there is none).
+    residuals_ : array (n_folds, n_l1_ratios, n_cs)
+        KKT residual of each model.
+    n_iter_ : array (n_folds, n_l1_ratios, n_cs)
+    n_passes_, converged_, history_, solver_, n_features_in_, feature_names_in_
+        As for `LogisticRegression`.
+
+    References
+    ----------
+    Hastie, T., Tibshirani, R. and Friedman, J. (2009). The Elements of Statistical Learning, 2nd
+    ed., section 7.10.
+    """
+
+    _label = "logistic-cv"
+    _solvers = ()
+    warm_start = False
+
+    def __init__(
+        self,
+        *,
+        Cs=10,
+        l1_ratios=(0.0,),
+        fit_intercept=True,
+        cv=None,
+        dual=False,
+        penalty="deprecated",
+        scoring=LOG_LOSS,
+        solver="auto",
+        tol=1e-4,
+        max_iter=100,
+        class_weight=None,
+        n_jobs=None,
+        verbose=False,
+        refit=True,
+        intercept_scaling=1,
+        random_state=None,
+        rule="min",
+        cache="auto",
+        backend="auto",
+    ):
+        self.Cs = Cs
+        self.l1_ratios = l1_ratios
+        self.fit_intercept = fit_intercept
+        self.cv = cv
+        self.dual = dual
+        self.penalty = penalty
+        self.scoring = scoring
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.refit = refit
+        self.intercept_scaling = intercept_scaling
+        self.random_state = random_state
+        self.rule = rule
+        self.cache = cache
+        self.backend = backend
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit all models, and keep the best.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+        y : array (n,), series, or Dask collection of them
+            Labels: numbers, strings or booleans, of two kinds or more.
+        sample_weight : array (n,), series, Dask collection of them, or None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters cannot be used, or a class has no row in the training set of a
+            fold; the message says how to mend it.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a model does not reach ``tol`` in ``max_iter`` passes.
+        """
+        Cs, shares, metric = self._check_parameters()
+        n_folds = stratified_folds(self.cv)
+        table = self._admit(X, y, sample_weight, labels=True, known_rows=n_folds is None)
+        folds = None
+        if n_folds is None:
+            table, folds = assign_folds(table, self._splitter(table))
+        rows, progress = self._open(table), Progress(type(self).__name__, self.verbose)
+        try:
+            laid, rows = self._laid(table, rows, n_folds, folds, progress)
+            if metric is not None:
+                self._check_metric(metric, len(laid.found.labels))
+            fitted = self._fitted(table, rows, laid, Cs, shares, progress)
+            judged = self._judged(rows, laid, fitted, metric, progress)
+        finally:
+            progress.close()
+            rows.close()
+        self.Cs_, self.l1_ratios_ = Cs, shares
+        self._publish_all(laid, fitted, judged)
+        self._publish(summed_up(fitted, progress), rows, table, laid.found.census.n_rows, "auto")
+        self.solver_ = "proximal_newton" if shares.any() else "lbfgs"
+        return self
+
+    def _splitter(self, table):
+        if isinstance(self.cv, StratifiedKFold) and not isinstance(table.y, np.ndarray):
+            raise ValueError(
+                "Shuffled stratified folds need y in this process's memory, but y is a Dask "
+                "collection. Use cv=5 (stratified, in the order of the rows), KFold(5, "
+                "shuffle=True, random_state=0), or compute y."
+            )
+        return self.cv
+
+    def _laid(self, table, rows, n_folds, folds, progress):
+        """The first look, and rows with class codes and cells of folds."""
+        start = time.perf_counter()
+        total = rows.run(strata, self._what_to_look_for(table), f"{self._label}-look")
+        progress.add(Record("look", time.perf_counter() - start))
+        found = total.found
+        raise_faults(found.census, getattr(self, "feature_names_in_", None))
+        raise_overflow(found.squares)
+        self._check_found(found)
+        if n_folds is None:
+            cells, train, test = None, folds.train, folds.test
+            counts = counts_of(found.labels, total.blocks, train.shape[1])
+        else:
+            cells, counts = stratify(found.labels, total.blocks, n_folds)
+            test = np.eye(n_folds, dtype=bool)
+            train = ~test
+        check_every_class(found.labels, counts @ train.T)
+        coded, rows = rows, rows.map(Prepared(cells, LabelCodes(found.labels)))
+        coded.close()
+        return Laid(found, train, test), rows
+
+    def _fitted(self, table, rows, laid, Cs, shares, progress):
+        """Starts, results of all rows and of folds, for each l1_ratio; and weights of cells."""
+        found = laid.found
+        problem = self._problem(table, found)._replace(train=np.ones(laid.train.shape[1]))
+        theta, sample = self._first(problem, found), found.sample.block()
+        codes = self._codes(found)
+        usable = sample is not None and self._can_start_from(sample, found)
+        sample = codes(sample) if usable else None
+        weights = self._class_weights(found)
+        weighted = rows if weights is None else rows.map(Weighted(np.asarray(weights)))
+        settings = [(r, C) for r in shares for C in Cs]
+        starts = []
+        for ratio in shares:
+            penalties = [penalty_of(1.0 / (C * problem.weight), ratio) for C in Cs]
+            starts += starts_of(problem, sample, penalties, theta)
+        penalties = [penalty_of(1.0 / (C * problem.weight), r) for r, C in settings]
+        whole, parts = fit_all(
+            problem, weighted, penalties, starts, self.tol, self.max_iter, progress
+        )
+        cell_weights = whole[0].cells[1]
+        folds = []
+        for train in laid.train.astype(float):
+            weight = float(train @ cell_weights)
+            penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
+            folds.append((train, weight, penalties))
+        each = fit_folds(problem, weighted, folds, starts, whole, parts, self.max_iter, progress)
+        if weighted is not rows:
+            rows.n_rows_read = weighted.n_rows_read
+        return Fitted(problem, whole, each)
+
+    def _judged(self, rows, laid, fitted, metric, progress):
+        """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""
+        if self.scoring == LOG_LOSS and self.class_weight is None:
+            cells = np.array([[result.cells for result in fold] for fold in fitted.folds])
+            sums = np.einsum("flcg,fg->flc", cells, laid.test)
+            return -sums[..., 0] / sums[..., 1]
+        start = time.perf_counter()
+        thetas = [result.theta for fold in fitted.folds for result in fold]
+        parts = [fitted.problem.by_output(theta) for theta in thetas]
+        judged = Judged(
+            metric,
+            probabilities,
+            len(laid.found.labels),
+            np.stack([coef for coef, _ in parts]),
+            np.stack([intercept for _, intercept in parts]),
+            np.repeat(laid.test, len(fitted.whole), axis=0).T,
+        )
+        total = rows.run(scores, judged, f"{self._label}-scores")
+        progress.add(Record("scores", time.perf_counter() - start, models=len(thetas)))
+        values = [metric.value(part) for part in total.totals]
+        return np.reshape(values, (len(fitted.folds), -1))
+
+    def _publish_all(self, laid, fitted, judged) -> None:
+        """Scores, paths, and the model that is chosen."""
+        grid = (len(judged), len(self.l1_ratios_), len(self.Cs_))
+        every = [result for fold in fitted.folds for result in fold]
+        K = fitted.problem.n_outputs
+        self.scores_ = judged.reshape(grid)
+        self.coefs_paths_ = np.array([r.theta for r in every]).reshape(*grid, K, -1)
+        self.residuals_ = np.array([r.gradient_norm for r in every]).reshape(grid)
+        self.n_iter_ = np.array([r.n_iter for r in every], dtype=np.int32).reshape(grid)
+        mean = self.scores_.mean(axis=0)
+        ratio, best = np.unravel_index(np.argmax(mean), mean.shape)
+        near = within_one_error(self.scores_[:, ratio])
+        self.C_1se_ = float(self.Cs_[near])
+        chosen = near if self.rule == "1se" else best
+        if self.refit:
+            self.C_, self.l1_ratio_ = float(self.Cs_[chosen]), float(self.l1_ratios_[ratio])
+            thetas = fitted.whole[ratio * len(self.Cs_) + chosen].theta.reshape(K, -1)
+        else:
+            places = [np.unravel_index(np.argmax(s), s.shape) for s in self.scores_]
+            self.C_ = float(np.mean([self.Cs_[c] for _, c in places]))
+            self.l1_ratio_ = float(np.mean([self.l1_ratios_[r] for r, _ in places]))
+            thetas = np.mean(
+                [self.coefs_paths_[f, r, c] for f, (r, c) in enumerate(places)], axis=0
+            )
+        self._publish_classes(laid.found.labels, thetas)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """The score named by ``scoring``, by weight; one pass over X and y."""
+        check_is_fitted(self)
+        predictor = self._predictor()
+        metric = registry.find("metrics", self.scoring)()
+        judged = Judged(
+            metric,
+            probabilities,
+            len(self.classes_),
+            predictor.coef[None],
+            predictor.intercept[None],
+            np.ones((1, 1), dtype=bool),
+        )
+        total = self._evaluate(Coded(self.classes_), judged, X, y, sample_weight, labels=True)
+        return metric.value(total.totals[0])
+
+    def _samples_all(self, n_features) -> bool:
+        return True
+
+    def _penalty(self, weight):
+        return penalty_of(0.0, 0.0)
+
+    def _check_parameters(self):
+        """Penalties, shares of L1, and the metric."""
+        self._check_classifier()
+        check_flag(self, "refit")
+        check_rule(self)
+        if self.solver != "auto":
+            raise ValueError(
+                f"Unknown solver {self.solver!r} of {type(self).__name__}: expected 'auto', which "
+                "takes L-BFGS for squares alone and proximal Newton with an L1 penalty."
+            )
+        if self.scoring not in registry.available("metrics"):
+            raise ValueError(
+                f"Unknown scoring {self.scoring!r}: expected the name of one of the scores of "
+                f"daskdsml.metrics: {registry.available('metrics')}."
+            )
+        return strengths(self.Cs), ratios(self.l1_ratios), self._metric()
+
+    def _metric(self):
+        metric = registry.find("metrics", self.scoring)()
+        if metric.needs == "predictions":
+            raise ValueError(
+                f"scoring={self.scoring!r} judges a regression, but this is a classifier. Use a "
+                "score of classes, such as 'neg_log_loss', 'accuracy' or 'roc_auc'."
+            )
+        return metric
+
+    def _check_metric(self, metric, n_classes) -> None:
+        if metric.needs == "scores" and n_classes > 2:
+            raise ValueError(
+                f"scoring={self.scoring!r} needs one score a row, but y holds {n_classes} classes. "
+                "Use 'neg_log_loss', 'accuracy' or 'f1_macro'."
+            )

@@ -1,0 +1,75 @@
+"""Scores of many classifiers on their own test rows, in one read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.contracts import Block
+from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.evaluate import likeliest
+
+
+class Judged(NamedTuple):
+    """M models ``coef (M, K, p)``, ``intercept (M, K)``, and how they are to be judged.
+
+    ``test (G, M)`` is True for the groups of rows on which a model is judged; ``probabilities``
+    turns raw scores, (n,) if K is 1, into those of all ``n_classes``.
+    """
+
+    metric: Any
+    probabilities: Callable
+    n_classes: int
+    coef: np.ndarray
+    intercept: np.ndarray
+    test: np.ndarray
+
+
+class Scores(NamedTuple):
+    """A sum of the metric for each model; None while it has met no row of its test set."""
+
+    census: Census
+    totals: tuple
+
+    def __add__(self, other: Scores) -> Scores:
+        pairs = zip(self.totals, other.totals, strict=True)
+        return Scores(self.census + other.census, tuple(_joined(a, b) for a, b in pairs))
+
+
+def _joined(a, b):
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def scores(judged: Judged, block: Block) -> Scores:
+    """Kernel: what one block adds; y holds class codes."""
+    y, X = np.asarray(block.y).astype(np.int64), block.X
+    g = np.zeros(len(y), dtype=int) if block.g is None else block.g
+    M, K, p = judged.coef.shape
+    Z = np.asarray(X @ judged.coef.reshape(-1, p).T.astype(X.dtype))
+    Z = Z.reshape(len(y), M, K) + judged.intercept.astype(X.dtype)
+    totals, rows_of = [], {}
+    for m in range(M):
+        key = judged.test[:, m].tobytes()
+        if key not in rows_of:
+            rows_of[key] = np.flatnonzero(judged.test[g, m])
+        rows = rows_of[key]
+        if not rows.size:
+            totals.append(None)
+            continue
+        z = Z[rows, m]
+        found = _response(judged, z[:, 0] if K == 1 else z)
+        w = None if block.w is None else block.w[rows]
+        totals.append(judged.metric.count(y[rows], found, w, judged.n_classes))
+    return Scores(take_census(block, suspect_X=False), tuple(totals))
+
+
+def _response(judged, z):
+    if judged.metric.needs == "labels":
+        return likeliest(z)
+    if judged.metric.needs == "scores":
+        return z
+    return judged.probabilities(z)
