@@ -15,7 +15,7 @@ pytest.importorskip("numba")
 
 from numba import njit  # noqa: E402
 
-from daskdsml.backends import _kernels, _scalar  # noqa: E402
+from daskdsml.backends import _kernels, _model_kernels, _scalar  # noqa: E402
 from daskdsml.losses.logistic import Logistic  # noqa: E402
 from daskdsml.losses.squared_error import SquaredError  # noqa: E402
 
@@ -124,6 +124,42 @@ def test_csr_kernels(loss, real, weighted):
         assert_near(grad, exact["grad"], real)
         _kernels.csr_hessian(loss, *entries, y, w, coef, intercept, hess)
         assert_near(hess, [np.tril(part) for part in exact["hess"]], real)
+
+
+@every_case
+@pytest.mark.parametrize("grouped", [False, True])
+def test_link_models(loss, real, weighted, grouped):
+    for n, M in [(0, 1), (1, 1), (7, 3), (513, 1), (513, 5)]:
+        rng = np.random.default_rng(n)
+        z, y = rng.normal(size=(M, n)).astype(real), rng.integers(0, 2, size=n).astype(real)
+        w = (rng.integers(0, 3, size=n) if weighted else np.ones(n)).astype(real)
+        g = rng.integers(0, 4, size=n) if grouped else np.zeros(n, int)
+        member = rng.integers(0, 3, size=(4 if grouped else 1, M)).astype(real)
+        member = member if grouped else np.ones_like(member)
+        losses, slopes = loss.value_and_derivative(np, y.astype(float), z.astype(float))
+        exact = np.stack([(w * losses)[:, g == group].sum(axis=1) for group in range(len(member))])
+        size = np.abs(losses).sum() + 1.0
+        value = np.ones(member.shape)
+        arguments = (g, member) if grouped else (None, None)
+        _model_kernels.link_models(loss, y, w, *arguments, z, value)
+        assert_near(value - 1.0, (exact, 3.0 * size), real)
+        assert_near(z, (w * member[g].T * slopes, 10.0 + np.abs(slopes)), real)
+
+
+@every_case
+@pytest.mark.parametrize("columns", [None, [], [0, 2]])
+def test_root_of_hessian(loss, real, weighted, columns):
+    for n in (0, 1, 7, 513):
+        X, y, w, coef, intercept = problem(n, 3, real, weighted)
+        exact, size = exact_sums(loss, X, y, w, coef, intercept)["hess"]
+        w = np.ones(n) if w is None else w
+        z = X @ coef + real(intercept)
+        kept = [*(range(3) if columns is None else columns), 3]
+        some = None if columns is None else np.array(columns, int)
+        root = np.full((n, len(kept)), np.nan, real)
+        _model_kernels.root_of_hessian(loss, X, y.astype(real), w.astype(real), z, some, root)
+        product = root.astype(float).T @ root.astype(float)
+        assert_near(product, (exact[np.ix_(kept, kept)], size[np.ix_(kept, kept)]), real)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -6,7 +6,13 @@ import numpy as np
 from numba import njit
 
 from daskdsml.backends import _scalar
-from daskdsml.backends._kernels import FAST, _kernel, _value_and_derivative
+from daskdsml.backends._kernels import (
+    FAST,
+    _kernel,
+    _second_derivative,
+    _value_and_derivative,
+    _write_root,
+)
 
 
 @njit(**FAST)
@@ -54,3 +60,38 @@ def link_models(loss, y, w, g, member, z, value):
                 total[g[i]] += losses[i]
             for group in range(total.size):
                 value[group, m] += total[group]
+
+
+@njit(**FAST)
+def _curve_model(loss, y, factor, z, c):
+    """Write ``factor`` times the second derivative at the scores ``z`` into ``c (r,)``."""
+    zero = z.dtype.type(0)
+    for i in range(z.size):
+        second = _second_derivative(loss, y[i], z[i])
+        c[i] = _scalar.where(factor[i] != zero, factor[i] * second, zero)
+
+
+@njit(**FAST)
+def _write_root_of(X, columns, c, root):
+    """Write ``sqrt(c_i) [x_i, 1]``, of some columns of X, into row i of ``root (r, q + 1)``."""
+    for i in range(len(X)):
+        x, scaled = X[i], root[i]
+        factor = _scalar.sqrt(c[i])
+        for j in range(columns.size):
+            scaled[j] = factor * x[columns[j]]
+        scaled[columns.size] = factor
+
+
+@_kernel
+def root_of_hessian(loss, X, y, factor, z, columns, root):
+    """Write a square root of a tile's Hessian: ``root' root`` is ``sum_i c_i [x_i, 1] [x_i, 1]'``.
+
+    ``c_i`` is ``factor_i`` times the second derivative at the score ``z_i``; ``columns (q,)`` are
+    those of ``X (r, p)`` that are wanted, or None for all; ``root`` is (r, q + 1).
+    """
+    c = np.empty_like(y)
+    _curve_model(loss, y, factor, z, c)
+    if columns is None:
+        _write_root(X, c, root)
+    else:
+        _write_root_of(X, columns, c, root)

@@ -80,12 +80,12 @@ class ManyModels:
         gradient = np.zeros((K * M, p + 1))
         sizes = [K * (1 + (p if columns is None else len(columns))) for _, columns in curved]
         hessians = tuple(np.zeros((size, size)) for size in sizes)
-        for rows in self._tiles_of(block, X, member, self._step(p, K * M, max(sizes, default=0))):
+        for rows in self._tiles_of(block, X, member, self._step(X, K * M, max(sizes, default=0))):
             flat = self._scores(rows.x, theta) + shift
             z = _by_model(xp, flat, K) if loss.coupled else flat
             for (m, columns), hess in zip(curved, hessians, strict=True):
-                c = _curvature(xp, loss, rows, z[:, m, ...], member, m)
-                self._add_curvature(hess, self._design(rows.x, columns), c)
+                share = None if member is None else member[:, m : m + 1]
+                self._add_hessian_at(loss, rows, z[:, m, ...], share, columns, hess)
             losses, slopes = self._link(loss, rows, z, member)
             value += losses
             slopes = _flat(xp, slopes) if loss.coupled else slopes
@@ -103,12 +103,13 @@ class ManyModels:
             return None
         return self.xp.astype(self.put(np.ascontiguousarray(array)), real, copy=False)
 
-    def _step(self, p, outputs, curved) -> int:
+    def _step(self, X, outputs, curved) -> int:
         """Rows of a tile, for so many scores a row and numbers in a row's scaled copies."""
-        entries = self.tile_entries // (p + 4 * outputs)
-        if curved:  # sums of squares are large: the more rows add to one, the better
-            entries = max(entries, 2 * self.tile_entries // curved)
-        return max(64, min(self.tile_rows, entries))
+        # Rows of X are read twice, in order, which the cache hardly speeds up; products of scaled
+        # copies are large, so that the more rows add to one, the better.
+        rows = self.tile_entries // (X.shape[1] // 4 + 4 * outputs)
+        rows = 16 * self.tile_entries // curved if curved else rows
+        return max(64, min(self.tile_rows, rows))
 
     def _tiles_of(self, block, X, member, step):
         """Tiles of ``step`` rows; ``g`` is None where rows of all groups count alike."""
@@ -145,6 +146,16 @@ class ManyModels:
             total[group] = self.get(xp.sum(some, axis=1, dtype=xp.float64))
         return total
 
+    def _add_hessian_at(self, loss, rows, z, share, columns, hess) -> None:
+        """Add to the upper triangle of ``hess`` what one model has at its scores ``z``.
+
+        ``share (G, 1)`` is the model's column of ``member``, or None.
+        """
+        c, factor = loss.second_derivative(self.xp, rows.y, z), _factor(self.xp, rows, share)
+        if factor is not None:
+            c = _times(self.xp, factor[..., None] if loss.coupled else factor[:, 0], c)
+        self._add_curvature(hess, self._design(rows.x, columns), c)
+
     def _design(self, x, columns):
         """``[x_columns, 1]`` (r, q + 1)."""
         xp = self.xp
@@ -166,15 +177,6 @@ class ManyModels:
             stacked = c[:, k, k:, None] * A[:, None, :]
             stacked = xp.reshape(stacked, (A.shape[0], stacked.shape[1] * size))
             hess[k * size : (k + 1) * size, k * size :] += self.get(A.T @ stacked)
-
-
-def _curvature(xp, loss, rows, z, member, m):
-    """Weighted second derivatives (r,) or (r, K, K) of model ``m`` at its scores ``z``."""
-    c = loss.second_derivative(xp, rows.y, z)
-    factor = _factor(xp, rows, None if member is None else member[:, m : m + 1])
-    if factor is None:
-        return c
-    return _times(xp, factor[..., None] if loss.coupled else factor[:, 0], c)
 
 
 def _by_model(xp, flat, K):

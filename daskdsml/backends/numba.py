@@ -39,9 +39,19 @@ class Numba(NumPy):
         if loss.coupled:
             return super()._link(loss, rows, z, member)
         value = np.zeros((1, z.shape[1]) if member is None else member.shape)
-        w = np.ones_like(rows.y) if rows.w is None else rows.w
+        w = _weights(rows)
         _model_kernels.link_models(loss, rows.y, w, rows.g, member, z.T, value)
         return value, z
+
+    def _add_hessian_at(self, loss, rows, z, share, columns, hess) -> None:
+        if loss.coupled or sparse.issparse(rows.x):
+            super()._add_hessian_at(loss, rows, z, share, columns, hess)
+            return
+        w = _weights(rows)
+        factor = w if share is None else w * share[rows.g, 0]
+        root = np.empty((len(rows.x), len(hess)), rows.x.dtype)
+        _model_kernels.root_of_hessian(loss, rows.x, rows.y, factor, z, columns, root)
+        hess += root.T @ root
 
     def column_sums(self, block):
         sums, squares = np.zeros(block.X.shape[1]), np.zeros(block.X.shape[1])
@@ -75,3 +85,7 @@ class Numba(NumPy):
         hess = np.zeros((X.shape[1] + 1,) * 2)
         _kernels.csr_hessian(loss, X.data, X.indices, X.indptr, y, w, coef, intercept, hess)
         return hess + np.tril(hess, -1).T
+
+
+def _weights(rows):
+    return np.ones_like(rows.y) if rows.w is None else rows.w

@@ -37,6 +37,11 @@ class NumPy(ArrayBackend):
     def _matrix(self, X):
         return X.astype(np.float64, copy=False) if sparse.issparse(X) else X
 
+    def _step(self, X, outputs, curved) -> int:
+        """Of CSR rows as many as 32 MiB of scores hold: each tile makes a sum of all columns."""
+        csr = sparse.issparse(X)
+        return max(64, 2**22 // outputs) if csr else super()._step(X, outputs, curved)
+
     def _scores(self, x, theta):
         if not sparse.issparse(x):
             return super()._scores(x, theta)
