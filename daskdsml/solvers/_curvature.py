@@ -13,14 +13,32 @@ from daskdsml.solvers._symmetric import without_shift
 RIDGE = 1e-9
 
 
-class Scaled(NamedTuple):
-    """``factor`` times the identity, for centred columns of unit spread."""
+class Diagonal(NamedTuple):
+    """``h`` for the loss and the penalty's own curvature, for centred columns of unit spread.
 
-    factor: float = 1.0
+    Where a column varies little, as a rare word does, the penalty is most of its curvature.
+    """
+
+    h: float = 1.0
+
+    @classmethod
+    def of(cls, problem, move, change) -> Diagonal:
+        """With the ``h`` that maps a step ``move (size,)`` to a ``change`` of gradient best."""
+        change = problem.standardized(change - problem.penalty.l2 * problem.scale * move)
+        p = problem.n_features
+        move = np.array(move).reshape(problem.n_outputs, -1)
+        if problem.fit_intercept:
+            move[:, p] += move[:, :p] @ problem.centre
+        move[:, :p] *= problem.spread
+        together = float(move.ravel() @ change)
+        return cls(float(change @ change) / together if together > 0.0 else 1.0)
 
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
-        return problem.original(self.factor * problem.standardized(gradient))
+        own = np.zeros(problem.size // problem.n_outputs)
+        own[: problem.n_features] = problem.penalty.l2 / problem.spread**2
+        step = problem.standardized(gradient) / (self.h + np.tile(own, problem.n_outputs))
+        return problem.original(step)
 
 
 class Dense(NamedTuple):
@@ -71,7 +89,7 @@ class Kronecker(NamedTuple):
 
     @classmethod
     def of(cls, problem, outputs, columns) -> Kronecker:
-        """From the mean covariance ``outputs (K, K)``, and ``columns (d, d)`` of the user's columns.
+        """From the mean covariance ``outputs (K, K)``, and ``columns (d, d)`` of the user's X.
 
         Both are of the loss alone; ``columns`` ends with the intercept's row, if there is one.
         """

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.solvers._curvature import Dense, Scaled
+from daskdsml.solvers._curvature import Dense, Diagonal
 from daskdsml.solvers._line_search import accepts, shorter
 
 
@@ -36,8 +36,8 @@ class LBFGS(NamedTuple):
     """Quasi-Newton from the last ``memory`` gradients, begun with what is known of the Hessian.
 
     ``curvature`` is an approximate inverse Hessian of `daskdsml.solvers._curvature`, such as that
-    of a sample of the rows; without one, the search begins as if centred columns of unit spread
-    had the identity, so its pace does not depend on the columns' units. Where ``refresh`` steps
+    of a sample of the rows; without one, the loss is taken to be as steep in all centred columns of
+    unit spread, so its pace does not depend on the columns' units. Where ``refresh`` steps
     have not been enough, the Hessian at the next point is asked for and taken in its place; 0 asks
     for none, as where it would be too large.
 
@@ -122,10 +122,7 @@ def _inverse_hessian_times(problem, gradient, pairs, curvature):
         q -= share * change
         shares.append(share)
     if curvature is None:
-        curvature = Scaled()
-        if pairs:
-            move, change = pairs[-1]
-            curvature = Scaled((move @ change) / np.sum(problem.standardized(change) ** 2))
+        curvature = Diagonal.of(problem, *pairs[-1]) if pairs else Diagonal()
     q = curvature.times(problem, q)
     for (move, change), share in zip(pairs, reversed(shares), strict=True):
         q += (share - (change @ q) / (move @ change)) * move
