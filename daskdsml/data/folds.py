@@ -35,7 +35,7 @@ class Folds(NamedTuple):
             yield np.flatnonzero(train).tolist(), np.flatnonzero(test).tolist()
 
 
-def assign_folds(table: Table, cv=None) -> tuple[Table, Folds]:
+def assign_folds(table: Table, cv=None, y=None) -> tuple[Table, Folds]:
     """Label each row of a table with its cell under the splits of ``cv``.
 
     Parameters
@@ -44,6 +44,8 @@ def assign_folds(table: Table, cv=None) -> tuple[Table, Folds]:
     cv : int, splitter, iterable of (train, test), or None
         An integer k, or None for 5, stands for k runs of consecutive rows, as scikit-learn's KFold.
         A splitter sees the number of rows and, if y is in this process's memory, y.
+    y : array (n,) or None
+        The table's y where it is in this process's memory but X is not.
 
     Returns
     -------
@@ -53,7 +55,8 @@ def assign_folds(table: Table, cv=None) -> tuple[Table, Folds]:
     Raises
     ------
     ValueError
-        If there are fewer rows than folds, or more than 128 cells.
+        If there are fewer rows than folds, no splits, or more than 128 cells; if splits name rows
+        that there are not, or need a y that is not in this process's memory.
     """
     n = table.n_rows
     splitter = check_cv(5 if cv is None else cv)
@@ -71,7 +74,7 @@ def assign_folds(table: Table, cv=None) -> tuple[Table, Folds]:
         test = np.eye(k, dtype=bool)
         folds = Folds(~test, test)
     else:
-        cells, folds = _cells(splitter, n, table.y)
+        cells, folds = _cells(splitter, n, table.y if isinstance(table.y, np.ndarray) else y)
     if not table.is_local:
         cells = da.from_array(cells, chunks=(table.X.chunks[0],))
     return table._replace(g=cells), folds
@@ -79,10 +82,9 @@ def assign_folds(table: Table, cv=None) -> tuple[Table, Folds]:
 
 def _cells(splitter, n, y):
     """The cell of each row (n,), and the Folds, of any splitter."""
-    y = y if isinstance(y, np.ndarray) else None
     cells = np.zeros(n, dtype=np.int64)
     roles = np.zeros((1, 0), dtype=np.int64)  # of each cell in the splits so far
-    for train, test in splitter.split(np.empty((n, 0)), y):
+    for train, test in _splits(splitter, n, y):
         role = np.zeros(n, dtype=np.int64)
         role[train] = 1
         role[test] = 2
@@ -94,7 +96,28 @@ def _cells(splitter, n, y):
                 "as KFold, or fewer of them."
             )
         roles = np.column_stack([roles[patterns // 3], patterns % 3])
+    if not roles.shape[1]:
+        raise ValueError("cv holds no splits: expected pairs (train, test) of rows. Use cv=5.")
     return cells.astype(np.int16), Folds((roles == 1).T, (roles == 2).T)
+
+
+def _splits(splitter, n, y):
+    """Pairs (train, test) of rows; ValueError if there are no such rows, or y would be needed."""
+    try:
+        for train, test in splitter.split(np.empty((n, 0)), y):
+            yield np.arange(n)[train], np.arange(n)[test]
+    except IndexError as error:
+        raise ValueError(
+            f"cv names rows that there are not: X has {n} rows, counted from 0. {error}."
+        ) from error
+    except TypeError as error:
+        if y is not None:
+            raise
+        raise ValueError(
+            f"The splits of {splitter!r} need y in this process's memory, but y is a Dask "
+            "collection. Use cv=5 (a classifier's are stratified, in the order of the rows), "
+            "KFold(5, shuffle=True, random_state=0), or compute y."
+        ) from error
 
 
 class Stratified(NamedTuple):
@@ -127,14 +150,23 @@ def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
     classes : array (K,), sorted
     blocks : tuple of `daskdsml.passes.strata.BlockCounts`, in the order of the rows
     n_folds : int
+
+    Raises
+    ------
+    ValueError
+        If no class has as many rows as there are folds.
     """
-    before, total, appearance = {}, np.zeros(len(classes), dtype=np.int64), []
+    before, total, appearance = {}, np.zeros(len(classes), dtype=np.int64), {}
     for block in blocks:
         before[block.id] = total.copy()
         places = np.searchsorted(classes, block.labels)
         total[places] += block.counts.sum(axis=1)
-        order = places[np.argsort(block.first, kind="stable")]
-        appearance += [k for k in order.tolist() if k not in appearance]
+        appearance |= dict.fromkeys(places[np.argsort(block.first)].tolist())
+    if n_folds > total.max():
+        raise ValueError(
+            f"cv={n_folds} stratified folds need a class of at least {n_folds} rows, but the "
+            f"largest has {total.max()}. Lower cv."
+        )
     counts = np.zeros((len(classes), n_folds), dtype=np.int64)
     start = 0
     for k in appearance:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numbers
+from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from daskdsml.contracts import Result
-from daskdsml.data.encode import LabelCodes
+from daskdsml.data.encode import LabelCodes, codes_of
 from daskdsml.passes.scores import scores
 
 
@@ -40,13 +42,18 @@ class Prepared(NamedTuple):
 
 
 class Weighted(NamedTuple):
-    """Multiplies weights by those of the classes (K,)."""
+    """Rows whose weights are multiplied by those of the classes (K,) in each pass."""
 
+    rows: object
     class_weight: np.ndarray
 
-    def __call__(self, block):
-        w = self.class_weight[block.y.astype(np.int64)]
-        return block._replace(w=w if block.w is None else w * block.w)
+    def run(self, kernel, state, name):
+        return self.rows.run(partial(_reweighed, kernel, self.class_weight), state, name)
+
+
+def _reweighed(kernel, class_weight, state, block):
+    w = class_weight[block.y.astype(np.int64)]
+    return kernel(state, block._replace(w=w if block.w is None else w * block.w))
 
 
 class Coded(NamedTuple):
@@ -55,7 +62,15 @@ class Coded(NamedTuple):
     classes: np.ndarray
 
     def __call__(self, judged, block):
-        return scores(judged, LabelCodes(self.classes)(block))
+        y = np.ravel(block.y)
+        codes = codes_of(y, self.classes)
+        if (codes < 0).any():
+            (stranger,) = y[[np.argmin(codes)]].tolist()
+            raise ValueError(
+                f"y holds the label {stranger!r}, but the model was fitted to the "
+                f"classes {self.classes.tolist()}. Leave out such rows, or fit to all labels."
+            )
+        return scores(judged, block._replace(y=codes))
 
 
 def stratified_folds(cv) -> int | None:
@@ -120,6 +135,39 @@ def check_every_class(classes, counts) -> None:
             f"The training set of fold {fold} has no row of class {classes.tolist()[k]!r}. Use "
             "fewer folds, stratified ones (an integer cv), or drop classes of too few rows."
         )
+
+
+def check_weight(fold, weight) -> None:
+    """Raise ValueError unless the training set of a fold has weight."""
+    if not weight > 0.0:
+        raise ValueError(
+            f"The training set of fold {fold} has no row of positive weight. Use fewer folds, "
+            "shuffled ones, or drop rows of weight 0 first."
+        )
+
+
+def check_tests(metric, classes, counts) -> None:
+    """Raise ValueError unless each fold's test set can be scored; ``counts`` is (K, n_folds).
+
+    A row of each class there is scored in its place, so that no fit is lost on a score that cannot
+    be had.
+    """
+    K = len(classes)
+    for fold, present in enumerate(counts.T > 0):
+        codes = np.flatnonzero(present)
+        blank = {"labels": codes, "scores": np.zeros(len(codes))}
+        found = blank.get(metric.needs, np.full((len(codes), K), 1.0 / K))
+        with in_fold(fold):
+            metric.value(metric.count(codes, found, None, K))
+
+
+@contextmanager
+def in_fold(fold):
+    """Tells in a ValueError of a score which fold it is of."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"The test set of fold {fold} cannot be scored. {error}") from error
 
 
 def within_one_error(scores) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
 from daskdsml.contracts import Record
+from daskdsml.data.door import is_dask
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.folds import assign_folds, stratify
 from daskdsml.linear_model._base import check_flag
@@ -22,7 +22,10 @@ from daskdsml.linear_model._grid import (
     Prepared,
     Weighted,
     check_every_class,
+    check_tests,
+    check_weight,
     counts_of,
+    in_fold,
     ratios,
     stratified_folds,
     strengths,
@@ -31,6 +34,7 @@ from daskdsml.linear_model._grid import (
 )
 from daskdsml.linear_model._together import fit_all, fit_folds, starts_of
 from daskdsml.loop import Progress
+from daskdsml.metrics._sums import Sums
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
@@ -182,12 +186,10 @@ class LogisticRegressionCV(LinearClassifier):
         table = self._admit(X, y, sample_weight, labels=True, known_rows=n_folds is None)
         folds = None
         if n_folds is None:
-            table, folds = assign_folds(table, self._splitter(table))
+            table, folds = assign_folds(table, self.cv, None if is_dask(y) else np.ravel(y))
         rows, progress = self._open(table), Progress(type(self).__name__, self.verbose)
         try:
-            laid, rows = self._laid(table, rows, n_folds, folds, progress)
-            if metric is not None:
-                self._check_metric(metric, len(laid.found.labels))
+            laid, rows = self._laid(table, rows, n_folds, folds, metric, progress)
             fitted = self._fitted(table, rows, laid, Cs, shares, progress)
             judged = self._judged(rows, laid, fitted, metric, progress)
         finally:
@@ -199,16 +201,7 @@ class LogisticRegressionCV(LinearClassifier):
         self.solver_ = "proximal_newton" if shares.any() else "lbfgs"
         return self
 
-    def _splitter(self, table):
-        if isinstance(self.cv, StratifiedKFold) and not isinstance(table.y, np.ndarray):
-            raise ValueError(
-                "Shuffled stratified folds need y in this process's memory, but y is a Dask "
-                "collection. Use cv=5 (stratified, in the order of the rows), KFold(5, "
-                "shuffle=True, random_state=0), or compute y."
-            )
-        return self.cv
-
-    def _laid(self, table, rows, n_folds, folds, progress):
+    def _laid(self, table, rows, n_folds, folds, metric, progress):
         """The first look, and rows with class codes and cells of folds."""
         start = time.perf_counter()
         total = rows.run(strata, self._what_to_look_for(table), f"{self._label}-look")
@@ -225,6 +218,7 @@ class LogisticRegressionCV(LinearClassifier):
             test = np.eye(n_folds, dtype=bool)
             train = ~test
         check_every_class(found.labels, counts @ train.T)
+        check_tests(metric, found.labels, counts @ test.T)
         coded, rows = rows, rows.map(Prepared(cells, LabelCodes(found.labels)))
         coded.close()
         return Laid(found, train, test), rows
@@ -238,7 +232,7 @@ class LogisticRegressionCV(LinearClassifier):
         usable = sample is not None and self._can_start_from(sample, found)
         sample = codes(sample) if usable else None
         weights = self._class_weights(found)
-        weighted = rows if weights is None else rows.map(Weighted(np.asarray(weights)))
+        weighted = rows if weights is None else Weighted(rows, np.asarray(weights))
         settings = [(r, C) for r in shares for C in Cs]
         starts = []
         for ratio in shares:
@@ -250,21 +244,30 @@ class LogisticRegressionCV(LinearClassifier):
         )
         cell_weights = whole[0].cells[1]
         folds = []
-        for train in laid.train.astype(float):
+        for fold, train in enumerate(laid.train.astype(float)):
             weight = float(train @ cell_weights)
+            check_weight(fold, weight)
             penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
             folds.append((train, weight, penalties))
         each = fit_folds(problem, weighted, folds, starts, whole, parts, self.max_iter, progress)
-        if weighted is not rows:
-            rows.n_rows_read = weighted.n_rows_read
         return Fitted(problem, whole, each)
 
     def _judged(self, rows, laid, fitted, metric, progress):
         """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""
         if self.scoring == LOG_LOSS and self.class_weight is None:
             cells = np.array([[result.cells for result in fold] for fold in fitted.folds])
-            sums = np.einsum("flcg,fg->flc", cells, laid.test)
-            return -sums[..., 0] / sums[..., 1]
+            losses = np.einsum("flcg,fg->flc", cells, laid.test) * [-1.0, 1.0]
+            totals = [Sums(pair) for pair in losses.reshape(-1, 2)]
+        else:
+            totals = self._scored(rows, laid, fitted, metric, progress)
+        values = np.empty((len(fitted.folds), len(fitted.whole)))
+        for (fold, setting), total in zip(np.ndindex(values.shape), totals, strict=True):
+            with in_fold(fold):
+                values[fold, setting] = metric.value(total)
+        return values
+
+    def _scored(self, rows, laid, fitted, metric, progress):
+        """What the metric counts for each model of each fold on its test set, in one read."""
         start = time.perf_counter()
         thetas = [result.theta for fold in fitted.folds for result in fold]
         parts = [fitted.problem.by_output(theta) for theta in thetas]
@@ -278,8 +281,7 @@ class LogisticRegressionCV(LinearClassifier):
         )
         total = rows.run(scores, judged, f"{self._label}-scores")
         progress.add(Record("scores", time.perf_counter() - start, models=len(thetas)))
-        values = [metric.value(part) for part in total.totals]
-        return np.reshape(values, (len(fitted.folds), -1))
+        return total.totals
 
     def _publish_all(self, laid, fitted, judged) -> None:
         """Scores, paths, and the model that is chosen."""
@@ -334,6 +336,11 @@ class LogisticRegressionCV(LinearClassifier):
         self._check_classifier()
         check_flag(self, "refit")
         check_rule(self)
+        if self.rule == "1se" and not self.refit:
+            raise ValueError(
+                "rule='1se' needs refit=True: without it each fold has a penalty of its own, and "
+                "the score of one fold has no standard error. Set refit=True or rule='min'."
+            )
         if self.solver != "auto":
             raise ValueError(
                 f"Unknown solver {self.solver!r} of {type(self).__name__}: expected 'auto', which "
@@ -354,10 +361,3 @@ class LogisticRegressionCV(LinearClassifier):
                 "score of classes, such as 'neg_log_loss', 'accuracy' or 'roc_auc'."
             )
         return metric
-
-    def _check_metric(self, metric, n_classes) -> None:
-        if metric.needs == "scores" and n_classes > 2:
-            raise ValueError(
-                f"scoring={self.scoring!r} needs one score a row, but y holds {n_classes} classes. "
-                "Use 'neg_log_loss', 'accuracy' or 'f1_macro'."
-            )

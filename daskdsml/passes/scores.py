@@ -51,6 +51,9 @@ def scores(judged: Judged, block: Block) -> Scores:
     M, K, p = judged.coef.shape
     Z = np.asarray(X @ judged.coef.reshape(-1, p).T.astype(X.dtype))
     Z = Z.reshape(len(y), M, K) + judged.intercept.astype(X.dtype)
+    census = take_census(block, suspect_X=not np.isfinite(Z).all())
+    if census.faults:
+        return Scores(census, (None,) * M)
     totals, rows_of = [], {}
     for m in range(M):
         key = judged.test[:, m].tobytes()
@@ -64,7 +67,7 @@ def scores(judged: Judged, block: Block) -> Scores:
         found = _response(judged, z[:, 0] if K == 1 else z)
         w = None if block.w is None else block.w[rows]
         totals.append(judged.metric.count(y[rows], found, w, judged.n_classes))
-    return Scores(take_census(block, suspect_X=False), tuple(totals))
+    return Scores(census, tuple(totals))
 
 
 def _response(judged, z):
