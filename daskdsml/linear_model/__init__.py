@@ -9,6 +9,8 @@ from daskdsml.linear_model.logistic_regression import LogisticRegression
 from daskdsml.linear_model.paths import Path, enet_path, lasso_path, ridge_path
 from daskdsml.linear_model.ridge import Ridge
 from daskdsml.linear_model.ridge_cv import RidgeCV
+from daskdsml.linear_model.sgd_classifier import SGDClassifier
+from daskdsml.linear_model.sgd_regressor import SGDRegressor
 
 __all__ = [
     "ElasticNet",
@@ -20,6 +22,8 @@ __all__ = [
     "Path",
     "Ridge",
     "RidgeCV",
+    "SGDClassifier",
+    "SGDRegressor",
     "enet_path",
     "lasso_path",
     "ridge_path",

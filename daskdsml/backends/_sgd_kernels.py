@@ -1,0 +1,262 @@
+"""Stochastic gradient descent over the rows of one block, compiled, for any loss.
+
+Coefficients are ``scale * coef``, so that shrinking them all costs one product. With ``mass`` and
+``norm``, their mean over the updates is ``(mass * coef + mean) / norm``: a row changes ``coef`` and
+``mean`` only where it has entries [1]_. Columns pay their L1 penalty when a row has them: ``due``
+is what a column should have paid so far, ``paid`` what it has [2]_.
+
+``now`` is the machine's one record of numbers; see `daskdsml.passes.stochastic`.
+
+References
+----------
+.. [1] Bottou, L. (2012). Stochastic gradient descent tricks. Neural Networks: Tricks of the Trade.
+.. [2] Tsuruoka, Y., Tsujii, J. and Ananiadou, S. (2009). Stochastic gradient descent training for
+   L1-regularized log-linear models with cumulative penalty. Proceedings of ACL-IJCNLP.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from daskdsml.backends._kernels import FAST, _kernel, _value_and_derivative
+
+CONSTANT, OPTIMAL, INVERSE = 0, 1, 2
+# Below this scale coefficients are multiplied out, long before a product underflows.
+SMALLEST_SCALE = 1e-9
+
+
+def _row(data, indices, indptr, i): ...
+
+
+@overload(_row, jit_options=FAST)
+def _row_of(data, indices, indptr, i):
+    """Entries of row i and their columns; columns are None for a dense matrix."""
+    if isinstance(indptr, types.NoneType):
+        return lambda data, indices, indptr, i: (data[i], None)
+    return lambda data, indices, indptr, i: (
+        data[indptr[i] : indptr[i + 1]],
+        indices[indptr[i] : indptr[i + 1]],
+    )
+
+
+@njit(**FAST)
+def _score(x, columns, coef):
+    total = 0.0
+    if columns is None:
+        for j in range(x.size):
+            total += x[j] * coef[j]
+    else:
+        for k in range(x.size):
+            total += x[k] * coef[columns[k]]
+    return total
+
+
+@njit(**FAST)
+def _add(x, columns, factor, target):
+    if columns is None:
+        for j in range(x.size):
+            target[j] += factor * x[j]
+    else:
+        for k in range(x.size):
+            target[columns[k]] += factor * x[k]
+
+
+@njit(**FAST)
+def _pay_one(machine, now, j):
+    """Have column j pay what it owes, down to zero at most."""
+    before = machine.coef[j]
+    size = now.scale * before
+    if size > 0.0:
+        after = max(0.0, before - (now.due + machine.paid[j]) / now.scale)
+    elif size < 0.0:
+        after = min(0.0, before + (now.due - machine.paid[j]) / now.scale)
+    else:
+        return
+    machine.coef[j] = after
+    machine.paid[j] += now.scale * (after - before)
+    if machine.mean.size:
+        machine.mean[j] -= now.mass * (after - before)
+
+
+@njit(**FAST)
+def _pay(machine, now, columns):
+    """Have ``columns`` pay, or all where they are None."""
+    if columns is None:
+        for j in range(machine.coef.size):
+            _pay_one(machine, now, j)
+    else:
+        for k in range(columns.size):
+            _pay_one(machine, now, columns[k])
+
+
+@njit(**FAST)
+def _pay_before(machine, now, columns):
+    """Have ``columns`` pay for the updates that did not meet them; all columns met every one."""
+    if columns is not None:
+        _pay(machine, now, columns)
+
+
+@njit(**FAST)
+def _multiply_out(machine, now):
+    """Make ``coef`` and ``mean`` what they stand for."""
+    for j in range(machine.mean.size):
+        machine.mean[j] = (now.mass * machine.coef[j] + machine.mean[j]) / now.norm
+    for j in range(machine.coef.size):
+        machine.coef[j] *= now.scale
+    now.mass, now.norm, now.scale = 0.0, 1.0, 1.0
+
+
+@njit(**FAST)
+def _rate(rule, now):
+    if rule.schedule == OPTIMAL:
+        return 1.0 / (rule.alpha * (rule.offset + now.t - 1.0))
+    if rule.schedule == INVERSE:
+        return rule.eta0 / now.t**rule.power_t
+    return now.eta
+
+
+@njit(**FAST)
+def _shrink(machine, rule, now, eta):
+    """The squares of the penalty: all coefficients, by the same factor, never past zero."""
+    now.scale *= max(0.0, 1.0 - eta * rule.l2)
+    if now.scale < SMALLEST_SCALE:
+        _multiply_out(machine, now)
+
+
+@njit(**FAST)
+def _move(machine, now, x, columns, change):
+    """Add ``change x`` to the coefficients."""
+    _add(x, columns, change / now.scale, machine.coef)
+    if machine.mean.size:
+        _add(x, columns, -now.mass * change / now.scale, machine.mean)
+
+
+@njit(**FAST)
+def _count_update(machine, rule, now):
+    """Take the parameters of an update into the means, and go on to the next."""
+    if machine.mean.size and now.t >= rule.average:
+        share = 1.0 / (now.t - rule.average + 1.0)
+        if share < 1.0:
+            now.norm /= 1.0 - share
+        now.mass += share * now.norm * now.scale
+        now.mean_intercept += share * (now.intercept - now.mean_intercept)
+    now.t += 1.0
+
+
+@njit(**FAST)
+def _begin_update(machine, rule, now, n_rows):
+    """The part of a batch's update that its last block has no rows for; returns the step size."""
+    eta = _rate(rule, now)
+    _shrink(machine, rule, now, eta)
+    if now.rows > 0.0:
+        _move(machine, now, machine.waiting, None, -eta / n_rows)
+        machine.waiting[:] = 0.0
+        now.rows = 0.0
+    now.intercept -= rule.intercept * eta * now.slope / n_rows
+    now.slope = 0.0
+    now.due += eta * rule.l1
+    return eta
+
+
+@njit(**FAST)
+def _single(loss, data, indices, indptr, y, w, order, rule, machine, now):
+    """An update a row."""
+    for i in order:
+        x, columns = _row(data, indices, indptr, i)
+        if rule.l1 > 0.0:
+            _pay_before(machine, now, columns)
+        z = now.scale * _score(x, columns, machine.coef) + now.intercept
+        value, slope = _value_and_derivative(loss, y[i], z)
+        now.loss += w[i] * value
+        eta = _rate(rule, now)
+        _shrink(machine, rule, now, eta)
+        change = -eta * w[i] * slope
+        if change != 0.0:
+            _move(machine, now, x, columns, change)
+            now.intercept += rule.intercept * change
+        if rule.l1 > 0.0:
+            now.due += eta * rule.l1
+            _pay(machine, now, columns)
+        _count_update(machine, rule, now)
+
+
+@njit(**FAST)
+def _slopes(loss, data, indices, indptr, y, w, rows, rule, machine, now, slopes):
+    """Weighted derivatives of the loss in the scores of ``rows``, into ``slopes``; their sum."""
+    total = 0.0
+    for k in range(rows.size):
+        i = rows[k]
+        x, columns = _row(data, indices, indptr, i)
+        if rule.l1 > 0.0:
+            _pay_before(machine, now, columns)
+        z = now.scale * _score(x, columns, machine.coef) + now.intercept
+        value, slope = _value_and_derivative(loss, y[i], z)
+        now.loss += w[i] * value
+        slopes[k] = w[i] * slope
+        total += slopes[k]
+    return total
+
+
+@njit(**FAST)
+def _batches(loss, data, indices, indptr, y, w, order, rule, machine, now):
+    """An update every ``rule.batch`` rows; rows that are too few for one wait as a gradient."""
+    slopes = np.empty(min(order.size, rule.batch))
+    start = 0
+    while start < order.size:
+        rows = order[start : start + rule.batch - int(now.rows)]
+        start += rows.size
+        now.slope += _slopes(loss, data, indices, indptr, y, w, rows, rule, machine, now, slopes)
+        if now.rows + rows.size < rule.batch:
+            for k in range(rows.size):
+                x, columns = _row(data, indices, indptr, rows[k])
+                _add(x, columns, slopes[k], machine.waiting)
+            now.rows += rows.size
+            return
+        waited = now.rows > 0.0
+        eta = _begin_update(machine, rule, now, rule.batch)
+        for k in range(rows.size):
+            x, columns = _row(data, indices, indptr, rows[k])
+            _move(machine, now, x, columns, -eta * slopes[k] / rule.batch)
+        if rule.l1 > 0.0 and (waited or indptr is None):
+            _pay(machine, now, None)
+        elif rule.l1 > 0.0:
+            for k in range(rows.size):
+                _pay(machine, now, _row(data, indices, indptr, rows[k])[1])
+        _count_update(machine, rule, now)
+
+
+@_kernel
+def walk(loss, data, indices, indptr, y, w, order, rule, machine):
+    """Go through the rows ``order`` of a block; the arrays of ``machine`` are changed in place.
+
+    Parameters
+    ----------
+    loss : NamedTuple, its class is part of the signature
+    data, indices, indptr : arrays of a CSR matrix; or a dense (n, p), None, None
+    y, w : arrays (n,), float64
+    order : array (m,), int64
+    rule : daskdsml.passes.stochastic.Rule
+    machine : daskdsml.passes.stochastic.Machine
+    """
+    now = machine.numbers[0]
+    now.seen += order.size
+    if rule.batch == 1:
+        _single(loss, data, indices, indptr, y, w, order, rule, machine, now)
+    else:
+        _batches(loss, data, indices, indptr, y, w, order, rule, machine, now)
+
+
+@_kernel
+def close(rule, machine):
+    """End an epoch: an update for rows that still wait, all penalties paid, all products made."""
+    now = machine.numbers[0]
+    waits = now.rows > 0.0
+    if waits:
+        _begin_update(machine, rule, now, now.rows)
+    if rule.l1 > 0.0:
+        _pay(machine, now, None)
+    if waits:
+        _count_update(machine, rule, now)
+    _multiply_out(machine, now)

@@ -1,0 +1,191 @@
+"""Linear regression by stochastic, mini-batch or batch gradient descent."""
+
+from __future__ import annotations
+
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from daskdsml.linear_model._sgd import SGD
+from daskdsml.losses.epsilon_insensitive import EpsilonInsensitive
+from daskdsml.losses.huber_residual import HuberResidual
+from daskdsml.losses.squared_epsilon_insensitive import SquaredEpsilonInsensitive
+from daskdsml.losses.squared_error import SquaredError
+from daskdsml.passes.evaluate import Errors, errors
+from daskdsml.passes.stochastic import Targets, held_out_errors
+
+LOSSES = {
+    "squared_error": lambda estimator: SquaredError(),
+    "huber": lambda estimator: HuberResidual(float(estimator.epsilon)),
+    "epsilon_insensitive": lambda estimator: EpsilonInsensitive(float(estimator.epsilon)),
+    "squared_epsilon_insensitive": lambda estimator: SquaredEpsilonInsensitive(
+        float(estimator.epsilon)
+    ),
+}
+
+
+class SGDRegressor(RegressorMixin, SGD):
+    """Linear regression by gradient descent whose updates use one row, k rows, or all of them.
+
+    Minimises ``sum_i w_i loss(y_i, x_i'b + b0) / n + alpha penalty(b)`` as scikit-learn does;
+    ``b0`` is not penalised. See `SGDClassifier` for how blocks are gone through, for step sizes and
+    for penalties; columns should be scaled.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"}
+        ``r**2 / 2``; its tangent beyond ``epsilon``; ``max(0, |r| - epsilon)``; its square; of the
+        residual ``r``.
+    penalty, alpha, l1_ratio, fit_intercept, max_iter, tol, shuffle
+        As for `SGDClassifier`.
+    verbose : bool
+        Whether to show a progress bar.
+    epsilon : float
+        The residual, in units of y, from which on losses change.
+    random_state : int or None
+        Seed of all that is drawn; None means 0, so that fits can be repeated.
+    learning_rate : {"constant", "optimal", "invscaling", "adaptive"}
+    eta0, power_t : float
+        Step sizes: see `SGDClassifier`; here ``eta0 / t**power_t``.
+    early_stopping, validation_fraction, n_iter_no_change, warm_start, average
+        As for `SGDClassifier`; the score of validation is the coefficient of determination.
+    batch_size : int or "full"
+        Rows of an update: 1, k, or all rows of an epoch.
+    cache : {"auto", "memory", "none"}
+        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
+
+    Attributes
+    ----------
+    coef_ : array (p,), float64
+    intercept_ : array (1,)
+    t_ : float
+        1 plus the number of updates made.
+    n_iter_, n_passes_, converged_, history_, loss_curve_, validation_scores_
+        As for `SGDClassifier`.
+    n_features_in_ : int
+    feature_names_in_ : array (p,) of str, where X has names
+
+    References
+    ----------
+    Robbins, H. and Monro, S. (1951). A stochastic approximation method. Ann. Math. Statist. 22(3),
+    400-407.
+    """
+
+    _label = "sgd-regressor"
+    _losses = LOSSES
+
+    def __init__(
+        self,
+        loss="squared_error",
+        *,
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-3,
+        shuffle=True,
+        verbose=False,
+        epsilon=0.1,
+        random_state=None,
+        learning_rate="invscaling",
+        eta0=0.01,
+        power_t=0.25,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        warm_start=False,
+        average=False,
+        batch_size=1,
+        cache="auto",
+    ):
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.average = average
+        self.batch_size = batch_size
+        self.cache = cache
+
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+        """Fit the coefficients, from zero or, with ``warm_start``, from those of the last fit.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+        y : array (n,), series, or Dask collection of them
+        sample_weight : array (n,), series, Dask collection of them, or None
+            Factor of each row's loss.
+        X_val, y_val : as X and y, or None
+            Rows that tell when to stop early, in place of a fraction of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters cannot be used, or if coefficients grow without limit; the message
+            says how to mend it.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` epochs did not bring what ``tol`` asks for.
+        """
+        self._descend(X, y, sample_weight, X_val, y_val)
+        return self
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """One epoch over the rows given, from where the last call (or a fit) ended.
+
+        Parameters and errors are those of `fit`; the last batch of a call may be short.
+        """
+        self._descend_once(X, y, sample_weight)
+        return self
+
+    def predict(self, X):
+        """Predicted targets (n,): a lazy Dask Array for a Dask collection, else NumPy."""
+        check_is_fitted(self)
+        return self._scores(X, _same)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Coefficient of determination of the predictions; one pass over X and y."""
+        check_is_fitted(self)
+        return self._evaluate(errors, self._predictor(), X, y, sample_weight).r2()
+
+    def _targets(self, found) -> Targets:
+        return Targets()
+
+    def _codes(self, found):
+        return None
+
+    def _known(self, found, classes):
+        return found
+
+    def _check_found(self, found) -> None:
+        """Any finite y is a target."""
+
+    def _validated(self, state, hold_out):
+        return held_out_errors, (hold_out,), Errors.r2
+
+    def _publish_coefficients(self, coef, intercept, found) -> None:
+        self.coef_, self.intercept_ = coef[0], intercept
+
+
+def _same(z):
+    return z
