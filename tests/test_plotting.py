@@ -206,6 +206,27 @@ def test_effects():
     assert shown.ax_.get_xlabel() == "coefficient, with 90 % confidence interval"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.7, 1.9, ["0.8", "1", "1.2", "1.4", "1.6", "1.8"]),
+        (0.2, 4.0, ["0.2", "0.5", "1", "2"]),
+        (1e-4, 2e3, None),
+    ],
+)
+def test_ratios_have_plain_numbers(low, high, labels):
+    shown = EffectDisplay(["a"], [1.0], [[low, high]], ratio="odds ratio").plot()
+    left, right = shown.ax_.get_xlim()
+    ticks = shown.ax_.get_xticks()
+    inside = (left <= ticks) & (ticks <= right)
+    texts = [t.get_text() for t, i in zip(shown.ax_.get_xticklabels(), inside, strict=True) if i]
+    assert len(texts) > 3
+    if labels is None:
+        assert all(text.startswith("$") for text in texts)  # powers of ten
+    else:
+        assert texts == labels
+
+
 @pytest.mark.parametrize("intercept", [True, False])
 def test_effects_of_a_result(intercept):
     names = ["(Intercept)", "a", "b"][not intercept :]

@@ -108,6 +108,7 @@ class EffectDisplay:
         self.ax_.set_ylim(q - 0.4, -0.6)
         if self.ratio is not None:
             self.ax_.set_xscale("log")
+            _label_ratios(self.ax_)
         what = self.ratio or "coefficient"
         self.ax_.set_xlabel(f"{what}, with {100 * self.level:g} % confidence interval")
         return self
@@ -116,3 +117,15 @@ class EffectDisplay:
 def _is_intercept(name) -> bool:
     """Of one equation, or of the one for a class."""
     return name == INTERCEPT or str(name).endswith(f": {INTERCEPT}")
+
+
+def _label_ratios(ax) -> None:
+    """Plain numbers on a logarithmic axis too short for several powers of ten."""
+    from matplotlib.ticker import AutoLocator, FormatStrFormatter, LogLocator, NullLocator
+
+    low, high = ax.get_xlim()
+    if high > 1e3 * low:
+        return
+    ax.xaxis.set_major_locator(AutoLocator() if high < 10.0 * low else LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.xaxis.set_minor_locator(NullLocator())
