@@ -5,13 +5,17 @@ from __future__ import annotations
 # Fraction of the decrease the slope promises that a step must deliver (Nocedal and Wright, 3.1).
 SUFFICIENT = 1e-4
 SHORTEST = 1e-10
+# What is left of a rejected step, at least.
+LEAST_FRACTION = 0.1
 
 
 def accepts(state, value: float, noise: float) -> bool:
     """Whether ``value`` at the trial is low enough; ``noise`` is the rounding error of values."""
     if state.direction is None:
         return True
-    return value <= state.value + SUFFICIENT * state.length * state.slope + 8.0 * noise
+    # The noise of an infinite value is infinite, too.
+    finite = value < float("inf")
+    return finite and value <= state.value + SUFFICIENT * state.length * state.slope + 8.0 * noise
 
 
 def shorter(state, here):
@@ -20,12 +24,15 @@ def shorter(state, here):
     Both ends of the step have been evaluated with their gradients, so the cubic is known and the
     search costs no pass beyond that of the next trial.
     """
-    length = state.length * _cubic_fraction(
-        state.value,
-        state.slope * state.length,
-        here.value,
-        float(here.gradient @ state.direction) * state.length,
-    )
+    fraction = LEAST_FRACTION  # the gradient at an infinite value may be anything
+    if here.value < float("inf"):
+        fraction = _cubic_fraction(
+            state.value,
+            state.slope * state.length,
+            here.value,
+            float(here.gradient @ state.direction) * state.length,
+        )
+    length = state.length * fraction
     if length < SHORTEST:
         return state._replace(status="stalled")
     return state._replace(trial=state.theta + length * state.direction, length=length)
@@ -36,9 +43,9 @@ def _cubic_fraction(value, slope, value_end, slope_end) -> float:
     a = slope + slope_end - 3.0 * (value_end - value)
     root = a * a - slope * slope_end
     if not 0.0 <= root < float("inf"):
-        return 0.1
+        return LEAST_FRACTION
     bottom = slope_end - slope + 2.0 * root**0.5
     if bottom == 0.0:
         return 0.5
     fraction = 1.0 - (slope_end + root**0.5 - a) / bottom
-    return min(max(fraction, 0.1), 0.5)
+    return min(max(fraction, LEAST_FRACTION), 0.5)
