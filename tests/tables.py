@@ -32,6 +32,22 @@ def classes(n, p, seed=0):
     return X, y, rng.uniform(0.2, 3.0, size=n)
 
 
+def counts(n, p, seed=0):
+    """X (n, p), y (n,) drawn from a Poisson model, weights (n,)."""
+    rng = np.random.default_rng(seed)
+    X = _matrix(rng, n, p)
+    z = (X - X.mean(axis=0)) @ rng.normal(size=p) / np.sqrt(2 * p) + 0.4
+    return X, rng.poisson(np.exp(z)).astype(float), rng.uniform(0.2, 3.0, size=n)
+
+
+def outlying(n, p, seed=0):
+    """X (n, p), y (n,) of `regression` with a tenth of the rows far off, weights (n,)."""
+    X, y, w = regression(n, p, seed=seed)
+    rng = np.random.default_rng(seed)
+    far = rng.random(n) < 0.1
+    return X, y + far * (5.0 + 10.0 * rng.standard_cauchy(n)), w
+
+
 def _matrix(rng, n, p):
     # A third of the entries are zero, so that the same table serves as CSR.
     X = rng.normal(size=(n, p)) + np.linspace(-2.0, 2.0, p)

@@ -63,11 +63,26 @@ class Sample(NamedTuple):
         return Block(*one.pieces[0][1:]) if one.n_rows else None
 
 
+class Span(NamedTuple):
+    """The weighted sum of targets, and the least and the greatest of them, whatever they weigh."""
+
+    total: float = 0.0
+    least: float = np.inf
+    greatest: float = -np.inf
+
+    def __add__(self, other: Span) -> Span:
+        return Span(
+            self.total + other.total,
+            min(self.least, other.least),
+            max(self.greatest, other.greatest),
+        )
+
+
 class Targets(NamedTuple):
     """Sums of a first look.
 
     ``labels (k,)`` sorted, with ``counts (k,)`` their summed weights; ``sums``, ``squares`` (p,) of
-    the weighted columns of X; ``sample`` some of the rows.
+    the weighted columns of X; ``sample`` some of the rows; ``span`` of y, empty if it holds labels.
     """
 
     census: Census
@@ -76,6 +91,7 @@ class Targets(NamedTuple):
     sums: np.ndarray
     squares: np.ndarray
     sample: Sample
+    span: Span = Span()
 
     @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
     def __add__(self, other: Targets) -> Targets:
@@ -87,6 +103,7 @@ class Targets(NamedTuple):
             self.sums + other.sums,
             self.squares + other.squares,
             self.sample + other.sample,
+            self.span + other.span,
         )
 
     def mean(self) -> np.ndarray:
@@ -112,7 +129,15 @@ def targets(look: Look, block: Block) -> Targets:
     clean = np.isfinite(sums).all() and np.isfinite(squares).all()
     census = take_census(block, suspect_X=not clean)
     labels, counts = _counted(look, block, census)
-    return Targets(census, labels, counts, sums, squares, _drawn(look, block))
+    span = Span() if look.labels or census.faults else span_of(block.y, block.w)
+    return Targets(census, labels, counts, sums, squares, _drawn(look, block), span)
+
+
+def span_of(y, w) -> Span:
+    """The span of targets ``y (n,)`` with weights ``w (n,)``, or None for all ones."""
+    y = np.ravel(y).astype(np.float64)
+    total = y.sum() if w is None else w @ y
+    return Span(float(total), float(y.min(initial=np.inf)), float(y.max(initial=-np.inf)))
 
 
 def _counted(look, block, census):

@@ -1,0 +1,318 @@
+"""Linear regression that outliers cannot carry away."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from daskdsml import registry
+from daskdsml.data.door import score_dtype
+from daskdsml.engine.predict import lazily
+from daskdsml.linear_model._base import check_number
+from daskdsml.linear_model._generalized import IterativeRegressor
+from daskdsml.linear_model._start import (
+    curvature_at,
+    hessian_at,
+    minimize_sample,
+    of_sample,
+    sample_size,
+)
+from daskdsml.losses.huber_residual import HuberResidual
+from daskdsml.passes.concomitant import Concomitant, residuals
+from daskdsml.passes.evaluate import errors
+from daskdsml.penalties.l2 import L2
+
+# The start is the sample's optimum to this share of the scale, in so many rounds at most.
+SETTLED, ROUNDS = 1e-3, 50
+# A scale that falls faster than this leaves too few rows near to tell where the next one is.
+SHRINKING = 4.0
+# With a scale this small and a gradient this large, in units of y's spread and of one row's slope,
+# the fit is one of least absolute deviations, where the slope jumps.
+GONE = 1e-4
+
+
+class HuberRegressor(IterativeRegressor):
+    """Least squares for small residuals, least absolute deviations for large ones.
+
+    Minimises ``sum_i w_i (s + s H(r_i / s)) + alpha |b|**2`` over b, b0 and the scale ``s > 0``,
+    with residuals ``r_i = y_i - x_i'b - b0``, ``H(u) = u**2`` for ``|u| <= epsilon`` and
+    ``2 epsilon |u| - epsilon**2`` beyond: scikit-learn's objective, which is convex in all of them
+    together. The intercept is never penalised. If y is multiplied by a number, so are b, b0 and s
+    (without a penalty), and the outliers stay the same.
+
+    The first read checks the data and draws a sample; from the sample's optimum, Newton needs about
+    three more reads, whatever the scale of the columns.
+
+    Parameters
+    ----------
+    epsilon : float
+        From how many scales on a residual counts by its absolute value; at least 1, where the fit
+        is one of least absolute deviations and s need not be unique.
+    max_iter : int
+        Most reads that the solver may take after the first look.
+    alpha : float
+        Strength of the penalty, against the sum over rows; 0 for none.
+    warm_start : bool
+        Whether to start from the coefficients and the scale of the last fit.
+    fit_intercept : bool
+        Whether to fit ``b0``.
+    tol : float
+        The largest entry of the gradient of the mean objective, halved, for centred columns of unit
+        spread, at which the fit ends; it has no unit. ``history_`` keeps it for each pass, and half
+        the mean objective in units of the interquartile range of y.
+    solver : {"auto", "newton", "lbfgs"}
+        "newton" holds the Hessian of all p + 2 parameters; "lbfgs" does not: it begins with that of
+        a sample, and takes more and cheaper reads. "auto" is "newton" up to 256 parameters, or up
+        to 4096 where n is small, and "lbfgs" beyond.
+    verbose : bool
+        Whether to show a progress bar with objective, gradient and seconds of each pass.
+    n_jobs : int or None
+        Threads for data in this process; None means all, or what ``dask.config`` says. On a cluster
+        its workers' threads are used.
+    cache : {"auto", "memory", "none"}
+        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
+    backend : {"auto", "numpy", "numba", "cupy"}
+        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+
+    Attributes
+    ----------
+    coef_ : array (p,), float64
+    intercept_ : float
+    scale_ : float
+        The scale s, in the units of y.
+    outliers_ : array (n,) of bool
+        Whether residuals are above ``epsilon`` scales; kept for data in this process's memory.
+        Of Dask collections ``outliers(X, y)`` tells lazily.
+    n_iter_ : int
+        Passes the solver took over all rows.
+    n_passes_ : int
+        Complete reads of X, counted where blocks are read.
+    converged_ : bool
+    history_ : list of `daskdsml.contracts.Record`, one a pass
+    solver_ : str
+        The solver that ran.
+    n_features_in_ : int
+    feature_names_in_ : array (p,) of str, where X has names
+
+    References
+    ----------
+    Huber, P. J. and Ronchetti, E. M. (2009). Robust Statistics, 2nd ed., section 7.7.
+    """
+
+    _label = "huber"
+
+    def __init__(
+        self,
+        *,
+        epsilon=1.35,
+        max_iter=100,
+        alpha=0.0001,
+        warm_start=False,
+        fit_intercept=True,
+        tol=1e-05,
+        solver="auto",
+        verbose=False,
+        n_jobs=None,
+        cache="auto",
+        backend="auto",
+    ):
+        self.epsilon = epsilon
+        self.max_iter = max_iter
+        self.alpha = alpha
+        self.warm_start = warm_start
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.solver = solver
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.cache = cache
+        self.backend = backend
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_number(self, "epsilon", 1, high=np.finfo(float).max)
+
+    def _loss(self, found):
+        return HuberResidual(float(self.epsilon))
+
+    def _penalty(self, weight):
+        return L2(0.0)
+
+    def _what_to_look_for(self, table):
+        # A start without a sample would be too far from the optimum for a Hessian to tell the way.
+        size, rate = sample_size(table, all_rows=True)
+        return super()._what_to_look_for(table)._replace(sample_rows=size, rate=rate)
+
+    def _problem(self, table, found):
+        """The problem whose last coefficient, of no column, is the scale."""
+        problem = super()._problem(table, found)
+        unit = _unit(found.sample.block())
+        l2 = float(self.alpha) * unit / problem.weight
+        return problem._replace(
+            # A scale near the root of the rounding is as good as none: F has no more digits there.
+            backend=Concomitant(problem.backend, unit, l2, problem.epsilon**0.5),
+            n_features=problem.n_features + 1,
+            centre=np.append(problem.centre, 0.0),
+            spread=np.append(problem.spread, 1.0),
+        )
+
+    def _start(self, problem, found, name):
+        """Where to start and the solver that starts there: the last fit, or a sample's optimum."""
+        part = registry.find("solvers", name)(tol=self.tol)
+        theta, sample = self._warm(problem), found.sample.block()
+        if theta is not None:
+            return theta, part
+        theta = _location(problem, sample)
+        if not of_sample(problem, sample).weight > 0.0:
+            return theta, part
+        if len(sample.y) > problem.size or len(sample.y) == problem.n_rows:
+            theta = _in_turn(problem, sample, part._replace(tol=SETTLED), theta)
+        if name == "newton":
+            return theta, part._replace(hessian=hessian_at(problem, sample, theta))
+        return theta, part._replace(curvature=curvature_at(problem, sample, theta))
+
+    def _warm(self, problem):
+        if not self.warm_start or not hasattr(self, "scale_"):
+            return None
+        if len(self.coef_) + 1 != problem.n_features:
+            return None
+        theta = np.concatenate([self.coef_, [self.scale_], [self.intercept_]])
+        return theta[: problem.size] / problem.backend.unit
+
+    def _publish(self, result, rows, table, n_rows, solver) -> None:
+        p, null_space = self.n_features_in_, result.null_space
+        over = result.status != "max_iter"
+        if over and result.theta[p] < GONE and result.gradient_norm > GONE:
+            raise ValueError(
+                "HuberRegressor finds no scale above 0: so many rows can be fitted exactly that too "
+                f"few others are within epsilon={self.epsilon:g} scales. Raise epsilon, or use more "
+                "rows or fewer columns."
+            )
+        if null_space is not None:
+            null_space = np.delete(null_space, p, axis=0)
+        # The scale keeps the optimum from lying at infinity.
+        status = "stalled" if result.status == "separated" else result.status
+        result = result._replace(null_space=null_space, status=status)
+        super()._publish(result, rows, table, n_rows, solver)
+
+    def _publish_coefficients(self, theta, problem) -> None:
+        coef, intercept = problem.by_output(theta * problem.backend.unit)
+        self.coef_, self.scale_ = coef[0, :-1].copy(), float(coef[0, -1])
+        self.intercept_ = float(intercept[0])
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit coefficients and scale: see `IterativeRegressor.fit`.
+
+        A ValueError also tells of rows that are fitted exactly, or an ``epsilon`` near 1, where no
+        scale above 0 is optimal.
+        """
+        super().fit(X, y, sample_weight)
+        mask = self.outliers(X, y)
+        self._outliers = mask if isinstance(mask, np.ndarray) else None
+        return self
+
+    def outliers(self, X, y):
+        """Whether the residual of each row is above ``epsilon`` scales, shape (n,).
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+        y : array (n,), series, or Dask collection of them
+
+        Returns
+        -------
+        array (n,) of bool: a lazy Dask Array for a Dask collection, else NumPy.
+        """
+        check_is_fitted(self)
+        table = self._admit(X, y, None, reset=False)
+        predictor = self._predictor()
+        if table.is_local:
+            scores = predictor(table.X)
+        else:
+            kind = {"columns": None, "dtype": score_dtype(table.X), "name": "huber-predict"}
+            scores = lazily(table.X, predictor, np.asarray, **kind)
+        return abs(table.y - scores) > self.scale_ * self.epsilon
+
+    @property
+    def outliers_(self):
+        """The outliers (n,) among the rows of the fit, if they were in this process's memory."""
+        if getattr(self, "_outliers", None) is None:
+            raise AttributeError(
+                "HuberRegressor keeps outliers_ of a fit to arrays in memory alone. Call "
+                "outliers(X, y), which is as lazy as X and y are."
+            )
+        return self._outliers
+
+    def predict(self, X):
+        """Predicted targets ``x'b + b0``, shape (n,), in X's precision.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+
+        Returns
+        -------
+        array (n,): a lazy Dask Array for a Dask collection, else NumPy.
+        """
+        check_is_fitted(self)
+        return self._scores(X, np.asarray)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Coefficient of determination R², from one pass over X and y."""
+        check_is_fitted(self)
+        return self._evaluate(errors, self._predictor(), X, y, sample_weight).r2()
+
+
+def _unit(sample) -> float:
+    """The interquartile range of sampled y, or what else tells of their spread; above 0."""
+    y = np.asarray(sample.y, dtype=float)
+    low, high = np.quantile(y, [0.25, 0.75])
+    return next(float(u) for u in (high - low, np.std(y), np.abs(y).max(), 1.0) if u > 0.0)
+
+
+def _location(problem, sample):
+    """Parameters (size,) at which all rows are predicted alike."""
+    theta = np.zeros(problem.size)
+    theta[problem.n_features - 1] = 1.0
+    if problem.fit_intercept:
+        theta[-1] = np.median(sample.y) / problem.backend.unit
+    return theta
+
+
+def _in_turn(problem, sample, part, theta):
+    """Parameters near the sample's optimum: coefficients at a scale, and its scale, in turn.
+
+    Each is the minimum of the convex objective in its own parameters, so it falls in every round.
+    """
+    within, p = problem.backend, problem.n_features - 1
+    plain = problem._replace(
+        backend=within.backend, n_features=p, centre=problem.centre[:p], spread=problem.spread[:p]
+    )
+    for _ in range(ROUNDS):
+        s = theta[p]
+        rows = sample._replace(y=sample.y / (within.unit * s))
+        fit = plain._replace(penalty=L2(within.l2 * s))
+        found = minimize_sample(fit, rows, part, np.delete(theta, p) / s, 100).theta * s
+        coef, intercept = plain.by_output(found)
+        rest = residuals(sample, coef[0], intercept[0], within.unit)
+        scale = _scale(rest, sample.w, problem.loss.epsilon, within.floor)
+        theta = np.insert(found, p, max(scale, s / SHRINKING))
+        if abs(theta[p] - s) <= SETTLED * s:
+            break
+    return theta
+
+
+def _scale(rest, w, epsilon, floor) -> float:
+    """The scale s at which the mean of ``min(r, epsilon s)**2`` is ``s**2``.
+
+    Newton's method in ``s**2``, from above: that mean is concave in it, so steps never go too far,
+    and they end where no residual changes sides.
+    """
+    squares, w = rest**2, np.ones(len(rest)) if w is None else w
+    square, before = w @ squares / w.sum(), np.inf
+    while square < before:
+        before = square
+        near = squares <= epsilon**2 * square
+        far = w.sum() - epsilon**2 * w[~near].sum()
+        square = w[near] @ squares[near] / far if far > 0.0 else square
+    return float(np.hypot(np.sqrt(square), floor))
