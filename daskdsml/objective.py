@@ -75,13 +75,17 @@ class Problem(NamedTuple):
         p = self.n_features
         return rows[:, :p], rows[:, p] if self.fit_intercept else np.zeros(len(rows))
 
+    def centred(self, slope) -> np.ndarray:
+        """A gradient (size,) as it is for centred columns: each intercept gives way to a move."""
+        out = np.array(slope, dtype=float).reshape(self.n_outputs, -1)
+        if self.fit_intercept:
+            out[:, :-1] -= out[:, -1:] * self.centre
+        return out.ravel()
+
     def standardized(self, slope) -> np.ndarray:
         """A gradient (size,) as it is for centred columns of unit spread."""
-        out = np.array(slope, dtype=float).reshape(self.n_outputs, -1)
-        inner = out[:, : self.n_features]
-        if self.fit_intercept:
-            inner -= out[:, -1:] * self.centre
-        inner /= self.spread
+        out = self.centred(slope).reshape(self.n_outputs, -1)
+        out[:, : self.n_features] /= self.spread
         return out.ravel()
 
     def original(self, move) -> np.ndarray:
@@ -97,18 +101,29 @@ class Problem(NamedTuple):
         """The largest change of a coefficient in ``step (size,)``, for columns of unit spread."""
         return float(np.max(np.abs(self.by_output(step)[0]) * self.spread, initial=0.0))
 
-    def violations(self, theta, slope) -> np.ndarray:
-        """The subgradient of least size (size,) at ``theta``, where the smooth part has ``slope``.
+    def noise(self, theta, value) -> float:
+        """Rounding error of the mean objective at ``theta``: of its sum, and of the scores.
 
-        It is zero at an optimum, and the gradient where the penalty has no kink.
+        Those are small differences of large numbers where columns lie far from zero.
         """
+        large = np.abs(self.by_output(theta)[0]) @ np.abs(self.centre)
+        return self.epsilon * float(abs(value) + np.max(large, initial=0.0))
+
+    def violations(self, theta, slope) -> np.ndarray:
+        """The subgradient of least size (size,) at ``theta``, for centred columns.
+
+        ``slope`` is the gradient of the smooth part. Where columns lie far from zero, an intercept
+        that is off by rounding tilts every entry of it; for centred columns it does not.
+        """
+        slope = self.centred(slope)
         l1 = self.penalty.l1 * self.scale
         at_kink = np.sign(slope) * np.maximum(np.abs(slope) - l1, 0.0)
         return np.where(theta != 0.0, slope + l1 * np.sign(theta), at_kink)
 
     def residual(self, theta, slope) -> float:
-        """The KKT residual: the largest of `violations`, for centred columns of unit spread."""
-        found = self.standardized(self.violations(theta, slope))
+        """The KKT residual: the largest of `violations`, for columns of unit spread."""
+        found = self.violations(theta, slope).reshape(self.n_outputs, -1)
+        found[:, : self.n_features] /= self.spread
         return float(np.max(np.abs(found), initial=0.0))
 
 

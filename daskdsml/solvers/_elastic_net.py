@@ -88,8 +88,8 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
 def exact_step(quad, b, l1, l2, signs):
     """The optimum with the signs of ``b``, of which none is zero, or on the way there.
 
-    If ``signs`` are to be kept, a step ends where the first coefficient would change its own, and
-    goes on without it.
+    If ``signs`` are to be kept, coefficients that would change theirs end at zero, and the next
+    step goes on without them.
     """
     G, c, _ = quad
     b = b.copy()
@@ -97,18 +97,43 @@ def exact_step(quad, b, l1, l2, signs):
     while active.size:
         here = b[active]
         inner = G if active.size == b.size else G[np.ix_(active, active)]
-        there = _solved(inner, l2, c[active] - l1 * np.sign(here))
+        right = c[active] - l1 * np.sign(here)
+        there = _solved(inner, l2, right)
         crossed = (there * here < 0.0) & signs
         if not crossed.any():
             b[active] = there
             break
-        shares = here[crossed] / (here[crossed] - there[crossed])
-        share = shares.min()
-        moved = here + share * (there - here)
-        moved[np.flatnonzero(crossed)[shares == share]] = 0.0
-        b[active] = np.where(moved * here > 0.0, moved, 0.0)
+        b[active] = _moved(inner, l2, right, here, there, crossed)
         active = np.flatnonzero(b)
     return b
+
+
+def _moved(G, l2, right, here, there, crossed):
+    """From ``here`` towards ``there``, where ``crossed`` coefficients are stopped at zero.
+
+    At least to the first of them, which is downhill all the way; farther, so that many may be
+    dropped for the price of one factorisation, if that is lower still.
+    """
+    shares = here[crossed] / (here[crossed] - there[crossed])
+    first, share = shares.min(), 1.0
+    nearest = _stopped(here, there, first)
+    nearest[np.flatnonzero(crossed)[shares == first]] = 0.0
+    least = _value(G, l2, right, nearest)
+    while share > first:
+        moved = _stopped(here, there, share)
+        if _value(G, l2, right, moved) < least:
+            return moved
+        share *= 0.25
+    return nearest
+
+
+def _stopped(here, there, share):
+    moved = here + share * (there - here)
+    return np.where(moved * here > 0.0, moved, 0.0)
+
+
+def _value(G, l2, right, b):
+    return 0.5 * (b @ (G @ b) + l2 * (b @ b)) - right @ b
 
 
 def _solved(A, ridge, right):

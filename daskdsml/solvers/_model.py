@@ -8,7 +8,11 @@ import numpy as np
 
 from daskdsml.solvers._elastic_net import Quadratic, exact_step
 
-SWEEPS = 8
+# Sweeps between exact steps: at least 8, and a sixteenth of the k coefficients in use, for which a
+# Cholesky factor costs as much as some k / 60 sweeps.
+SWEEPS, SWEEPS_WORTH = 8, 16
+# Rounding of the entries of a Hessian, in units of the data's, relative to its diagonal.
+ROUNDING = 8.0
 
 
 class Model(NamedTuple):
@@ -26,10 +30,16 @@ class Model(NamedTuple):
     lead: np.ndarray
 
     @classmethod
-    def of(cls, places, free, hessian, gradient) -> Model:
-        """From the Hessian of the parameters ``[places, free]`` and a gradient (size,)."""
+    def of(cls, places, free, hessian, gradient, epsilon) -> Model:
+        """From the Hessian of the parameters ``[places, free]`` and a gradient (size,).
+
+        ``epsilon`` is the rounding unit of the data. Of columns far from zero, what is left without
+        the intercepts is mostly rounding, which could make the model fall without end: its diagonal
+        is raised by as much.
+        """
         m = len(places)
         B, g = hessian[:m, :m], gradient[places]
+        B = B + np.diag(ROUNDING * epsilon * np.diag(B))
         if not free.size:
             return cls(places, free, B, g, np.empty(0), np.empty((0, m)))
         # K coupled intercepts may move alike without any effect: no step is then the shortest.
@@ -52,7 +62,8 @@ def minimum(B, g, start, l1, tol, most=1000) -> np.ndarray:
     """Minimise ``g'd + d'B d / 2 + l1 |start + d|_1``; returns ``start + d``.
 
     Descent finds the signs, and the optimum with these is solved for exactly. Ends where no
-    subgradient, in units of ``sqrt(B_jj)``, is above ``tol``.
+    subgradient, in units of ``sqrt(B_jj)``, is above ``tol``, or where the signs stay: then what is
+    left is rounding.
     """
     from daskdsml.backends._descent import descend, slope_at
 
@@ -60,13 +71,14 @@ def minimum(B, g, start, l1, tol, most=1000) -> np.ndarray:
     diagonal = np.diag(B)
     unit = np.sqrt(np.where(diagonal > 0.0, diagonal, np.inf))
     c = B @ start - g
-    b = np.array(start)
+    b, signs = np.array(start), None
     for _ in range(most):
         slope = slope_at(B, c, b)
         descend(B, slope, b, l1, 0.0, False, 1, 0.0)
         active = np.flatnonzero(b if l1 else diagonal)
         inner, part = B[np.ix_(active, active)], b[active]
-        descend(inner, slope[active], part, l1, 0.0, False, SWEEPS, tol)
+        sweeps = max(SWEEPS, active.size // SWEEPS_WORTH)
+        descend(inner, slope[active], part, l1, 0.0, False, sweeps, tol)
         kept = np.flatnonzero(part if l1 else np.diag(inner))
         active, part = active[kept], part[kept]
         b = np.zeros_like(b) if l1 else b
@@ -74,8 +86,9 @@ def minimum(B, g, start, l1, tol, most=1000) -> np.ndarray:
         b[active] = exact_step(quad, part, l1, 0.0, l1 > 0.0)
         slope = slope_at(B, c, b)
         off = np.where(b != 0.0, np.abs(slope - l1 * np.sign(b)), np.abs(slope) - l1)
-        if np.max(off / unit, initial=0.0) <= tol:
+        if np.max(off / unit, initial=0.0) <= tol or np.array_equal(np.sign(b), signs):
             break
+        signs = np.sign(b)
     return b
 
 

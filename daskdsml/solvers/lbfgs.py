@@ -68,7 +68,7 @@ class LBFGS(NamedTuple):
 
     def tell(self, state: _State, here, problem) -> _State:
         """The state after the evaluation ``here`` of its trial."""
-        noise = problem.epsilon * abs(here.value)
+        noise = problem.noise(state.trial, here.value)
         if not accepts(state, here.value, noise):
             return shorter(state, here)
         norm = problem.residual(state.trial, here.gradient)

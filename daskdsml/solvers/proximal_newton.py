@@ -93,13 +93,13 @@ class ProximalNewton(NamedTuple):
 
     def tell(self, state: _State, here, problem) -> _State:
         """The state after the evaluation ``here`` of its trial."""
-        noise = problem.epsilon * abs(here.value)
+        noise = problem.noise(state.trial, here.value)
         promised = SUFFICIENT * state.length * state.slope
         if state.direction is not None and not here.value <= state.value + promised + 8.0 * noise:
             return _shorter(state, here)
         reached = self._next(self._reached(state, here, problem), problem)
         # Where values no longer tell points apart, gradients still do for a while.
-        stuck = -reached.slope <= noise and reached.gradient_norm > 0.5 * state.gradient_norm
+        stuck = abs(reached.slope) <= noise and reached.gradient_norm > 0.9 * state.gradient_norm
         done = stuck and state.direction is not None and reached.curved is False
         return reached._replace(status="converged") if done else reached
 
@@ -209,4 +209,4 @@ def _model_of(state, places, problem) -> Model:
         for move, change in state.pairs
         if np.count_nonzero(move) == np.count_nonzero(move[used])
     ]
-    return Model.of(places, free, updated(B, pairs), state.gradient)
+    return Model.of(places, free, updated(B, pairs), state.gradient, problem.epsilon)
