@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.backends._models import ManyModels
+from daskdsml.backends._models import ManyModels, weighted
 
 
 class GradientBlock(NamedTuple):
@@ -74,13 +74,13 @@ class ArrayBackend(ManyModels):
             losses, dz = loss.value_and_derivative(xp, y, z)
             if w is not None:
                 w = xp.astype(w, X.dtype)
-                losses, dz = w * losses, w * dz
+                losses, dz = weighted(xp, w, losses), weighted(xp, w, dz)
             value += float(xp.sum(losses, dtype=xp.float64))
             gradient[:-1] += self.get(x.T @ dz)
             gradient[-1] += float(xp.sum(dz, dtype=xp.float64))
             if hessian:
                 c = loss.second_derivative(xp, y, z)
-                self._add_hessian(hess, x, c if w is None else w * c)
+                self._add_hessian(hess, x, c if w is None else weighted(xp, w, c))
         return GradientBlock(value, gradient, hess)
 
     def _add_hessian(self, hess, x, c) -> None:

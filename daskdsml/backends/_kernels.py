@@ -136,13 +136,13 @@ def _add_rows(X, r, total):
 def _link(loss, y, w, z):
     """Replace scores ``z`` by ``w dz``; return the sums of ``w value`` and of ``w dz``."""
     real = z.dtype.type
-    value_sum = real(0)
-    residual_sum = real(0)
+    value_sum = residual_sum = zero = real(0)
     for i in range(z.size):
         value, dz = _value_and_derivative(loss, real(y[i]), z[i])
         weight = real(1) if w is None else real(w[i])
-        z[i] = weight * dz
-        value_sum += weight * value
+        # What has no weight is zero, even where the loss is infinite.
+        z[i] = _scalar.where(weight != zero, weight * dz, zero)
+        value_sum += _scalar.where(weight != zero, weight * value, zero)
         residual_sum += z[i]
     return value_sum, residual_sum
 
@@ -153,7 +153,8 @@ def _curvatures(loss, y, w, z, c):
     real = z.dtype.type
     for i in range(z.size):
         weight = real(1) if w is None else real(w[i])
-        c[i] = weight * _second_derivative(loss, real(y[i]), z[i])
+        second = _second_derivative(loss, real(y[i]), z[i])
+        c[i] = _scalar.where(weight != real(0), weight * second, real(0))
 
 
 @njit(**FAST)

@@ -130,9 +130,9 @@ class ManyModels:
         losses, slopes = loss.value_and_derivative(xp, rows.y[:, None], z)
         factor = _factor(xp, rows, member)
         if rows.w is not None:
-            losses = _times(xp, rows.w[:, None], losses)
+            losses = weighted(xp, rows.w[:, None], losses)
         if factor is not None:
-            slopes = _times(xp, factor[..., None] if loss.coupled else factor, slopes)
+            slopes = weighted(xp, factor[..., None] if loss.coupled else factor, slopes)
         return self._sums(losses, rows.g, member), slopes
 
     def _sums(self, losses, g, member) -> np.ndarray:
@@ -153,7 +153,7 @@ class ManyModels:
         """
         c, factor = loss.second_derivative(self.xp, rows.y, z), _factor(self.xp, rows, share)
         if factor is not None:
-            c = _times(self.xp, factor[..., None] if loss.coupled else factor[:, 0], c)
+            c = weighted(self.xp, factor[..., None] if loss.coupled else factor[:, 0], c)
         self._add_curvature(hess, self._design(rows.x, columns), c)
 
     def _design(self, x, columns):
@@ -200,6 +200,6 @@ def _factor(xp, rows, member):
     return share if w is None else w * share
 
 
-def _times(xp, factor, array):
+def weighted(xp, factor, array):
     """``factor * array``, and zero where the factor is, for there a loss may be infinite."""
     return xp.where(factor != 0.0, factor * array, xp.zeros_like(array))

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from daskdsml.backends._array_api import ArrayBackend, GradientBlock, MomentsBlock
+from daskdsml.backends._models import weighted
 
 
 class NumPy(ArrayBackend):
@@ -29,7 +30,8 @@ class NumPy(ArrayBackend):
         value, dz = loss.value_and_derivative(np, y, z)
         c = loss.second_derivative(np, y, z) if hessian else None
         if block.w is not None:
-            value, dz, c = (None if a is None else block.w * a for a in (value, dz, c))
+            parts = (value, dz, c)
+            value, dz, c = (None if a is None else weighted(np, block.w, a) for a in parts)
         gradient = np.append(X.T @ dz, dz.sum())
         hess = _bordered(_cross(X, c), X.T @ c, c.sum()) if hessian else None
         return GradientBlock(float(value.sum()), gradient, hess)
