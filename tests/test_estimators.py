@@ -32,17 +32,22 @@ from daskdsml.linear_model import (
     PoissonRegressor,
     Ridge,
     RidgeCV,
+    SGDClassifier,
+    SGDRegressor,
 )
 
 DESCENT = [Lasso, ElasticNet, LassoCV, ElasticNetCV]
 MODELS = [LinearRegression, Ridge, LogisticRegression, *DESCENT, RidgeCV]
 MODELS += [PoissonRegressor, HuberRegressor]
+DESCENDING = (SGDClassifier, SGDRegressor)
+MODELS += DESCENDING
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 X, Y, W = classes(200, 5)
 # Penalties that leave some coefficients, and paths that are short.
 FITTING = {
     Lasso: {"alpha": 0.01}, ElasticNet: {"alpha": 0.01}, LassoCV: {"alphas": 8},
     ElasticNetCV: {"alphas": 8}, PoissonRegressor: {"alpha": 0.01},
+    SGDClassifier: {"alpha": 0.1, "average": True}, SGDRegressor: {"tol": 1e-5},
 }  # fmt: skip
 METHODS = ["predict", "decision_function", "predict_proba", "predict_log_proba"]
 
@@ -59,13 +64,31 @@ ONE_ALWAYS = PoissonRegressor | GammaRegressor | HuberRegressor
 FOLDS = {"check_fit2d_1sample": "says that its folds need as many rows, but X has 1"}
 
 
+# Weights lengthen the steps of rows; and rows left out change how many there are to average over.
+WEIGHTS = dict.fromkeys(
+    [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")],
+    "a row of weight 2 makes one step of twice the length, as in scikit-learn",
+)
+FAR_FROM_ZERO = dict.fromkeys(
+    ["check_fit_idempotent", "check_fit_check_is_fitted", "check_n_features_in"],
+    "says that steps are too long for columns whose mean is 100",
+)
+# A weight of 1000 makes an objective that goes on moving by more than tol.
+sgd_of_heavy_rows = pytest.mark.filterwarnings("ignore:SGDClassifier stopped after max_iter")
+
+
 def expected_failures(model):
+    if isinstance(model, SGDClassifier):
+        return WEIGHTS
+    if isinstance(model, SGDRegressor):
+        return WEIGHTS | FAR_FROM_ZERO
     if isinstance(model, LassoCV | ElasticNetCV) or getattr(model, "cv", None):
         return FOLDS
     one_output = getattr(model, "solver", None) in ("lbfgs", "working_set") and is_regressor(model)
     return ONE_OUTPUT if one_output and not isinstance(model, ONE_ALWAYS) else {}
 
 
+@sgd_of_heavy_rows
 @more_columns_than_rows
 @parametrize_with_checks(
     [model() for model in (*MODELS, GammaRegressor)], expected_failed_checks=expected_failures
@@ -238,6 +261,11 @@ def test_history(model, n_blocks):
         objective = s + far.mean() + 1e-4 * mine.coef_ @ mine.coef_ / 200
         assert last.objective == pytest.approx(objective / 2 / np.diff(low_high).item())
         assert last.gradient_norm <= mine.tol
+    elif model in DESCENDING:
+        assert [record.name for record in mine.history_] == ["look"] + ["epoch"] * mine.n_iter_
+        curve = [record.objective for record in mine.history_[1:]]
+        assert (curve > mine.loss_curve_).all()  # by the penalty
+        assert min(curve) == pytest.approx(min(curve[-6:]))
     else:  # the objective is that of the last alpha, not of the one chosen
         names = ["moments"] + ["leave-one-out"] * (model is RidgeCV)
         assert [record.name for record in mine.history_] == names
