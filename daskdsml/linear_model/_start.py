@@ -11,8 +11,8 @@ from daskdsml.engine.rows import open_rows
 from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.objective import Objective
-from daskdsml.passes.moments import group_moments
-from daskdsml.solvers._curvature import Dense, Kronecker
+from daskdsml.passes.moments import moments
+from daskdsml.solvers._curvature import Blocks, Dense
 from daskdsml.strategies.all_reduce import AllReduce
 
 # A sample of m rows puts the start about sqrt(p / m) from the optimum, in units where 1 is far.
@@ -22,6 +22,9 @@ SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN, SAMPLE_BYTES = 10_000, 200, 2**26
 SAMPLE_SHARE = 0.2
 # Most Newton parameters whose Hessian costs no more than reading the data.
 CHEAP_HESSIAN = 256
+# Most numbers in the Hessians of all outputs (256 MiB); sampled rows for each of their columns, few
+# where reads of all rows are quick, for making these Hessians then takes longer than the fit.
+LARGEST_BLOCKS, ROWS_OF_BLOCKS = 2**25, (4, 16)
 # What is left to do on a sample, whose optimum is not that of all rows.
 ROUGH = 1e-3
 
@@ -91,8 +94,8 @@ def curvature_at(problem, block, theta):
     if problem.size <= LARGEST_GRAM:
         m = len(block.y) if len(block.y) < problem.n_rows else np.inf
         return Dense.of(problem, hessian_at(problem, block, theta), m)
-    if problem.n_outputs > 1 and problem.n_features <= LARGEST_GRAM:
-        return Kronecker.of(problem, *_covariances(problem, block, theta))
+    if problem.n_outputs > 1 and problem.size * (problem.n_features + 1) <= LARGEST_BLOCKS:
+        return Blocks.of(problem, _hessians_of_outputs(problem, block, theta))
     return None
 
 
@@ -103,23 +106,21 @@ def hessian_at(problem, block, theta):
         return Objective(rows.run, of_sample(problem, block)).evaluate(theta, True).hessian
 
 
-def _covariances(problem, block, theta):
-    """Mean covariance of outputs (K, K), and second moments (d, d) of columns where it is large."""
+def _hessians_of_outputs(problem, block, theta):
+    """The Hessian (d, d) of each output with itself, over some of the sampled rows."""
+    few, many = (rows * problem.n_features for rows in ROWS_OF_BLOCKS)
+    m = min(len(block.y), max(few, min(many, problem.n_rows // 10)))
+    X, y = block.X[:m], block.y[:m]
+    w = np.ones(m) if block.w is None else block.w[:m]
     coef, intercept = problem.by_output(theta)
-    dtype = block.X.dtype
-    C = problem.loss.second_derivative(
-        np, block.y, block.X @ coef.T.astype(dtype) + intercept.astype(dtype)
-    )
-    w = np.ones(len(block.y)) if block.w is None else block.w
-    outputs = np.tensordot(w / w.sum(), C, 1)
-    size = w * np.einsum("ikk->i", C)
-    size /= size.sum()
-    total = group_moments(NumPy(), Block(block.X, block.y, size)).of()
-    p = problem.n_features
-    mean, cross = total.mean[:p], total.cross[:p, :p]
-    columns = np.empty((p + 1, p + 1))
-    columns[:p, :p] = cross + np.outer(mean, mean)
-    columns[p, :p] = columns[:p, p] = mean
-    columns[p, p] = 1.0
-    d = p + problem.fit_intercept
-    return outputs, columns[:d, :d]
+    z = X @ coef.T.astype(X.dtype) + intercept.astype(X.dtype)
+    curves = np.einsum("nkk->nk", problem.loss.second_derivative(np, y, z))
+    p, d = problem.n_features, problem.size // problem.n_outputs
+    for k in range(problem.n_outputs):
+        rows = open_rows(Table(X, y, w * curves[:, k] / w.sum()), "memory")
+        found = rows.run(moments, NumPy(), "sample-moments")
+        mean = np.append(found.mean[:p], 1.0)
+        hessian = found.weight * np.outer(mean, mean)
+        hessian[:p, :p] += found.cross[:p, :p]
+        hessian[np.arange(p), np.arange(p)] += problem.penalty.l2
+        yield hessian[:d, :d]

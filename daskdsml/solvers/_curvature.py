@@ -9,8 +9,11 @@ from scipy import linalg
 
 from daskdsml.solvers._symmetric import without_shift
 
-# What is added to the diagonal of a Hessian, relative to its mean, so that it can be factorised.
+# What is added to the diagonal of a Hessian, relative to itself, so that it can be factorised; and
+# the least that counts of an entry of it, relative to their mean.
 RIDGE = 1e-9
+# The same for Hessians of few sampled rows, which leave some directions nearly flat.
+SAMPLED = 1e-6
 
 
 class Diagonal(NamedTuple):
@@ -60,7 +63,8 @@ class Dense(NamedTuple):
         diagonal = np.tile(np.diag(B).reshape(K, -1).mean(axis=0), K)
         share = (d / (d + n_rows)) ** 2
         B *= 1.0 - share
-        B[np.diag_indices(d)] += share * diagonal + RIDGE * max(diagonal.mean(), 1e-300)
+        least = max(RIDGE * diagonal.mean(), 1e-300)
+        B[np.diag_indices(d)] += share * diagonal + RIDGE * np.maximum(diagonal, least)
         return cls(linalg.cho_factor(B, lower=True))
 
     def times(self, problem, gradient):
@@ -68,47 +72,32 @@ class Dense(NamedTuple):
         return problem.original(linalg.cho_solve(self.factor, problem.standardized(gradient)))
 
 
-class Kronecker(NamedTuple):
-    """``A (x) S + I (x) P``: covariances of outputs and columns, and the penalty.
+class Blocks(NamedTuple):
+    """A Cholesky factor (d, d) of each output's own Hessian, for centred columns of unit spread.
 
-    For coupled outputs too many for a Hessian: that of multinomial regression is the mean of
-    ``(diag(p_i) - p_i p_i') (x) x_i x_i'``, taken apart as if its factors were independent. In the
-    bases where ``A = U diag(values) U'``, ``W' S W = 1`` and ``W' P W = diag(strengths)`` it is
-    diagonal.
-
-    References
-    ----------
-    Martens, J. and Grosse, R. (2015). Optimizing neural networks with Kronecker-factored
-    approximate curvature. ICML, PMLR 37, 2408-2417.
+    For coupled outputs whose parameters are too many for a Hessian of all. Steps sum to zero over
+    the outputs, as gradients do.
     """
 
-    U: np.ndarray
-    W: np.ndarray
-    values: np.ndarray
-    strengths: np.ndarray
+    factors: tuple
 
     @classmethod
-    def of(cls, problem, outputs, columns) -> Kronecker:
-        """From the mean covariance ``outputs (K, K)``, and ``columns (d, d)`` of the user's X.
-
-        Both are of the loss alone; ``columns`` ends with the intercept's row, if there is one.
-        """
-        K, d = len(outputs), len(columns)
+    def of(cls, problem, hessians) -> Blocks:
+        """From the Hessians (d, d) of each output in the user's parameters, penalty included."""
         one = problem._replace(loss=problem.loss._replace(n_outputs=1))
-        S = _standardized_rows(one, _standardized_rows(one, columns).T)
-        S[np.diag_indices(d)] += RIDGE * max(np.trace(S) / d, 1e-300)
-        A = outputs + np.trace(outputs) / K**2
-        penalty = np.full(d, 0.0)
-        penalty[: problem.n_features] = problem.penalty.l2 / problem.spread**2
-        values, U = np.linalg.eigh(A)
-        strengths, W = linalg.eigh(np.diag(penalty), S)
-        return cls(U, W, np.maximum(values, RIDGE * values[-1]), np.maximum(strengths, 0.0))
+        factors = []
+        for hessian in hessians:
+            B = _standardized_rows(one, _standardized_rows(one, hessian).T)
+            B[np.diag_indices(len(B))] += SAMPLED * max(np.trace(B) / len(B), 1e-300)
+            factors.append(linalg.cho_factor(B, lower=True))
+        return cls(tuple(factors))
 
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
-        G = problem.standardized(gradient).reshape(len(self.U), -1)
-        inner = (self.U.T @ G @ self.W) / (self.values[:, None] + self.strengths)
-        return problem.original((self.U @ inner @ self.W.T).ravel())
+        G = problem.standardized(gradient).reshape(len(self.factors), -1)
+        pairs = zip(self.factors, G, strict=True)
+        steps = np.stack([linalg.cho_solve(factor, row) for factor, row in pairs])
+        return problem.original((steps - steps.mean(axis=0)).ravel())
 
 
 def _standardized_rows(problem, M):
