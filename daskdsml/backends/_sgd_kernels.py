@@ -64,47 +64,47 @@ def _add(x, columns, factor, target):
 
 
 @njit(**FAST)
-def _pay_one(machine, now, j):
+def _pay_one(coef, mean, paid, now, j):
     """Have column j pay what it owes, down to zero at most."""
-    before = machine.coef[j]
+    before = coef[j]
     size = now.scale * before
     if size > 0.0:
-        after = max(0.0, before - (now.due + machine.paid[j]) / now.scale)
+        after = max(0.0, before - (now.due + paid[j]) / now.scale)
     elif size < 0.0:
-        after = min(0.0, before + (now.due - machine.paid[j]) / now.scale)
+        after = min(0.0, before + (now.due - paid[j]) / now.scale)
     else:
         return
-    machine.coef[j] = after
-    machine.paid[j] += now.scale * (after - before)
-    if machine.mean.size:
-        machine.mean[j] -= now.mass * (after - before)
+    coef[j] = after
+    paid[j] += now.scale * (after - before)
+    if mean.size:
+        mean[j] -= now.mass * (after - before)
 
 
 @njit(**FAST)
-def _pay(machine, now, columns):
+def _pay(coef, mean, paid, now, columns):
     """Have ``columns`` pay, or all where they are None."""
     if columns is None:
-        for j in range(machine.coef.size):
-            _pay_one(machine, now, j)
+        for j in range(coef.size):
+            _pay_one(coef, mean, paid, now, j)
     else:
         for k in range(columns.size):
-            _pay_one(machine, now, columns[k])
+            _pay_one(coef, mean, paid, now, columns[k])
 
 
 @njit(**FAST)
-def _pay_before(machine, now, columns):
+def _pay_before(coef, mean, paid, now, columns):
     """Have ``columns`` pay for the updates that did not meet them; all columns met every one."""
     if columns is not None:
-        _pay(machine, now, columns)
+        _pay(coef, mean, paid, now, columns)
 
 
 @njit(**FAST)
-def _multiply_out(machine, now):
+def _multiply_out(coef, mean, now):
     """Make ``coef`` and ``mean`` what they stand for."""
-    for j in range(machine.mean.size):
-        machine.mean[j] = (now.mass * machine.coef[j] + machine.mean[j]) / now.norm
-    for j in range(machine.coef.size):
-        machine.coef[j] *= now.scale
+    for j in range(mean.size):
+        mean[j] = (now.mass * coef[j] + mean[j]) / now.norm
+    for j in range(coef.size):
+        coef[j] *= now.scale
     now.mass, now.norm, now.scale = 0.0, 1.0, 1.0
 
 
@@ -118,25 +118,26 @@ def _rate(rule, now):
 
 
 @njit(**FAST)
-def _shrink(machine, rule, now, eta):
+def _shrink(coef, mean, rule, now, eta):
     """The squares of the penalty: all coefficients, by the same factor, never past zero."""
     now.scale *= max(0.0, 1.0 - eta * rule.l2)
     if now.scale < SMALLEST_SCALE:
-        _multiply_out(machine, now)
+        _multiply_out(coef, mean, now)
 
 
 @njit(**FAST)
-def _move(machine, now, x, columns, change):
+def _move(coef, mean, now, x, columns, change):
     """Add ``change x`` to the coefficients."""
-    _add(x, columns, change / now.scale, machine.coef)
-    if machine.mean.size:
-        _add(x, columns, -now.mass * change / now.scale, machine.mean)
+    change /= now.scale
+    _add(x, columns, change, coef)
+    if mean.size:
+        _add(x, columns, -now.mass * change, mean)
 
 
 @njit(**FAST)
-def _count_update(machine, rule, now):
+def _count_update(mean, rule, now):
     """Take the parameters of an update into the means, and go on to the next."""
-    if machine.mean.size and now.t >= rule.average:
+    if mean.size and now.t >= rule.average:
         share = 1.0 / (now.t - rule.average + 1.0)
         if share < 1.0:
             now.norm /= 1.0 - share
@@ -146,13 +147,13 @@ def _count_update(machine, rule, now):
 
 
 @njit(**FAST)
-def _begin_update(machine, rule, now, n_rows):
+def _begin_update(coef, mean, waiting, rule, now, n_rows):
     """The part of a batch's update that its last block has no rows for; returns the step size."""
     eta = _rate(rule, now)
-    _shrink(machine, rule, now, eta)
+    _shrink(coef, mean, rule, now, eta)
     if now.rows > 0.0:
-        _move(machine, now, machine.waiting, None, -eta / n_rows)
-        machine.waiting[:] = 0.0
+        _move(coef, mean, now, waiting, None, -eta / n_rows)
+        waiting[:] = 0.0
         now.rows = 0.0
     now.intercept -= rule.intercept * eta * now.slope / n_rows
     now.slope = 0.0
@@ -161,37 +162,44 @@ def _begin_update(machine, rule, now, n_rows):
 
 
 @njit(**FAST)
-def _single(loss, data, indices, indptr, y, w, order, rule, machine, now):
-    """An update a row."""
-    for i in order:
-        x, columns = _row(data, indices, indptr, i)
-        if rule.l1 > 0.0:
-            _pay_before(machine, now, columns)
-        z = now.scale * _score(x, columns, machine.coef) + now.intercept
-        value, slope = _value_and_derivative(loss, y[i], z)
-        now.loss += w[i] * value
-        eta = _rate(rule, now)
-        _shrink(machine, rule, now, eta)
-        change = -eta * w[i] * slope
-        if change != 0.0:
-            _move(machine, now, x, columns, change)
-            now.intercept += rule.intercept * change
-        if rule.l1 > 0.0:
-            now.due += eta * rule.l1
-            _pay(machine, now, columns)
-        _count_update(machine, rule, now)
+def _arrays(machine):
+    """The arrays of a machine, for a loop: each access by name counts a reference."""
+    return machine.coef, machine.mean, machine.paid, machine.waiting
 
 
 @njit(**FAST)
-def _slopes(loss, data, indices, indptr, y, w, rows, rule, machine, now, slopes):
+def _single(loss, data, indices, indptr, y, w, order, rule, machine, now):
+    """An update a row."""
+    coef, mean, paid, _ = _arrays(machine)
+    for i in order:
+        x, columns = _row(data, indices, indptr, i)
+        if rule.l1 > 0.0:
+            _pay_before(coef, mean, paid, now, columns)
+        z = now.scale * _score(x, columns, coef) + now.intercept
+        value, slope = _value_and_derivative(loss, y[i], z)
+        now.loss += w[i] * value
+        eta = _rate(rule, now)
+        _shrink(coef, mean, rule, now, eta)
+        change = -eta * w[i] * slope
+        if change != 0.0:
+            _move(coef, mean, now, x, columns, change)
+            now.intercept += rule.intercept * change
+        if rule.l1 > 0.0:
+            now.due += eta * rule.l1
+            _pay(coef, mean, paid, now, columns)
+        _count_update(mean, rule, now)
+
+
+@njit(**FAST)
+def _slopes(loss, data, indices, indptr, y, w, rows, rule, coef, mean, paid, now, slopes):
     """Weighted derivatives of the loss in the scores of ``rows``, into ``slopes``; their sum."""
     total = 0.0
     for k in range(rows.size):
         i = rows[k]
         x, columns = _row(data, indices, indptr, i)
         if rule.l1 > 0.0:
-            _pay_before(machine, now, columns)
-        z = now.scale * _score(x, columns, machine.coef) + now.intercept
+            _pay_before(coef, mean, paid, now, columns)
+        z = now.scale * _score(x, columns, coef) + now.intercept
         value, slope = _value_and_derivative(loss, y[i], z)
         now.loss += w[i] * value
         slopes[k] = w[i] * slope
@@ -202,29 +210,32 @@ def _slopes(loss, data, indices, indptr, y, w, rows, rule, machine, now, slopes)
 @njit(**FAST)
 def _batches(loss, data, indices, indptr, y, w, order, rule, machine, now):
     """An update every ``rule.batch`` rows; rows that are too few for one wait as a gradient."""
+    coef, mean, paid, waiting = _arrays(machine)
     slopes = np.empty(min(order.size, rule.batch))
     start = 0
     while start < order.size:
         rows = order[start : start + rule.batch - int(now.rows)]
         start += rows.size
-        now.slope += _slopes(loss, data, indices, indptr, y, w, rows, rule, machine, now, slopes)
+        now.slope += _slopes(
+            loss, data, indices, indptr, y, w, rows, rule, coef, mean, paid, now, slopes
+        )
         if now.rows + rows.size < rule.batch:
             for k in range(rows.size):
                 x, columns = _row(data, indices, indptr, rows[k])
-                _add(x, columns, slopes[k], machine.waiting)
+                _add(x, columns, slopes[k], waiting)
             now.rows += rows.size
             return
         waited = now.rows > 0.0
-        eta = _begin_update(machine, rule, now, rule.batch)
+        eta = _begin_update(coef, mean, waiting, rule, now, rule.batch)
         for k in range(rows.size):
             x, columns = _row(data, indices, indptr, rows[k])
-            _move(machine, now, x, columns, -eta * slopes[k] / rule.batch)
+            _move(coef, mean, now, x, columns, -eta * slopes[k] / rule.batch)
         if rule.l1 > 0.0 and (waited or indptr is None):
-            _pay(machine, now, None)
+            _pay(coef, mean, paid, now, None)
         elif rule.l1 > 0.0:
             for k in range(rows.size):
-                _pay(machine, now, _row(data, indices, indptr, rows[k])[1])
-        _count_update(machine, rule, now)
+                _pay(coef, mean, paid, now, _row(data, indices, indptr, rows[k])[1])
+        _count_update(mean, rule, now)
 
 
 @_kernel
@@ -252,11 +263,12 @@ def walk(loss, data, indices, indptr, y, w, order, rule, machine):
 def close(rule, machine):
     """End an epoch: an update for rows that still wait, all penalties paid, all products made."""
     now = machine.numbers[0]
+    coef, mean, paid, waiting = _arrays(machine)
     waits = now.rows > 0.0
     if waits:
-        _begin_update(machine, rule, now, now.rows)
+        _begin_update(coef, mean, waiting, rule, now, now.rows)
     if rule.l1 > 0.0:
-        _pay(machine, now, None)
+        _pay(coef, mean, paid, now, None)
     if waits:
-        _count_update(machine, rule, now)
-    _multiply_out(machine, now)
+        _count_update(mean, rule, now)
+    _multiply_out(coef, mean, now)
