@@ -203,10 +203,15 @@ def test_one_class(layout):
 
 
 @every_layout
-def test_three_classes(layout):
+def test_a_class_without_weight(layout):
     three = np.array(["a", "b", "c"])[np.arange(60) % 3]
-    with pytest.raises(ValueError, match=r"Only binary.* 3 classes: \['a', 'b', 'c'\].*OneVs"):
-        LogisticRegression().fit(layout(X), layout(three))
+    said = "rows of class 'b' have no weight.*class_weight and sample_weight"
+    with pytest.raises(ValueError, match=said):
+        LogisticRegression(class_weight={"b": 0.0}).fit(layout(X), layout(three))
+    for weights in (None, "balanced"):
+        with pytest.raises(ValueError, match=said):
+            w = layout((three != "b") * 1.0)
+            LogisticRegression(class_weight=weights).fit(layout(X), layout(three), w)
 
 
 @every_layout

@@ -93,9 +93,13 @@ PARAMETERS = [
     (LogisticRegression, "max_iter", 0), (LogisticRegression, "max_iter", 1.5),
     (LogisticRegression, "fit_intercept", "yes"), (LogisticRegression, "warm_start", 1),
     (LogisticRegression, "penalty", "l1"), (LogisticRegression, "l1_ratio", 1.5),
+    (LogisticRegression, "l1_ratio", -0.1), (LogisticRegression, "l1_ratio", None),
+    (LogisticRegression, "penalty", None), (LogisticRegression, "C", -np.inf),
     (LogisticRegression, "dual", True), (LogisticRegression, "intercept_scaling", 2.0),
     (LogisticRegression, "class_weight", "fair"), (LogisticRegression, "class_weight", {7: 1.0}),
     (LogisticRegression, "class_weight", {0: -1.0}),
+    (LogisticRegression, "class_weight", {0: np.nan}),
+    (LogisticRegression, "class_weight", {0: "1"}),
     (LogisticRegression, "random_state", "chance"),
     (Lasso, "alpha", -1.0), (Lasso, "alpha", np.nan), (Lasso, "alpha", np.inf),
     (Lasso, "alpha", "1"), (Lasso, "alpha", None), (Lasso, "tol", -1.0), (Lasso, "tol", np.nan),
@@ -212,6 +216,22 @@ def test_cv_that_is_none(model, cv):
         ValueError, match="[Ee]xpected `?cv`? as an integer|k-fold cross-validation|cv"
     ):
         model(cv=cv).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+@pytest.mark.parametrize("l1_ratio", [0.01, 1.0])
+def test_solvers_that_cannot_do_an_l1_penalty_name_the_one_that_can(solver, l1_ratio, tmp_path):
+    source = Source(tmp_path, 4, 30, 3)
+    with pytest.raises(ValueError, match=f"'{solver}' cannot minimise an L1.*proximal_newton"):
+        LogisticRegression(solver=solver, l1_ratio=l1_ratio).fit(*source.table())
+    assert source.reads() == 0
+
+
+@dask_too
+def test_class_weights_of_strangers(layout):
+    words = np.array(["no", "yes"])[Y]
+    with pytest.raises(ValueError, match=r"names \['maybe'\], but y holds \['no', 'yes'\]"):
+        LogisticRegression(class_weight={"maybe": 1.0}).fit(layout(X), layout(words))
 
 
 def test_a_backend_that_cannot_run_says_why():

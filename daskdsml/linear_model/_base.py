@@ -127,8 +127,10 @@ class LinearModel(BaseEstimator):
         warn_of(result, self)
         names = getattr(self, "feature_names_in_", None)
         if result.null_space is not None:
-            d = self.n_features_in_ + bool(self.fit_intercept)
-            relations = result.null_space.reshape(-1, d, result.null_space.shape[1])
+            # Of one output or of K coupled ones, with a row for each intercept or without.
+            p, r = self.n_features_in_, result.null_space.shape[1]
+            n_outputs = max(len(result.null_space) // (p + bool(self.fit_intercept)), 1)
+            relations = result.null_space.reshape(n_outputs, -1, r)
             warn_of_dependence(relations[:, : self.n_features_in_], names)
 
     def _scores(self, X, finish, *, columns=None, dtype=None):

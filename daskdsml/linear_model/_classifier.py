@@ -123,6 +123,13 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
                 f"{type(self).__name__} needs samples of 2 classes or more, but y holds one class: "
                 f"{labels[0]!r}. Check how y is made or filtered."
             )
+        counts = self._weighted_counts(found)
+        if not counts.all():
+            raise ValueError(
+                f"The rows of class {labels[int(np.argmin(counts))]!r} have no weight, so nothing "
+                "tells when it is likely. Drop these rows, or give them a weight above 0 (see "
+                "class_weight and sample_weight)."
+            )
 
     def decision_function(self, X):
         """Raw scores ``x'b + b0``: (n,) of the second of two classes, (n, K) of more.

@@ -16,7 +16,8 @@ class LogisticRegression(LinearClassifier):
     z_i,y_i) + sum_k P(b_k) / C`` with ``z_ik = x_i'b_k + b0_k`` (softmax). The penalty is ``P(b) =
     l1_ratio |b|_1 + (1 - l1_ratio) |b|_2**2 / 2``. This is scikit-learn's objective; intercepts are
     never penalised. Of K classes, intercepts (and coefficients without a penalty) are determined up
-    to a number added to all of them: they sum to zero over the classes.
+    to a number added to all of them: they sum to zero over the classes. With ``l1_ratio=1`` and an
+    even K above 2, the same holds of a column's coefficients, within limits: one optimum is given.
 
     The first read checks the data and draws a sample; from the sample's optimum, Newton needs about
     three more reads, whatever the scale of the columns.
@@ -143,15 +144,18 @@ class LogisticRegression(LinearClassifier):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used; the message says how to mend it.
+            If data or parameters cannot be used, among them a class whose rows have no weight; the
+            message says how to mend it.
 
         Warns
         -----
         ConvergenceWarning
-            If ``tol`` is not reached in ``max_iter`` passes, or if the classes are separated and
-            nothing keeps the coefficients finite.
+            If ``tol`` is not reached in ``max_iter`` passes, or if "newton" finds the classes
+            separated and nothing keeps the coefficients finite; other solvers end where the
+            gradient is within ``tol``.
         scipy.linalg.LinAlgWarning
-            If columns depend on each other and ``C=np.inf``.
+            If columns depend on each other and ``C=np.inf``, as "newton" finds out; other solvers
+            end at one of the optima.
         """
         self._check_parameters()
         result, problem, found = self._fit(X, y, sample_weight)

@@ -42,9 +42,15 @@ class Model(NamedTuple):
         B = B + np.diag(ROUNDING * epsilon * np.diag(B))
         if not free.size:
             return cls(places, free, B, g, np.empty(0), np.empty((0, m)))
-        # K coupled intercepts may move alike without any effect: no step is then the shortest.
-        lead = np.linalg.lstsq(hessian[m:, m:], hessian[m:, :m], rcond=1e-10)[0]
-        start = -np.linalg.lstsq(hessian[m:, m:], gradient[free], rcond=1e-10)[0]
+        corner = hessian[m:, m:]
+        if len(free) > 1:
+            # Coupled intercepts may all move alike without any effect: they shall not.
+            corner = corner + np.trace(corner) / len(free) ** 2
+        right = np.column_stack([hessian[m:, :m], -gradient[free]])
+        moves = np.linalg.lstsq(corner, right, rcond=1e-10)[0]
+        if len(free) > 1:
+            moves -= moves.mean(axis=0)
+        lead, start = moves[:, :-1], moves[:, -1]
         border = hessian[m:, :m]
         return cls(places, free, B - border.T @ lead, g + border.T @ start, start, lead)
 

@@ -109,6 +109,7 @@ def without_shift(hessian, n_outputs):
     d = len(hessian) // K
     out = hessian.reshape(K, d, K, d).copy()
     size = np.einsum("kjkj->j", out) / K
+    size = np.where(size > 0.0, size, 1.0)
     j = np.arange(d)
     out[:, j, :, j] += size[:, None, None] / K
     return out.reshape(K * d, K * d)

@@ -20,7 +20,7 @@ EVERY = pytest.mark.parametrize("name", registry.available("strategies"))
 PAIRS = [
     (name, solver)
     for name in registry.available("strategies")
-    for solver in ("lbfgs", "newton", "working_set")
+    for solver in ("lbfgs", "newton", "proximal_newton", "working_set")
     if registry.find("solvers", solver).needs <= registry.find("strategies", name).provides
 ]
 
@@ -31,7 +31,9 @@ def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
     strategy = registry.find("strategies", strategy_name)()
     solver = registry.find("solvers", solver_name)(tol=1e-11)
     lasso = solver_name == "working_set"
-    loss, penalty = (SquaredError(), ElasticNet(0.01)) if lasso else (Logistic(), L2(0.01))
+    sparse = lasso or solver_name == "proximal_newton"
+    loss = SquaredError() if lasso else Logistic()
+    penalty = ElasticNet(0.01) if sparse else L2(0.01)
     scales = X.mean(axis=0), X.std(axis=0)
     problem = Problem(loss, penalty, NumPy(), 4, True, 600, 600.0, *scales)
     table = Table(X, y.astype(float))
