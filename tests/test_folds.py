@@ -19,10 +19,12 @@ from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
 from daskdsml.data import folds as module
 from daskdsml.data.door import Table, admit
-from daskdsml.data.folds import assign_folds
+from daskdsml.data.folds import assign_folds, stratify
 from daskdsml.engine.rows import open_rows
 from daskdsml.linear_model import ElasticNetCV, Lasso, LassoCV, RidgeCV
 from daskdsml.passes.moments import group_moments, moments
+from daskdsml.passes.strata import strata
+from daskdsml.passes.targets import Look
 
 N = 60
 X, Y, W = regression(N, 4)
@@ -127,6 +129,102 @@ def test_a_fold_of_one_row():
     loo = RidgeCV([1.0]).fit(dask_rows(X, 7), Y)
     assert mine.best_score_ == pytest.approx(loo.best_score_, rel=1e-9)
     assert mine.mse_path_.shape == (1, N)
+
+
+# Stratified folds
+
+
+def numbers_of_folds(state, block):
+    """Kernel: the fold of each row, in the order of the rows."""
+    return tuple(block.g.tolist())
+
+
+def stratified(A, y, k, cache="auto"):
+    """The fold of each row (n,), and the rows of each class in each fold (K, k)."""
+    rows = open_rows(admit(A, y, labels=True), cache)
+    total = rows.run(strata, Look(NumPy(), True), "look")
+    label, counts = stratify(total.found.labels, total.blocks, k)
+    mapped = rows.map(label)
+    found = mapped.run(numbers_of_folds, None, "folds")
+    rows.close()
+    mapped.close()
+    return np.array(found), counts
+
+
+def scikit_learn_folds(y, k):
+    cells = np.empty(len(y), dtype=int)
+    for fold, (_, test) in enumerate(StratifiedKFold(k).split(np.empty((len(y), 0)), y)):
+        cells[test] = fold
+    return cells
+
+
+CLASS_CODES = np.random.default_rng(5).choice(4, size=N, p=[0.2, 0.4, 0.1, 0.3])
+ORDERS = {
+    "shuffled": CLASS_CODES,
+    "sorted": np.sort(CLASS_CODES),
+    "falling": np.sort(CLASS_CODES)[::-1].copy(),
+    "strings": np.array(["d", "a", "c", "b"])[CLASS_CODES],
+    "objects": np.array(["d", "a", "c", "b"], dtype=object)[CLASS_CODES],
+    "booleans": CLASS_CODES > 1,
+    "a late class": np.concatenate([CLASS_CODES[:50], np.full(10, -7)]),
+}
+CHUNKS = {
+    "NumPy": None,
+    "one": (N,),
+    "equal": (9, 9, 9, 9, 9, 9, 6),
+    "uneven": (0, 1, 40, 0, 19),
+    "rows": (1,) * N,
+}
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")  # of the reference
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("chunks", CHUNKS)
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_stratified_folds_are_those_of_scikit_learn(order, chunks, cache):
+    y, lengths = ORDERS[order], CHUNKS[chunks]
+    A, labels = X, y
+    if lengths:
+        A, labels = da.from_array(X, chunks=(lengths, 4)), da.from_array(y, chunks=(lengths,))
+    for k in (2, 3, 5):
+        exact = scikit_learn_folds(y, k)
+        cells, counts = stratified(A, labels, k, cache)
+        np.testing.assert_array_equal(cells, exact)
+        there = [np.bincount(exact[y == label], minlength=k) for label in np.unique(y)]
+        np.testing.assert_array_equal(counts, there)
+
+
+def test_stratified_folds_of_many_shards():
+    rng = np.random.default_rng(0)
+    n = 150_000
+    y = rng.choice(["a", "b", "c"], size=n, p=[0.9, 0.09, 0.01])
+    wide = da.zeros((n, 100), chunks=(1000, 100))
+    assert open_rows(admit(wide, y, labels=True), "none").n_shards > 1
+    cells, _ = stratified(wide, da.from_array(y, chunks=1000), 7, "none")
+    np.testing.assert_array_equal(cells, scikit_learn_folds(y, 7))
+
+
+def test_stratified_folds_need_a_class_with_as_many_rows():
+    most = np.bincount(CLASS_CODES).max()
+    stratified(X, CLASS_CODES, most)
+    with pytest.raises(ValueError, match=f"at least {most + 1} rows.* largest has {most}. Lower"):
+        stratified(X, CLASS_CODES, most + 1)
+
+
+# Splits that cannot be
+
+
+def test_splits_that_cannot_be():
+    table = admit(X, Y)
+    with pytest.raises(ValueError, match="cv holds no splits: expected pairs"):
+        assign_folds(table, [])
+    with pytest.raises(ValueError, match="rows that there are not: X has 60 rows.*index 60 "):
+        assign_folds(table, [([0, 1], [60])])
+    far = admit(dask_rows(X, 7), dask_rows(CLASS_CODES, 7))
+    with pytest.raises(ValueError, match="StratifiedKFold.* need y in this process's memory"):
+        assign_folds(far, StratifiedKFold(3))
+    _, folds = assign_folds(far, StratifiedKFold(3), CLASS_CODES)
+    assert len(folds) == 3
 
 
 # Moments of training sets
