@@ -20,6 +20,9 @@ def backend():
     "check",
     [
         checks.check_gradient,
+        checks.check_models,
+        checks.check_models_are_each_by_itself,
+        checks.check_models_left_out,
         checks.check_moments,
         checks.check_column_sums,
         checks.check_results_are_host_float64,
