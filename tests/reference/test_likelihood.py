@@ -8,8 +8,7 @@ from scipy import optimize, sparse, special
 from tables import csr_rows, dask_rows
 
 from daskdsml.inference import infer
-from daskdsml.linear_model import LogisticRegression
-from daskdsml.linear_model._base import LinearModel
+from daskdsml.linear_model import LogisticRegression, PoissonRegressor
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of others' imports
@@ -22,10 +21,6 @@ LAYOUTS = [(None, False), (1, False), (7, False), (50, False), (7, True)]
 every_cov = pytest.mark.parametrize("cov_type", COV_TYPES)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 INTERCEPT = pytest.mark.parametrize("intercept", [True, False])
-
-
-class PoissonRegressor(LinearModel):
-    """A model that was fitted elsewhere."""
 
 
 def data(n=500, seed=0):
@@ -71,8 +66,7 @@ def by_hand(kind, params, y, intercept=True):
     level = theta[:, 0] if one else np.zeros(len(theta))
     coef = theta[:, one:]
     if kind == "poisson":
-        model = PoissonRegressor()
-        model.cache, model.alpha, coef, level = "auto", 0.0, coef[0], float(level[0])
+        model, coef, level = PoissonRegressor(alpha=0.0), coef[0], float(level[0])
     else:
         model = LogisticRegression(C=np.inf)
         model.classes_ = np.unique(y)
