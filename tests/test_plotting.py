@@ -19,6 +19,7 @@ from daskdsml.linear_model import (
     ElasticNetCV,
     LassoCV,
     LinearRegression,
+    LogisticRegressionCV,
     RidgeCV,
     lasso_path,
     ridge_path,
@@ -190,6 +191,72 @@ def test_errors_of_an_estimator(model):
     assert shown.chosen_line_.get_xdata()[0] == model.alpha_
 
 
+LABELS = np.digitize(Y, np.quantile(Y, [0.3, 0.7]))
+LOGISTIC = {"Cs": [100.0, 1.0, 0.01], "l1_ratios": (0.0, 1.0), "scoring": "neg_log_loss"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegressionCV(**LOGISTIC),
+        LogisticRegressionCV(**LOGISTIC, rule="1se"),
+        reference.LogisticRegressionCV(
+            **{**LOGISTIC, "l1_ratios": (0.0,)}, solver="newton-cholesky",
+            use_legacy_attributes=False,
+        ),
+    ],
+    ids=lambda m: f"{type(m).__module__}-{m}",
+)  # fmt: skip
+def test_scores_of_an_estimator(model):
+    shown = CrossValidationPathDisplay.from_estimator(model.fit(X, LABELS)).plot()
+    assert shown.ax_.get_xlim() == (0.01, 100.0)
+    assert shown.ax_.get_xlabel() == "C (log scale; weaker penalty to the right)"
+    assert shown.ax_.get_ylabel() == "neg_log_loss on left-out rows"
+    np.testing.assert_array_equal(shown.line_.get_xdata(), [0.01, 1.0, 100.0])
+    means = model.scores_.mean(axis=0)[:, np.argsort(model.Cs_)]
+    best = int(means.max(axis=1).argmax())
+    np.testing.assert_allclose(shown.line_.get_ydata(), means[best])
+    others = np.delete(means, best, axis=0)
+    for line, other in zip(shown.other_lines_, others, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), other)
+    spread = model.scores_[:, best].std(axis=0, ddof=1) / np.sqrt(5)
+    where = int(means[best].argmax())
+    corners = shown.band_.get_paths()[0].vertices
+    heights = corners[corners[:, 0] == shown.line_.get_xdata()[where], 1]
+    error = spread[np.argsort(model.Cs_)][where]
+    assert heights.max() == pytest.approx(means[best].max() + error)
+    near = np.flatnonzero(means[best] >= means[best].max() - error)[0]
+    assert shown.chosen_1se == [0.01, 1.0, 100.0][near]
+    assert shown.chosen_line_.get_xdata()[0] == model.C_
+    named = names_in(shown.ax_.get_legend())
+    assert named[-1].endswith(f"C = {shown.chosen_1se:g}")
+    assert ("l1_ratio = 0" in named) == (len(means) > 1)
+
+
+def test_a_single_inverse_strength_is_drawn():
+    shown = CrossValidationPathDisplay([1.0], ERRORS[:1], chosen=1.0, strength="C").plot()
+    assert shown.ax_.get_xlim() == (0.5, 2.0)
+    assert shown.other_lines_ == []
+
+
+def test_coefficients_of_classes():
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    model = LogisticRegressionCV(**LOGISTIC).fit(frame, LABELS)
+    shown = CoefficientPathDisplay.from_estimator(model, output=2).plot()
+    ratio = list(model.l1_ratios_).index(model.l1_ratio_)
+    for j, line in enumerate(shown.lines_):
+        np.testing.assert_array_equal(line.get_xdata(), [0.01, 1.0, 100.0])
+        exact = model.coefs_paths_[:, ratio, :, 2, j].mean(axis=0)
+        np.testing.assert_allclose(line.get_ydata(), exact)
+    assert shown.ax_.get_xlim() == (0.01, 100.0)
+    assert names_in(shown.ax_.get_legend()) == [f"chosen: C = {model.C_:g}"]
+    with pytest.raises(ValueError, match="one of 3 outputs: expected output from 0 to 2"):
+        CoefficientPathDisplay.from_estimator(model)
+    model.fit(frame, LABELS > 0)
+    shown = CoefficientPathDisplay.from_estimator(model).plot()
+    assert {text.get_text() for text in shown.texts_} == set("abcdef")
+
+
 def test_effects():
     names = ["a", "b", "c"]
     limits = np.array([[0.5, 1.5], [-2.5, 1.0], [np.nan, np.nan]])
@@ -288,6 +355,10 @@ BAD = {
     "length": (CoefficientPathDisplay(ALPHAS[:2], COEFS), r"shape \(2,\) and there are \[3\]"),
     "no alpha": (CoefficientPathDisplay([0.0], COEFS[:, :1]), "No alpha is above 0"),
     "ratios": (CrossValidationPathDisplay(ALPHAS, ERRORS[None]), "errors of one l1_ratio"),
+    "others": (
+        CrossValidationPathDisplay(ALPHAS, ERRORS, others={0.5: [1.0]}),
+        r"there are \[3, 1\]",
+    ),
     "grid": (CrossValidationPathDisplay([ALPHAS], ERRORS), r"shape \(1, 3\)"),
     "limits": (EffectDisplay(["a"], [1.0], [0.0, 2.0]), r"conf_int \(q, 2\)"),
     "coef": (EffectDisplay(["a", "b"], [1.0], np.zeros((2, 2))), "got 2 names"),

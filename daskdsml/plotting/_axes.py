@@ -37,56 +37,62 @@ def axes_for(ax, figsize=None, **grid):
     return ax.figure, ax
 
 
-def positive_alphas(alphas, *others) -> tuple[np.ndarray, ...]:
-    """Alphas above 0 (m,) in falling order, and ``others (m, ...)`` in the same order.
+def strongest_first(strength, values, *others) -> tuple[np.ndarray, ...]:
+    """Penalties above 0 (m,), the strongest first, and ``others (m, ...)`` in the same order.
 
-    An alpha of 0 has no place on a logarithmic axis.
+    ``strength`` is "alpha", or "C" for its inverse. A 0 has no place on a logarithmic axis.
 
     Raises
     ------
     ValueError
-        If a length differs, or no alpha is above 0.
+        If a length differs, or no value is above 0.
     """
-    alphas = np.asarray(alphas, dtype=float)
-    if alphas.ndim != 1 or any(len(part) != len(alphas) for part in others):
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or any(len(part) != len(values) for part in others):
         lengths = [len(part) for part in others]
         raise ValueError(
-            f"alphas must be (n_alphas,), with as many values beside it, but it has shape "
-            f"{alphas.shape} and there are {lengths}. Pass what one path or estimator gave."
+            f"{strength}s must be (n_{strength}s,), with as many values beside it, but it has "
+            f"shape {values.shape} and there are {lengths}. Pass what one path or estimator gave."
         )
-    order = np.argsort(-alphas, kind="stable")
-    order = order[alphas[order] > 0.0]
+    order = np.argsort(values if strength == "C" else -values, kind="stable")
+    order = order[values[order] > 0.0]
     if not len(order):
         raise ValueError(
-            "No alpha is above 0, so there is nothing to draw on a logarithmic axis. Fit a path "
-            "with several alphas above 0."
+            f"No {strength} is above 0, so there is nothing to draw on a logarithmic axis. Fit a "
+            f"path with several {strength}s above 0."
         )
-    return alphas[order], *(np.asarray(part)[order] for part in others)
+    return values[order], *(np.asarray(part)[order] for part in others)
 
 
-def draw_penalty_axis(ax, alphas) -> None:
-    """Alpha (m,) on a logarithmic axis that ends with the data: strong penalties at the left."""
+def best_ratio(estimator) -> int:
+    """Which l1_ratio of a fitted LogisticRegressionCV has the best mean score."""
+    mean = np.mean(estimator.scores_, axis=0)
+    return int(np.unravel_index(np.argmax(mean), mean.shape)[0])
+
+
+def draw_penalty_axis(ax, strength, values) -> None:
+    """Penalties (m,), strongest first, on a logarithmic axis that ends with the data."""
     ax.set_xscale("log")
-    strongest, weakest = alphas[0], alphas[-1]
-    if strongest > weakest:
-        ax.set_xlim(strongest, weakest)
-    else:
-        ax.set_xlim(strongest * 2.0, strongest / 2.0)
-    if strongest < 30.0 * weakest:
+    first, last = values[0], values[-1]
+    if first == last:
+        factor = 0.5 if strength == "C" else 2.0
+        first, last = first * factor, last / factor
+    ax.set_xlim(first, last)
+    if values.max() < 30.0 * values.min():
         # Powers of ten are too few there, and a label at each digit is too many.
         from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("alpha (log scale; weaker penalty to the right)")
+    ax.set_xlabel(f"{strength} (log scale; weaker penalty to the right)")
 
 
-def draw_choice(ax, alpha, label, **style):
-    """A vertical line at ``alpha``, named in the legend; None where there is no place for it."""
-    if alpha is None or not alpha > 0.0:
+def draw_choice(ax, strength, value, label, **style):
+    """A vertical line at ``value``, named in the legend; None where there is no place for it."""
+    if value is None or not value > 0.0:
         return None
-    return ax.axvline(alpha, label=f"{label}: alpha = {alpha:.3g}", **style)
+    return ax.axvline(value, label=f"{label}: {strength} = {value:.3g}", **style)
 
 
 def label_gap(ax, font_size) -> float:

@@ -7,11 +7,12 @@ import numpy as np
 from daskdsml.plotting._axes import (
     LEGEND,
     axes_for,
+    best_ratio,
     draw_choice,
     draw_penalty_axis,
     keep_apart,
     label_gap,
-    positive_alphas,
+    strongest_first,
 )
 
 # So many lines can be told apart by their colours.
@@ -32,6 +33,8 @@ class CoefficientPathDisplay:
     feature_names : list of str (p,), or None for x0, x1, ...
     chosen : float or None
         The alpha that a vertical line marks.
+    strength : {"alpha", "C"}
+        What ``alphas`` and ``chosen`` are: strengths of the penalty, or inverse ones.
 
     Attributes
     ----------
@@ -41,11 +44,12 @@ class CoefficientPathDisplay:
     chosen_line_ : Line2D or None
     """
 
-    def __init__(self, alphas, coefs, feature_names=None, chosen=None):
+    def __init__(self, alphas, coefs, feature_names=None, chosen=None, strength="alpha"):
         self.alphas = np.asarray(alphas, dtype=float)
         self.coefs = np.asarray(coefs, dtype=float)
         self.feature_names = feature_names
         self.chosen = chosen
+        self.strength = strength
 
     @classmethod
     def from_path(cls, path, *, output=None, feature_names=None, chosen=None):
@@ -62,25 +66,34 @@ class CoefficientPathDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, output=None, feature_names=None):
-        """From a fitted estimator with ``alphas_`` and ``coef_path_``, such as `LassoCV`.
+        """From a fitted LassoCV, ElasticNetCV, RidgeCV or LogisticRegressionCV.
 
-        The alpha chosen is marked, and columns are named as X was.
+        The penalty chosen is marked, and columns are named as X was. Of several l1_ratio the one
+        chosen is drawn. Coefficients of a LogisticRegressionCV are means over folds, of more than
+        two classes those of class number ``output``.
 
         Raises
         ------
         ValueError
             If the estimator holds no path.
         """
+        if feature_names is None:
+            feature_names = getattr(estimator, "feature_names_in_", None)
+        if np.ndim(getattr(estimator, "coefs_paths_", None)) == 5:
+            p = estimator.n_features_in_
+            mean = estimator.coefs_paths_[:, best_ratio(estimator), ..., :p].mean(axis=0)
+            coefs = np.moveaxis(mean, 0, -1)
+            coefs = coefs[0] if len(coefs) == 1 else _one_output(coefs, output)
+            return cls(estimator.Cs_, coefs, feature_names, estimator.C_, "C")
         if not hasattr(estimator, "coef_path_"):
             raise ValueError(
-                f"{type(estimator).__name__} holds no coef_path_. Fit a LassoCV, ElasticNetCV or "
-                "RidgeCV of daskdsml.linear_model, or use CoefficientPathDisplay.from_path."
+                f"{type(estimator).__name__} holds no coef_path_. Fit a LassoCV, ElasticNetCV, "
+                "RidgeCV or LogisticRegressionCV of daskdsml.linear_model, or use "
+                "CoefficientPathDisplay.from_path."
             )
         alphas = np.asarray(estimator.alphas_)
         if alphas.ndim == 2:
             alphas = alphas[list(estimator.l1_ratio).index(estimator.l1_ratio_)]
-        if feature_names is None:
-            feature_names = getattr(estimator, "feature_names_in_", None)
         coefs = _one_output(estimator.coef_path_, output)
         return cls(alphas, coefs, feature_names, getattr(estimator, "alpha_", None))
 
@@ -105,7 +118,7 @@ class CoefficientPathDisplay:
             If shapes do not fit each other.
         """
         names = self._names()
-        alphas, coefs = positive_alphas(self.alphas, self.coefs.T)
+        alphas, coefs = strongest_first(self.strength, self.alphas, self.coefs.T)
         self.figure_, self.ax_ = axes_for(ax)
         self.ax_.axhline(0.0, color="0.4", linewidth=0.8, zorder=1)
         # Of thousands of columns a lasso uses few: those that stay at zero are not drawn.
@@ -115,14 +128,15 @@ class CoefficientPathDisplay:
             else None
             for coef in coefs.T
         ]
-        draw_penalty_axis(self.ax_, alphas)
+        draw_penalty_axis(self.ax_, self.strength, alphas)
         self.ax_.set_ylabel("coefficient")
         known = self.chosen is not None and self.chosen > 0.0
         where = int(np.argmin(np.abs(np.log(alphas / self.chosen)))) if known else -1
         self._name_largest(coefs[where], coefs[-1], names, min(n_labels, MOST_LABELS))
         self.chosen_line_ = draw_choice(
-            self.ax_, self.chosen, "chosen", color="0.2", linestyle="--", linewidth=1.0
-        )
+            self.ax_, self.strength, self.chosen, "chosen",
+            color="0.2", linestyle="--", linewidth=1.0,
+        )  # fmt: skip
         if self.chosen_line_ is not None:
             self.ax_.legend(handles=[self.chosen_line_], loc="upper left", **LEGEND)
         return self

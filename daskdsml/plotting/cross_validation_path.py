@@ -7,33 +7,44 @@ import numpy as np
 from daskdsml.plotting._axes import (
     LEGEND,
     axes_for,
+    best_ratio,
     draw_choice,
     draw_penalty_axis,
-    positive_alphas,
+    strongest_first,
 )
 
 
 class CrossValidationPathDisplay:
-    """Mean squared test error along a path of penalties, with one standard error to each side.
+    """Mean test error or score along a path of penalties, with one standard error to each side.
 
     The standard error is that of the mean over folds, ``s / sqrt(K)`` with the standard deviation s
-    (of K - 1 degrees of freedom) of the errors of K folds; a single fold has none. An alpha of 0
-    has no place on the logarithmic axis and is left out.
+    (of K - 1 degrees of freedom) of the values of K folds; a single fold has none. Strong penalties
+    stand at the left. A penalty of 0 has no place on the logarithmic axis and is left out.
 
     Parameters
     ----------
     alphas : array (n_alphas,)
     mse_path : array (n_alphas, n_folds)
+        Mean squared errors, or whatever ``criterion`` says.
     chosen : float or None
         The alpha that a dashed line marks.
     chosen_1se : float or None
         The alpha of the one-standard-error rule, which a dotted line marks.
+    strength : {"alpha", "C"}
+        What alphas are: strengths of the penalty, or inverse ones.
+    criterion : str
+        What the vertical axis shows.
+    ratio : float or None
+        The l1_ratio that these are errors of, for the legend.
+    others : dict
+        Means over folds (n_alphas,) by other l1_ratio, each a line without a band.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-    line_ : Line2D, the mean error
+    line_ : Line2D, the mean
     band_ : matplotlib collection, or None for a single fold
+    other_lines_ : list of Line2D, in the order of ``others``
     chosen_line_, chosen_1se_line_ : Line2D or None
 
     References
@@ -42,29 +53,41 @@ class CrossValidationPathDisplay:
     2nd ed., section 7.10.
     """
 
-    def __init__(self, alphas, mse_path, chosen=None, chosen_1se=None):
+    def __init__(
+        self, alphas, mse_path, chosen=None, chosen_1se=None, *, strength="alpha",
+        criterion="mean squared error", ratio=None, others=(),
+    ):  # fmt: skip
         self.alphas = np.asarray(alphas, dtype=float)
         self.mse_path = np.asarray(mse_path, dtype=float)
         self.chosen = chosen
         self.chosen_1se = chosen_1se
+        self.strength = strength
+        self.criterion = criterion
+        self.ratio = ratio
+        self.others = dict(others)
 
     @classmethod
     def from_estimator(cls, estimator):
-        """From a fitted LassoCV, ElasticNetCV or RidgeCV, also scikit-learn's where it has a path.
+        """From a fitted LassoCV, ElasticNetCV, RidgeCV or LogisticRegressionCV.
 
-        Reads ``alphas_``, ``mse_path_`` and ``alpha_``, for several l1_ratio those of the chosen
-        one; ``alpha_1se_``, or else the strongest penalty with a mean error within one standard
-        error of the lowest.
+        Also scikit-learn's, where it has a path (a LogisticRegressionCV with
+        ``use_legacy_attributes=False``). Reads ``alphas_``, ``mse_path_`` and ``alpha_``, for
+        several l1_ratio those of the chosen one; or ``Cs_``, ``scores_`` and ``C_``, with the mean
+        score of every l1_ratio; ``alpha_1se_`` or ``C_1se_``, or else the strongest penalty with a
+        mean within one standard error of the best.
 
         Raises
         ------
         ValueError
-            If the estimator holds no path of errors.
+            If the estimator holds no path of errors or scores.
         """
+        if np.ndim(getattr(estimator, "scores_", None)) == 3 and hasattr(estimator, "Cs_"):
+            return cls._of_scores(estimator)
         if not hasattr(estimator, "mse_path_") or not hasattr(estimator, "alphas_"):
             raise ValueError(
-                f"{type(estimator).__name__} holds no alphas_ and mse_path_. Fit a LassoCV, "
-                "ElasticNetCV or RidgeCV of daskdsml.linear_model."
+                f"{type(estimator).__name__} holds no alphas_ and mse_path_, nor Cs_ and scores_. "
+                "Fit a LassoCV, ElasticNetCV, RidgeCV or LogisticRegressionCV of "
+                "daskdsml.linear_model."
             )
         alphas, errors = np.asarray(estimator.alphas_), np.asarray(estimator.mse_path_)
         if errors.ndim == 3:
@@ -75,6 +98,24 @@ class CrossValidationPathDisplay:
         if one_error is None and errors.shape[1] > 1:
             one_error = strongest_within_one_error(alphas, errors)
         return cls(alphas, errors, estimator.alpha_, one_error)
+
+    @classmethod
+    def _of_scores(cls, estimator):
+        """Of a LogisticRegressionCV: the higher the better, over C."""
+        Cs, ratios = np.asarray(estimator.Cs_), np.asarray(estimator.l1_ratios_)
+        best = best_ratio(estimator)
+        scores = estimator.scores_[:, best].T
+        one_error = getattr(estimator, "C_1se_", None)
+        if one_error is None and scores.shape[1] > 1:
+            one_error = -strongest_within_one_error(-Cs, -scores)
+        means = dict(zip(ratios.tolist(), estimator.scores_.mean(axis=0), strict=True))
+        ratio = float(ratios[best])
+        others = {r: mean for r, mean in means.items() if r != ratio}
+        named = estimator.scoring if isinstance(estimator.scoring, str) else "score"
+        return cls(
+            Cs, scores, estimator.C_, one_error, strength="C", criterion=named,
+            ratio=ratio if others else None, others=others,
+        )  # fmt: skip
 
     def plot(self, ax=None):
         """Draw.
@@ -99,36 +140,52 @@ class CrossValidationPathDisplay:
                 f"mse_path must be (n_alphas, n_folds), got an array of shape "
                 f"{self.mse_path.shape}. Pass the errors of one l1_ratio."
             )
-        alphas, errors = positive_alphas(self.alphas, self.mse_path)
-        mean, spread = mean_and_error(errors)
+        values, errors, *others = strongest_first(
+            self.strength, self.alphas, self.mse_path, *self.others.values()
+        )
         self.figure_, self.ax_ = axes_for(ax)
-        n_folds = errors.shape[1]
-        label = f"mean of {n_folds} folds" if n_folds > 1 else "mean squared error"
-        (self.line_,) = self.ax_.plot(alphas, mean, color="C0", label=label)
-        self.band_ = None
-        if n_folds > 1:
-            self.band_ = self.ax_.fill_between(
-                alphas, mean - spread, mean + spread, color="C0", alpha=0.2, linewidth=0.0,
-                label="± 1 standard error",
-            )  # fmt: skip
-        draw_penalty_axis(self.ax_, alphas)
-        self.ax_.set_ylabel("mean squared error on left-out rows")
+        self._draw_mean(values, errors)
+        self.other_lines_ = [
+            self.ax_.plot(
+                values, mean, color=f"C{i}", linewidth=1.0, label=f"l1_ratio = {ratio:g}"
+            )[0]
+            for i, (ratio, mean) in enumerate(zip(self.others, others, strict=True), 1)
+        ]
+        draw_penalty_axis(self.ax_, self.strength, values)
+        self.ax_.set_ylabel(f"{self.criterion} on left-out rows")
         self._mark_choices()
         self.ax_.legend(**LEGEND)
         return self
 
+    def _draw_mean(self, values, errors) -> None:
+        """The mean over folds and, of several, the band of a standard error to each side."""
+        mean, spread = mean_and_error(errors)
+        n_folds = errors.shape[1]
+        label = f"mean of {n_folds} folds" if n_folds > 1 else self.criterion
+        if self.ratio is not None:
+            label = f"l1_ratio = {self.ratio:g}, {label}"
+        (self.line_,) = self.ax_.plot(values, mean, color="C0", label=label)
+        self.band_ = None
+        if n_folds > 1:
+            self.band_ = self.ax_.fill_between(
+                values, mean - spread, mean + spread, color="C0", alpha=0.2, linewidth=0.0,
+                label="± 1 standard error",
+            )  # fmt: skip
+
     def _mark_choices(self) -> None:
-        """Vertical lines at the alphas chosen; one line where both rules agree."""
+        """Vertical lines at the penalties chosen; one line where both rules agree."""
         same = self.chosen is not None and self.chosen == self.chosen_1se
         label = "chosen, one standard error" if same else "chosen"
         self.chosen_line_ = draw_choice(
-            self.ax_, self.chosen, label, color="0.2", linestyle="--", linewidth=1.0
-        )
+            self.ax_, self.strength, self.chosen, label,
+            color="0.2", linestyle="--", linewidth=1.0,
+        )  # fmt: skip
         self.chosen_1se_line_ = None
         if not same:
             self.chosen_1se_line_ = draw_choice(
-                self.ax_, self.chosen_1se, "one standard error", color="0.2", linestyle=":"
-            )
+                self.ax_, self.strength, self.chosen_1se, "one standard error",
+                color="0.2", linestyle=":",
+            )  # fmt: skip
 
 
 def mean_and_error(errors) -> tuple[np.ndarray, np.ndarray]:
