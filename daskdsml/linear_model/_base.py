@@ -180,7 +180,7 @@ def check_number(estimator, name, low, *, strict=False, integer=False, high=np.i
         what = "an integer" if integer else "a number"
         limit = f"{'above' if strict else 'of at least'} {low}"
         if high < np.inf:
-            limit += f" and at most {high:g}"
+            limit += f" and at most {high:g}" if high < np.finfo(float).max else " and finite"
         raise ValueError(
             f"{name} of {type(estimator).__name__} must be {what} {limit}, got {value!r}."
         )

@@ -74,7 +74,11 @@ class Newton(NamedTuple):
         noise = problem.epsilon * abs(here.value)
         if not accepts(state, here.value, noise):
             return shorter(state, here)
-        return self._judged(state, self._reached(state, here, problem), problem, noise)
+        reached = self._reached(state, here, problem)
+        flat = self._is_flat(here.gradient, reached.null_space, problem)
+        if not flat and state.direction is None and state.trial.any():
+            return self.init(np.zeros_like(state.trial))._replace(curved=True)
+        return self._judged(state, reached, problem, noise) if flat else reached
 
     def _reached(self, state, here, problem) -> _State:
         """The state at the accepted trial, with the next step."""
@@ -101,6 +105,17 @@ class Newton(NamedTuple):
             null_space=null_space,
             name="gradient" if here.hessian is None else "hessian",
         )
+
+    def _is_flat(self, gradient, null_space, problem) -> bool:
+        """Whether the objective does not fall where the Hessian is zero.
+
+        Far from the optimum a loss may be so nearly straight that its curvature is lost in
+        rounding: what then looks like columns that depend on each other is a start to be left.
+        """
+        if null_space is None:
+            return True
+        part = problem.standardized(null_space @ (null_space.T @ gradient))
+        return float(np.max(np.abs(part))) <= max(self.tol, 1e-8)
 
     def _judged(self, before, reached, problem, noise) -> _State:
         """``reached`` with a status, if the search is over."""

@@ -252,3 +252,16 @@ def test_statsmodels_agrees(class_data):
     exact = api.Logit(y, api.add_constant(X)).fit(disp=False, tol=1e-12).params
     mine = LogisticRegression(C=np.inf, tol=1e-12).fit(dask_rows(X, 7), y)
     np.testing.assert_allclose(np.append(mine.intercept_, mine.coef_), exact, rtol=1e-7)
+
+
+def test_a_start_where_the_loss_is_straight_is_left():
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(200, 3))
+    y = (X[:, 0] + rng.normal(size=200) > 0).astype(int)
+    model = LogisticRegression(C=np.inf, warm_start=True).fit(X, y)
+    expected = model.coef_
+    # The curvature of every row underflows there, which looks like columns that depend on others.
+    model.coef_ = np.array([[5e4, 5e4, -5e4]])
+    model.fit(X, y)
+    assert model.converged_
+    np.testing.assert_allclose(model.coef_, expected, rtol=1e-5, atol=1e-5)
