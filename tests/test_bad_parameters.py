@@ -15,6 +15,7 @@ from daskdsml.linear_model import (
     LassoCV,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     Ridge,
     RidgeCV,
     enet_path,
@@ -23,7 +24,7 @@ from daskdsml.linear_model import (
 )
 
 FAMILY = [Lasso, ElasticNet, LassoCV, ElasticNetCV, RidgeCV]
-MODELS = [LinearRegression, Ridge, LogisticRegression, *FAMILY]
+MODELS = [LinearRegression, Ridge, LogisticRegression, LogisticRegressionCV, *FAMILY]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 X, Y, _ = classes(60, 4)
 dask_too = pytest.mark.parametrize(
@@ -31,7 +32,7 @@ dask_too = pytest.mark.parametrize(
 )
 METHODS = [(model, "predict") for model in MODELS]
 METHODS += [(LogisticRegression, m) for m in ("decision_function", "predict_proba")]
-METHODS += [(LogisticRegression, "predict_log_proba")]
+METHODS += [(LogisticRegression, "predict_log_proba"), (LogisticRegressionCV, "predict_proba")]
 
 
 @pytest.mark.parametrize("model, method", METHODS)
@@ -72,7 +73,7 @@ OPTIONS = [
     for name in ("solver", "cache", "backend")
     if hasattr(model(), name)
 ]
-SOLVERS = dict.fromkeys(FAMILY, "working_set")
+SOLVERS = dict.fromkeys(FAMILY, "working_set") | {LogisticRegressionCV: "auto"}
 
 
 @pytest.mark.parametrize("model, name", OPTIONS)
@@ -101,6 +102,20 @@ PARAMETERS = [
     (LogisticRegression, "class_weight", {0: np.nan}),
     (LogisticRegression, "class_weight", {0: "1"}),
     (LogisticRegression, "random_state", "chance"),
+    (LogisticRegressionCV, "Cs", 0), (LogisticRegressionCV, "Cs", -3),
+    (LogisticRegressionCV, "Cs", []), (LogisticRegressionCV, "Cs", [0.0, 1.0]),
+    (LogisticRegressionCV, "Cs", [1.0, -1.0]), (LogisticRegressionCV, "Cs", [np.nan]),
+    (LogisticRegressionCV, "Cs", [np.inf]), (LogisticRegressionCV, "Cs", "many"),
+    (LogisticRegressionCV, "Cs", 1.5), (LogisticRegressionCV, "Cs", True),
+    (LogisticRegressionCV, "l1_ratios", []), (LogisticRegressionCV, "l1_ratios", 0.5),
+    (LogisticRegressionCV, "l1_ratios", [1.5]), (LogisticRegressionCV, "l1_ratios", [-0.1]),
+    (LogisticRegressionCV, "l1_ratios", [np.nan]), (LogisticRegressionCV, "l1_ratios", None),
+    (LogisticRegressionCV, "scoring", "nosuch"), (LogisticRegressionCV, "scoring", None),
+    (LogisticRegressionCV, "scoring", "r2"), (LogisticRegressionCV, "solver", "liblinear"),
+    (LogisticRegressionCV, "refit", 1), (LogisticRegressionCV, "rule", "2se"),
+    (LogisticRegressionCV, "tol", -1.0), (LogisticRegressionCV, "max_iter", 0),
+    (LogisticRegressionCV, "penalty", "l2"), (LogisticRegressionCV, "dual", True),
+    (LogisticRegressionCV, "class_weight", {7: 1.0}), (LogisticRegressionCV, "cv", 1),
     (Lasso, "alpha", -1.0), (Lasso, "alpha", np.nan), (Lasso, "alpha", np.inf),
     (Lasso, "alpha", "1"), (Lasso, "alpha", None), (Lasso, "tol", -1.0), (Lasso, "tol", np.nan),
     (Lasso, "max_iter", 0), (Lasso, "max_iter", 2.5), (Lasso, "positive", "yes"),
@@ -200,6 +215,11 @@ def test_one_standard_error_needs_folds():
         RidgeCV(rule="1se").fit(X, Y)
 
 
+def test_one_standard_error_is_that_of_all_folds():
+    with pytest.raises(ValueError, match="rule='1se' needs refit=True.*or rule='min'"):
+        LogisticRegressionCV(rule="1se", refit=False).fit(X, Y)
+
+
 @pytest.mark.parametrize("cv", [None, 3])
 def test_ridge_cv_is_for_up_to_4096_columns(cv, tmp_path):
     wide = dask_rows(np.zeros((60, 4097)), 2)
@@ -210,7 +230,7 @@ def test_ridge_cv_is_for_up_to_4096_columns(cv, tmp_path):
 
 
 @pytest.mark.parametrize("cv", ["three", 1, 0, -2, 2.5])
-@pytest.mark.parametrize("model", [LassoCV, RidgeCV])
+@pytest.mark.parametrize("model", [LassoCV, RidgeCV, LogisticRegressionCV])
 def test_cv_that_is_none(model, cv):
     with pytest.raises(
         ValueError, match="[Ee]xpected `?cv`? as an integer|k-fold cross-validation|cv"

@@ -29,6 +29,7 @@ from daskdsml.linear_model import (
     LassoCV,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
     RidgeCV,
@@ -37,7 +38,7 @@ from daskdsml.linear_model import (
 )
 
 DESCENT = [Lasso, ElasticNet, LassoCV, ElasticNetCV]
-MODELS = [LinearRegression, Ridge, LogisticRegression, *DESCENT, RidgeCV]
+MODELS = [LinearRegression, Ridge, LogisticRegression, LogisticRegressionCV, *DESCENT, RidgeCV]
 MODELS += [PoissonRegressor, HuberRegressor]
 DESCENDING = (SGDClassifier, SGDRegressor)
 MODELS += DESCENDING
@@ -46,9 +47,11 @@ X, Y, W = classes(200, 5)
 # Penalties that leave some coefficients, and paths that are short.
 FITTING = {
     Lasso: {"alpha": 0.01}, ElasticNet: {"alpha": 0.01}, LassoCV: {"alphas": 8},
-    ElasticNetCV: {"alphas": 8}, PoissonRegressor: {"alpha": 0.01},
+    ElasticNetCV: {"alphas": 8}, LogisticRegressionCV: {"Cs": 3}, PoissonRegressor: {"alpha": 0.01},
     SGDClassifier: {"alpha": 0.1, "average": True}, SGDRegressor: {"tol": 1e-5},
 }  # fmt: skip
+# Hardly penalised, probabilities in float32 are 1, whose logarithms are exact and not 0.
+CHECKED = {LogisticRegressionCV: {"Cs": (0.1, 1.0)}}
 METHODS = ["predict", "decision_function", "predict_proba", "predict_log_proba"]
 
 
@@ -91,7 +94,8 @@ def expected_failures(model):
 @sgd_of_heavy_rows
 @more_columns_than_rows
 @parametrize_with_checks(
-    [model() for model in (*MODELS, GammaRegressor)], expected_failed_checks=expected_failures
+    [model(**CHECKED.get(model, {})) for model in (*MODELS, GammaRegressor)],
+    expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_check(estimator, check):
     check(estimator)
@@ -119,6 +123,7 @@ def test_scikit_learn_check_of_other_solvers(estimator, check):
 
 def test_kinds():
     assert is_classifier(LogisticRegression())
+    assert is_classifier(LogisticRegressionCV())
     assert is_regressor(Ridge())
     assert is_regressor(LinearRegression())
 
@@ -250,6 +255,10 @@ def test_history(model, n_blocks):
         ratio = mine.l1_ratio
         size = ratio * np.abs(mine.coef_).sum() + (1.0 - ratio) / 2 * mine.coef_ @ mine.coef_
         assert last.objective == pytest.approx(residual @ residual / 400 + mine.alpha * size)
+    elif model is LogisticRegressionCV:
+        assert last.gradient_norm <= mine.tol
+        assert last.models > 0
+        assert mine.history_[0].name == "look"
     elif model is PoissonRegressor:
         expected = mine.predict(X)
         loss = (expected - Y * np.log(expected)).mean()
@@ -323,9 +332,11 @@ def test_a_warning_of_dependent_columns_names_the_line_of_the_user():
 def test_verbose_shows_a_bar(model, capsys):
     made(model, verbose=True).fit(dask_rows(X, 7), Y)
     shown = capsys.readouterr().err
-    for part in (model.__name__, "pass", "objective", " s"):
+    many = model is LogisticRegressionCV
+    for part in (model.__name__, "pass", "models" if many else "objective", " s"):
         assert part in shown
-    assert ("KKT" in shown) == (model in (LogisticRegression, PoissonRegressor, HuberRegressor))
+    iterative = (LogisticRegression, LogisticRegressionCV, PoissonRegressor, HuberRegressor)
+    assert ("KKT" in shown) == (model in iterative)
     made(model).fit(dask_rows(X, 7), Y)
     assert capsys.readouterr() == ("", "")
 

@@ -83,7 +83,7 @@ class LogisticRegressionCV(LinearClassifier):
         the mean over folds of the coefficients that are best in each.
     rule : {"min", "1se"}
         Whether the best mean score chooses, or the strongest penalty whose mean score is within one
-        standard error of the best.
+        standard error of the best, which needs ``refit``.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class LogisticRegressionCV(LinearClassifier):
     C_, l1_ratio_ : float, those chosen (means over folds without ``refit``)
     C_1se_ : float
         The strongest penalty within one standard error of the best score, of the same l1_ratio.
-    Cs_ : array (n_cs,), l1_ratios_ : array (n_l1_ratios,)
+    Cs_ : array (n_cs,), ascending; l1_ratios_ : array (n_l1_ratios,), as given
     scores_ : array (n_folds, n_l1_ratios, n_cs)
     coefs_paths_ : array (n_folds, n_l1_ratios, n_cs, 1 or K, p + 1)
         Parameters of all models, the intercept last (left out if there is none).
@@ -173,8 +173,8 @@ class LogisticRegressionCV(LinearClassifier):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used, or a class has no row in the training set of a
-            fold; the message says how to mend it.
+            If data or parameters cannot be used, a class has no row in the training set of a fold,
+            or a test set cannot be scored; the message says how to mend it.
 
         Warns
         -----
@@ -343,8 +343,9 @@ class LogisticRegressionCV(LinearClassifier):
             )
         if self.solver != "auto":
             raise ValueError(
-                f"Unknown solver {self.solver!r} of {type(self).__name__}: expected 'auto', which "
-                "takes L-BFGS for squares alone and proximal Newton with an L1 penalty."
+                f"Unknown solver {self.solver!r} of {type(self).__name__}: expected one of "
+                "['auto'], which takes L-BFGS for squares alone and proximal Newton with an L1 "
+                "penalty."
             )
         if self.scoring not in registry.available("metrics"):
             raise ValueError(
