@@ -204,12 +204,13 @@ def test_a_fold_meets_shards_in_the_order_given(cache):
         assert rows.n_rows_read == read + 16_000
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [*PLACES, {"scheduler": "processes", "num_workers": 2}])
 def test_a_fold_has_the_same_bits_on_every_local_scheduler(place):
     X, y, _ = big_table()
     with dask.config.set(**place):
         rows = open_rows(table_of(X, y), "none")
         found = rows.fold(in_turn, 0.0, range(rows.n_shards), "test")
+        rows.close()
     here = 0.0
     for block in _blocks_of(table_of(X, y)):
         here = in_turn(here, block)

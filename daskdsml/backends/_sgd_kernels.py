@@ -64,31 +64,26 @@ def _add(x, columns, factor, target):
 
 
 @njit(**FAST)
-def _pay_one(coef, mean, paid, now, j):
-    """Have column j pay what it owes, down to zero at most."""
-    before = coef[j]
-    size = now.scale * before
-    if size > 0.0:
-        after = max(0.0, before - (now.due + paid[j]) / now.scale)
-    elif size < 0.0:
-        after = min(0.0, before + (now.due - paid[j]) / now.scale)
-    else:
-        return
-    coef[j] = after
-    paid[j] += now.scale * (after - before)
-    if mean.size:
-        mean[j] -= now.mass * (after - before)
+def _after_paying(before, due, paid, scale):
+    """A coefficient, in units of ``scale``, after paying what it owes, down to zero at most."""
+    if before > 0.0:
+        return max(0.0, before - (due + paid) / scale)
+    return min(0.0, before + (due - paid) / scale)
 
 
 @njit(**FAST)
 def _pay(coef, mean, paid, now, columns):
     """Have ``columns`` pay, or all where they are None."""
-    if columns is None:
-        for j in range(coef.size):
-            _pay_one(coef, mean, paid, now, j)
-    else:
-        for k in range(columns.size):
-            _pay_one(coef, mean, paid, now, columns[k])
+    due, scale, mass = now.due, now.scale, now.mass
+    for k in range(coef.size if columns is None else columns.size):
+        j = k if columns is None else columns[k]
+        before = coef[j]
+        if before != 0.0:
+            coef[j] = _after_paying(before, due, paid[j], scale)
+            change = coef[j] - before
+            paid[j] += scale * change
+            if mean.size:
+                mean[j] -= mass * change
 
 
 @njit(**FAST)
