@@ -21,6 +21,11 @@ def printed_by(script, *options, folder):
     return done.stdout
 
 
+def flat(printed):
+    """Text on one line."""
+    return " ".join(printed.split())
+
+
 def pictures_in(folder):
     """Names of the pictures, all of which are PNG and not empty."""
     files = sorted(folder.iterdir())
@@ -75,7 +80,7 @@ def test_effects_script(tmp_path):
     assert "cluster    F(4, 5293) = 31.8, p = 3.1e-26" in printed
     assert "nonrobust  F(3, 20180) = 11.8, p = 1.1e-07" in printed
     assert "cluster    F(3, 5293) = 2.1, p = 0.096" in printed
-    assert "0.77 visits a year fewer (95 % interval 0.51 to 1.04)" in " ".join(printed.split())
+    assert "0.77 visits a year fewer (95 % interval 0.51 to 1.04)" in flat(printed)
     assert pictures_in(tmp_path / "pictures") == ["effects.png"]
     assert [file.name for file in tmp_path.iterdir()] == ["pictures"]
 
@@ -132,3 +137,87 @@ def test_shrinkage_script(tmp_path):
     assert len(table) == 6
     assert all(int(error) < 0.6 * everything for error in table.values())
     assert pictures_in(tmp_path / "pictures") == ["paths.png", "sizes.png"]
+
+
+@pytest.mark.timeout(300)
+def test_odds_script(tmp_path):
+    printed = printed_by("odds.py", "--patients", "60000", "--out", "pictures", folder=tmp_path)
+    assert "60,000 patients in 3 blocks, 120 hospitals" in printed
+    assert "ConvergenceWarning: LogisticRegression found the classes separated" in printed
+    assert re.search(r"hospice +-[0-9.]+ +nan +nan +separated +nan +nan +nan", printed)
+    ratio = r" +([0-9.]+) \(95 % interval ([0-9.]+) to ([0-9.]+)\)"
+    everyone, alike = (
+        [float(number) for number in re.search(who + ratio, printed).groups()]
+        for who in ("all patients", "alike in all other columns")
+    )
+    assert everyone[1] > 1.2  # confounded
+    assert alike[1] < 0.75 < alike[2]
+    rows = re.findall(r"^(\w+)" + r" +([0-9.e-]+)" * 5 + "$", printed, re.MULTILINE)
+    errors = {name: float(cells[-1]) for name, *cells in rows}
+    assert len(errors) == 6
+    assert errors.pop("town") > 1.5  # a column of hospitals
+    assert max(errors.values()) < 1.3
+    change = r"differ by (\S+) of their size at most, standard errors by (\S+)\."
+    change = re.search(change, flat(printed))
+    assert max(map(float, change.groups())) < 1e-3
+    came, plain, balanced = map(float, re.findall(r"([0-9.]+) %(?: came|$)", printed, re.MULTILINE))
+    assert abs(plain - came) < 1.0
+    assert balanced > 40.0
+    assert pictures_in(tmp_path / "pictures") == ["odds.png"]
+
+
+@pytest.mark.timeout(300)
+def test_digits_script(tmp_path):
+    printed = printed_by("digits.py", "--epochs", "4", "--out", "pictures", folder=tmp_path)
+    rows = re.findall(r"^ *([0-9.]+)" + r" +([0-9.]+)" * 7 + "$", printed, re.MULTILINE)
+    C, reads, _, right, seen, left_out, fresh, _ = np.array(rows, dtype=float).T
+    assert len(C) == 6
+    assert reads.max() <= 15
+    assert right.max() > 0.96
+    assert (np.diff(seen) < 0.0).all()
+    assert left_out[0] > left_out.min() < left_out[-1]
+    assert (left_out > seen).all()
+    assert fresh[left_out.argmin()] < 0.1
+    assert f"C = {C[left_out.argmin()]:g}, from" in printed
+    rows = re.findall(r"^ +(1|32|full) +(\d+)" + r" +([0-9.]+)" * 4 + "$", printed, re.MULTILINE)
+    assert [row[:2] for row in rows] == [("1", "4800"), ("32", "152"), ("full", "4")]
+    losses = [float(row[4]) for row in rows]
+    assert losses[0] < losses[1] < losses[2]
+    assert pictures_in(tmp_path / "pictures") == ["curves.png", "digits.png"]
+
+
+@pytest.mark.timeout(300)
+def test_biopsies_script(tmp_path):
+    printed = printed_by("biopsies.py", "--genes", "1000", "--out", "pictures", folder=tmp_path)
+    assert "300 patients, 1,000 genes, 12 of which matter" in printed
+    assert re.search(r"LogisticRegressionCV: 180 fits in \d\d reads of X", printed)
+    assert float(re.search(r"worst KKT residual (\S+)", printed)[1]) <= 1e-4
+    row = r"^  {} +(\d+) +(\d+) +([0-9.]+) % +([0-9.]+) +([0-9.]+) % +([0-9.]+) +([0-9.]+) %$"
+    best, simple, free = (
+        [float(cell) for cell in re.search(row.format(name), printed, re.MULTILINE).groups()]
+        for name in ("lowest loss", "one standard error", "no penalty")
+    )
+    assert best[0] >= 11
+    assert simple[1] < best[1] < free[1] == 988
+    assert free[2:4] == [100.0, 0.0]
+    assert free[4] < best[4] - 10.0
+    assert free[5] > 1.5 * max(best[5], simple[5])
+    assert pictures_in(tmp_path / "pictures") == ["biopsies.png"]
+
+
+@pytest.mark.timeout(300)
+def test_odds_notebook(tmp_path):
+    notebook = executed("odds.ipynb", "patients = 200_000", "patients = 60_000", tmp_path)
+    tables = outputs_of(notebook, "text/html")
+    assert any("<b>LogisticRegression</b>, 60000 rows" in table for table in tables)
+    assert any("separated" in table and "Odds ratio" in table for table in tables)
+    assert any("cluster / nonrobust" in table for table in tables)
+    assert len(outputs_of(notebook, "image/png")) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_odds_notebook_keeps_its_outputs():
+    notebook = nbformat.read(EXAMPLES / "odds.ipynb", as_version=4)
+    tables = outputs_of(notebook, "text/html")
+    assert any("<b>LogisticRegression</b>, 200000 rows" in table for table in tables)
+    assert len(outputs_of(notebook, "image/png")) == 2
