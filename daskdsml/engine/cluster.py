@@ -86,7 +86,8 @@ class ClusterRows:
         The state goes to the workers that hold the shards, where there are such.
         """
         begin = shd.Folded(state)
-        return self._insist(lambda key: self._chain(kernel, begin, order, key), name).state
+        wait = self._result
+        return self._insist(lambda key: wait(self._chain(kernel, begin, order, key)), name).state
 
     @property
     def n_shards(self) -> int:
@@ -202,20 +203,20 @@ class ClusterRows:
             for task, piece in enumerate(shd.split(len(shards), n_tasks))
         ]
 
-    def _chain(self, kernel, carried, order, name) -> shd.Folded:
+    def _chain(self, kernel, carried, order, name) -> Future:
         """One task after another, each of which takes what the one before it made."""
         client, shards, last = self._client, self._shards, carried
         if is_dask_collection(shards[0]):
             fold = dask.delayed(shd.fold_shards, pure=False)
             for link, i in enumerate(order):
                 last = fold(kernel, [(i, shards[i])], last, dask_key_name=f"{name}-{link}")
-            return self._result(client.compute(last))
+            return client.compute(last)
         held = isinstance(shards[0], Future)
         for link, (worker, piece) in enumerate(self._links(order, held)):
             work = shd.fold_shards, kernel, [(i, shards[i]) for i in piece]
             work = work if held else (partial(*work),)
             last = client.submit(*work, last, key=f"{name}-{link}", **_on(worker))
-        return self._result(last)
+        return last
 
     def _result(self, future: Future):
         try:
