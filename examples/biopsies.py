@@ -145,8 +145,8 @@ def main(out: Path, n_genes: int) -> None:
     show(models, study)
     text = """Without a penalty all patients seen are told apart, and their log loss says that
         nothing is left to learn. Fresh patients know better: few more than by tossing a coin are
-        right, and the model is certain of many. The penalty finds the genes that matter, in the
-        company of more that do not: cross-validation asks who foretells best, and small
+        right, and where the model is certain that means little. The penalty finds the genes that
+        matter, in the company of more that do not: folds ask who foretells best, and small
         coefficients of useless genes do little harm there. The large ones are to be believed, and
         all are too small, which is the price of leaving the rest at zero."""
     print("\n" + fill(" ".join(text.split()), 100))
