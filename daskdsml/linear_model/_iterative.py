@@ -12,7 +12,7 @@ from daskdsml.objective import Problem
 from daskdsml.passes.targets import Look
 from daskdsml.strategies.all_reduce import AllReduce
 
-# Multiplications of a Hessian that take no longer than some tens of passes over small data.
+# Multiplications of a Newton step that take no longer than some tens of passes over small data.
 SMALL_HESSIAN = 2**32
 
 
@@ -92,7 +92,7 @@ class IterativeModel(LinearModel):
         if problem.penalty.l1:
             return "proximal_newton"
         d = problem.size
-        small = d <= LARGEST_GRAM and problem.n_rows * d * d <= SMALL_HESSIAN
+        small = d <= LARGEST_GRAM and max(problem.n_rows, d) * d * d <= SMALL_HESSIAN
         return "newton" if d <= CHEAP_HESSIAN or small else "lbfgs"
 
     def _start(self, problem, found, name):

@@ -20,6 +20,8 @@ NEIGHBOURS = 3
 # From this many parameters on, folds share the factorised Hessian of the fit to all rows; and from
 # the second number on there is none, for those of all penalties would not fit into memory.
 SHARED, LARGEST = 256, 1024
+# Multiplications of a Hessian that is cheap enough to be asked for above that number too.
+CHEAP = 2**31
 # Steps that a quasi-Newton search is given before it may ask for a Hessian of its own.
 REFRESH = 12
 
@@ -81,7 +83,8 @@ def _smooth_starts(problem, block, penalties, theta):
 
 def smooth_part(problem, tol, hessian, n_rows=np.inf) -> LBFGS:
     """L-BFGS that begins with the Hessian of a loss, plus that of the penalty of ``problem``."""
-    refresh = REFRESH * (problem.size <= SHARED)
+    d = problem.size
+    refresh = REFRESH * (d <= SHARED or (d <= LARGEST and problem.n_rows * d * d <= CHEAP))
     if hessian is None:
         return LBFGS(tol, refresh=refresh)
     hessian = hessian + np.diag(problem.penalty.l2 * problem.scale)

@@ -35,7 +35,9 @@ class LogisticRegression(LinearClassifier):
     tol : float
         The KKT residual at which the fit ends: the largest entry of the gradient of the mean
         objective, for centred columns of unit spread, or with an L1 penalty its distance from the
-        penalty's subdifferential. ``history_`` keeps it for each pass. Newton also wants the step
+        penalty's subdifferential. ``history_`` keeps it for each pass. What a further step promises
+        is then also below ``tol`` times the objective, for gradients alone are small wherever
+        classes are all but separated. Newton also wants the step
         that remains to be below a twentieth of a standard error, and then takes it.
     fit_intercept : bool
         Whether to fit intercepts.
@@ -150,9 +152,8 @@ class LogisticRegression(LinearClassifier):
         Warns
         -----
         ConvergenceWarning
-            If ``tol`` is not reached in ``max_iter`` passes, or if "newton" finds the classes
-            separated and nothing keeps the coefficients finite; other solvers end where the
-            gradient is within ``tol``.
+            If ``tol`` is not reached in ``max_iter`` passes, or if the classes are separated and
+            nothing keeps the coefficients finite.
         scipy.linalg.LinAlgWarning
             If columns depend on each other and ``C=np.inf``, as "newton" finds out; other solvers
             end at one of the optima.

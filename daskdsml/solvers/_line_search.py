@@ -49,3 +49,11 @@ def _cubic_fraction(value, slope, value_end, slope_end) -> float:
         return 0.5
     fraction = 1.0 - (slope_end + root**0.5 - a) / bottom
     return min(max(fraction, LEAST_FRACTION), 0.5)
+
+
+def settled(slope, value, tol) -> bool:
+    """Whether a step that promises ``-slope`` is small next to the objective's ``value``.
+
+    Or next to ``tol**2``, where that is zero: the data are fitted exactly.
+    """
+    return -slope <= tol * max(abs(value), tol)

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.solvers._curvature import Dense, Diagonal
-from daskdsml.solvers._line_search import accepts, shorter
+from daskdsml.solvers._line_search import accepts, settled, shorter
+
+# Steps with small gradients, each of which lowers the objective by a good part of what is left.
+DRIFTING = 10
 
 
 class _State(NamedTuple):
@@ -26,6 +29,7 @@ class _State(NamedTuple):
     curvature: Any = None
     curved: bool = False
     since: int = 0
+    drift: int = 0
     cells: np.ndarray | None = None
     null_space: np.ndarray | None = None
     status: str | None = None
@@ -41,8 +45,11 @@ class LBFGS(NamedTuple):
     have not been enough, the Hessian at the next point is asked for and taken in its place; 0 asks
     for none, as where it would be too large.
 
-    Stops when the standardised gradient is at most ``tol`` in every entry, or when the objective
-    can be lowered no further in the precision of the data.
+    Stops when the standardised gradient is at most ``tol`` in every entry and what the next step
+    promises is at most ``tol`` times the objective: where classes are all but separated, gradients
+    are small far from the optimum. Or when the objective can be lowered no further in the precision
+    of the data. If nothing but the data bounds the coefficients and the objective goes on falling
+    for ten steps with such small gradients, the optimum lies at infinity: status "separated".
 
     References
     ----------
@@ -77,6 +84,11 @@ class LBFGS(NamedTuple):
         slope = float(here.gradient @ direction)
         # Where values no longer tell points apart, gradients still do for a while.
         exhausted = (pairs or curvature) and -slope <= noise and norm > 0.5 * state.gradient_norm
+        done = exhausted or (norm <= self.tol and settled(slope, here.value, self.tol))
+        drift = state.drift + 1 if norm <= self.tol and not done else 0
+        status = "converged" if done else None
+        if drift >= DRIFTING and problem.unbounded:
+            status = "separated"
         length = 1.0
         if not pairs and curvature is None:
             length = 1.0 / max(1.0, (-slope) ** 0.5)
@@ -95,7 +107,8 @@ class LBFGS(NamedTuple):
             curved=bool(self.refresh) and since >= self.refresh,
             since=since,
             cells=here.cells,
-            status="converged" if norm <= self.tol or exhausted else None,
+            drift=drift,
+            status=status,
             name="gradient" if here.hessian is None else "hessian",
         )
 

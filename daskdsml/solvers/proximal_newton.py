@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.solvers._line_search import SHORTEST, SUFFICIENT
+from daskdsml.solvers._line_search import SHORTEST, SUFFICIENT, settled
 from daskdsml.solvers._model import Model, updated
 
 # Most parameters in the quadratic model, whose Hessian is dense, and most that join it at once
@@ -60,8 +60,9 @@ class ProximalNewton(NamedTuple):
     sample of the rows, or of a model nearby. At most 2,048 parameters move in one step, those
     farthest from their optimality first.
 
-    Stops when the KKT residual (see `daskdsml.objective.Problem.residual`) is at most ``tol``, or
-    when the objective can be lowered no further in the precision of the data.
+    Stops when the KKT residual (see `daskdsml.objective.Problem.residual`) is at most ``tol`` and
+    what the next step promises is at most ``tol`` times the objective, or when the objective can be
+    lowered no further in the precision of the data.
 
     References
     ----------
@@ -101,7 +102,11 @@ class ProximalNewton(NamedTuple):
         # Where values no longer tell points apart, gradients still do for a while.
         stuck = abs(reached.slope) <= noise and reached.gradient_norm > 0.9 * state.gradient_norm
         done = stuck and state.direction is not None and reached.curved is False
-        return reached._replace(status="converged") if done else reached
+        # Where classes are all but separated, gradients are small far from the optimum.
+        small = reached.gradient_norm <= self.tol
+        if done or (small and settled(reached.slope, here.value, self.tol)):
+            return reached._replace(status="converged")
+        return reached
 
     def _reached(self, state, here, problem) -> _State:
         """The state at its trial, with what that told."""
@@ -114,7 +119,6 @@ class ProximalNewton(NamedTuple):
             gradient_norm=norm,
             step=state.length,
             cells=here.cells,
-            status="converged" if norm <= self.tol else None,
             name="gradient" if here.hessian is None else "hessian",
         )
         if here.hessian is not None:

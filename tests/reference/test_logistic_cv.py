@@ -445,3 +445,18 @@ def test_values_that_cannot_be():
     refuse("y contains NaN at row 4", np.where(np.arange(300) == 4, np.nan, TWO))
     refuse("needs samples of 2 classes or more, but y holds one class: 0", 0 * TWO)
     refuse("y holds 300 different values|continuous", X[:, 0])
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_folds_forget_their_test_rows_where_classes_are_separated(l1_ratio):
+    # Gradients are then small at the fit to all rows, where folds start.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 150))
+    y = (X[:, :5].sum(axis=1) + rng.normal(size=120) > 0).astype(int)
+    model = LogisticRegressionCV(Cs=[1.0, 1e3], cv=3, l1_ratios=(l1_ratio,)).fit(X, y)
+    for f, (train, test) in enumerate(StratifiedKFold(3).split(X, y)):
+        for c, C in enumerate(model.Cs_):
+            single = LogisticRegression(C=C, l1_ratio=l1_ratio, tol=1e-7, max_iter=1000)
+            single.fit(X[train], y[train])
+            logs = single.predict_log_proba(X[test])[np.arange(len(test)), y[test]]
+            assert model.scores_[f, 0, c] == pytest.approx(logs.mean(), rel=0.02)
