@@ -59,8 +59,8 @@ class Record(NamedTuple):
 
     ``seconds`` is the wall time of the pass and of the step it led to; ``objective`` the mean loss
     plus penalty; ``gradient_norm`` the KKT residual: the largest absolute gradient entry with every
-    column scaled to unit spread, or, for a penalty with kinks, the largest distance of an entry from
-    the penalty's subdifferential; ``step`` the fraction of the proposed step that led to this point.
+    column scaled to unit spread, or, for a penalty with kinks, the largest distance of an entry
+    from the penalty's subdifferential; ``step`` the fraction of the proposed step that led here.
     ``models`` were evaluated by the pass; of many, objective and step are not told, and
     ``gradient_norm`` is that of the worst.
     """
@@ -120,8 +120,8 @@ class Result(NamedTuple):
     the objective) or "max_iter"; ``null_space (d, r)`` spans the directions the data say nothing
     about and is None where they fix all parameters; ``moments`` of [X y], the ``singular`` values
     (p,) of X, the ``paths`` of jobs, the last ``hessian`` (of ``columns``, or of all if None), the
-    losses and weights ``cells (2, G)`` of each group of rows and the KKT residual ``gradient_norm`` are given by
-    solvers that have them.
+    losses and weights ``cells (2, G)`` of each group of rows and the KKT residual ``gradient_norm``
+    are given by solvers that have them.
     """
 
     theta: np.ndarray

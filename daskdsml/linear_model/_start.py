@@ -17,6 +17,8 @@ from daskdsml.strategies.all_reduce import AllReduce
 
 # A sample of m rows puts the start about sqrt(p / m) from the optimum, in units where 1 is far.
 SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN, SAMPLE_BYTES = 10_000, 200, 2**26
+# One row of so many costs next to nothing beside a read of all, and the start is nearer.
+SAMPLE_PART = 200
 # A sample of more than this share of the rows costs more than the passes it saves, if each pass may
 # have a Hessian.
 SAMPLE_SHARE = 0.2
@@ -37,7 +39,8 @@ def sample_size(table, all_rows) -> tuple[int, float]:
     n, p = table.n_rows, table.n_features
     n_bytes = table.n_bytes
     row = 8 * p if n is None or not n_bytes else max(n_bytes / n, 1.0)
-    size = int(min(max(SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN * p), SAMPLE_BYTES // row + 1))
+    size = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN * p, 0 if n is None else n // SAMPLE_PART)
+    size = int(min(size, SAMPLE_BYTES // row + 1))
     if n is not None and size > SAMPLE_SHARE * n and not all_rows:
         return 0, 1.0
     return size, 1.0 if n is None else min(1.0, 1.5 * size / n)
@@ -70,7 +73,7 @@ def _newton(problem, block, part, theta):
         result = minimize_sample(problem, some, part, start, 30)
         good = result is not None and result.status == "converged"
         start, hessian = (result.theta, result.hessian) if good else (theta, None)
-    return start, part._replace(hessian=hessian)
+    return start, part._replace(hessian=hessian, n_sampled=len(block.y))
 
 
 def minimize_sample(problem, block, part, theta, max_iter):

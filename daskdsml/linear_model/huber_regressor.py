@@ -184,9 +184,9 @@ class HuberRegressor(IterativeRegressor):
         over = result.status != "max_iter"
         if over and result.theta[p] < GONE and result.gradient_norm > GONE:
             raise ValueError(
-                "HuberRegressor finds no scale above 0: so many rows can be fitted exactly that too "
-                f"few others are within epsilon={self.epsilon:g} scales. Raise epsilon, or use more "
-                "rows or fewer columns."
+                "HuberRegressor finds no scale above 0: so many rows can be fitted exactly that "
+                f"too few others are within epsilon={self.epsilon:g} scales. Raise epsilon, or use "
+                "more rows or fewer columns."
             )
         if null_space is not None:
             null_space = np.delete(null_space, p, axis=0)

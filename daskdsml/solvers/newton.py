@@ -17,6 +17,9 @@ REUSE = 0.01
 # The step that may remain, as a share of the parameters' standard errors (root mean square): so the
 # answer keeps its quality as n grows, where the gradient alone would let it go.
 CLOSE = 0.05
+# Sampled rows for each parameter from which on a sample's Hessian is as good as that of all rows
+# nearby: it is off by some percent.
+TRUSTED = 400
 
 
 class _State(NamedTuple):
@@ -47,7 +50,8 @@ class Newton(NamedTuple):
     hundredth of the coefficients, and half the step before. That last step is then taken: it costs
     nothing.
 
-    ``hessian (size, size)``, of a sample of the rows at the start, saves the first one.
+    ``hessian (size, size)``, of ``n_sampled`` rows at the start, saves the first one; if these are
+    400 for each parameter, it is used again as long as steps shrink tenfold.
 
     A step that stays long while the objective no longer changes tells that the optimum lies at
     infinity (separated classes): status "separated".
@@ -59,6 +63,7 @@ class Newton(NamedTuple):
 
     tol: float = 1e-4
     hessian: np.ndarray | None = None
+    n_sampled: int = 0
 
     needs = frozenset({"hessian"})
 
@@ -89,8 +94,11 @@ class Newton(NamedTuple):
         slope = float(here.gradient @ direction)
         move = problem.largest_move(direction)
         settles = _settles(move, state, problem)
-        from_sample = state.direction is None and here.hessian is None
-        still_good = here.hessian is not None or -slope <= 0.01 * -state.slope
+        if state.direction is None and here.hessian is None:
+            again = self.n_sampled >= TRUSTED * problem.size
+        else:
+            still_good = here.hessian is not None or -slope <= 0.01 * -state.slope
+            again = settles and still_good and -slope <= REUSE**2
         return _State(
             theta=state.trial,
             trial=state.trial + direction,
@@ -101,7 +109,7 @@ class Newton(NamedTuple):
             step=state.length,
             move=move,
             hessian=hessian,
-            curved=not (settles and still_good and not from_sample and -slope <= REUSE**2),
+            curved=not again,
             null_space=null_space,
             name="gradient" if here.hessian is None else "hessian",
         )
