@@ -77,13 +77,17 @@ class LinearModel(BaseEstimator):
             )
         return backend
 
-    def _find_solver(self, n_features, default, large):
-        """The solver's name: as asked, or for "auto" by the number of columns."""
+    def _check_solver(self) -> None:
+        """Raise ValueError if the solver is unknown."""
         if self.solver not in ("auto", *self._solvers):
             known = ["auto", *self._solvers]
             raise ValueError(
                 f"Unknown solver {self.solver!r} of {type(self).__name__}: expected one of {known}."
             )
+
+    def _find_solver(self, n_features, default, large):
+        """The solver's name: as asked, or for "auto" by the number of columns."""
+        self._check_solver()
         if self.solver != "auto":
             return self.solver
         return default if n_features <= LARGEST_GRAM else large

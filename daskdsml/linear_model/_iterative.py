@@ -122,11 +122,7 @@ class IterativeModel(LinearModel):
 
     def _check_solver(self) -> None:
         """Raise ValueError if the solver is unknown, or cannot do with the penalty."""
-        if self.solver not in ("auto", *self._solvers):
-            raise ValueError(
-                f"Unknown solver {self.solver!r} of {type(self).__name__}: expected one of "
-                f"{['auto', *self._solvers]}."
-            )
+        super()._check_solver()
         if self._is_sparse_penalty() and self.solver not in ("auto", "proximal_newton"):
             raise ValueError(
                 f"solver={self.solver!r} cannot minimise an L1 penalty, which has kinks. Use "
