@@ -12,9 +12,11 @@ import pkgutil
 # Each family's folder, and what one of its parts is called.
 FAMILIES = {
     "backends": "backend",
+    "layers": "layer",
     "losses": "loss",
     "metrics": "metric",
     "penalties": "penalty",
+    "schedules": "schedule",
     "solvers": "solver",
     "strategies": "strategy",
 }

@@ -14,16 +14,17 @@ PACKAGE = Path(daskdsml.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Folder or file of the package, and the floors it stands on, counted from the ground.
 FLOORS = {
-    "contracts": 1, "registry": 1, "double_double": 1,
+    "contracts": 1, "network_contracts": 1, "registry": 1, "double_double": 1,
     "backends": 2,
     "losses": 3, "penalties": 3, "layers": 3, "solvers": 3, "metrics": 3,
-    "passes": 4, "objective": 4, "loop": 4,
+    "schedules": 3,
+    "passes": 4, "objective": 4, "network": 4, "loop": 4,
     "data": 5, "engine": 5,
     "strategies": 6, "inference": 6,
     "linear_model": 7, "neural_network": 7, "feature_selection": 7,
     "model_selection": 8, "plotting": 8, "cli": 8,
 }  # fmt: skip
-FAMILIES = ("losses", "penalties", "layers", "solvers", "metrics")
+FAMILIES = ("losses", "penalties", "layers", "schedules", "solvers", "metrics")
 # Third-party packages, and the rooms that may import them.
 GUESTS = {
     "dask": {room for room, floor in FLOORS.items() if floor in (5, 6, 8)},

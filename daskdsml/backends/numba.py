@@ -7,6 +7,7 @@ from scipy import sparse
 
 from daskdsml.backends import _kernels, _model_kernels
 from daskdsml.backends._array_api import GradientBlock
+from daskdsml.backends._layers.compiled import CompiledKernels
 from daskdsml.backends.numpy import NumPy
 
 
@@ -18,6 +19,9 @@ class Numba(NumPy):
 
     # Rows of the weighted copy: enough for BLAS to be quick, few enough to stay in the cache.
     hessian_rows = 2048
+
+    def layers(self):
+        return CompiledKernels()
 
     def gradient(self, loss, block, coef, intercept, hessian=False) -> GradientBlock:
         X = block.X

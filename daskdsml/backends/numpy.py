@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from daskdsml.backends._array_api import ArrayBackend, GradientBlock, MomentsBlock
+from daskdsml.backends._layers.array import ArrayKernels
 from daskdsml.backends._models import weighted
 
 
@@ -21,6 +22,10 @@ class NumPy(ArrayBackend):
 
     def put(self, array):
         return array
+
+    def layers(self):
+        """Kernels of layers and mini-batch solvers."""
+        return ArrayKernels(np)
 
     def gradient(self, loss, block, coef, intercept, hessian=False) -> GradientBlock:
         if not sparse.issparse(block.X):

@@ -1,0 +1,5 @@
+"""Kernels of recurrent layers in compiled loops."""
+
+
+class NumbaRecurrent:
+    """Compiled kernels of recurrent layers."""

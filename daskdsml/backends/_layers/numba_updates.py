@@ -1,0 +1,5 @@
+"""Kernels of mini-batch solvers in compiled loops."""
+
+
+class NumbaUpdates:
+    """Compiled kernels of mini-batch solvers."""

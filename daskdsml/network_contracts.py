@@ -1,0 +1,124 @@
+"""The protocols and value types of neural networks; anyone may import it.
+
+Symbols: ``n`` rows, ``T`` time steps, ``K`` outputs, ``d`` parameters of a network, ``s`` numbers
+that follow its batches (running statistics). Images are ``(n, C, H, W)``, sequences
+``(n, T, features)``; ``in_shape`` and ``out_shape`` of a layer are those of one row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Batch(NamedTuple):
+    """Rows of one mini-batch that are in one place; the whole of it, unless it is spread.
+
+    ``X (n, *in_shape)`` in the dtype it is stored in; ``y`` codes of classes (n,) or (n, T),
+    targets (n, K), or None; ``w (n,)`` or None; ``mask (n, T)``, True at steps that count, or None.
+    ``places (n,)`` are the positions of these rows in the batch of ``size`` rows, None where they
+    are all of it in order. ``key`` seeds what is drawn at random in this step.
+    """
+
+    X: Any
+    y: Any = None
+    w: Any = None
+    mask: Any = None
+    places: Any = None
+    size: int = 0
+    key: tuple[int, ...] = ()
+
+
+class Slopes(NamedTuple):
+    """What rows of a mini-batch add to its gradient.
+
+    ``loss`` and ``weight`` are summed over rows (and steps of sequences), and so is the
+    ``gradient (d,)``: it is divided by the whole weight afterwards. ``statistics (s,)`` are those
+    of the whole batch, the same everywhere.
+    """
+
+    loss: float
+    weight: float
+    gradient: np.ndarray
+    statistics: np.ndarray
+
+    def __add__(self, other):
+        return Slopes(
+            self.loss + other.loss,
+            self.weight + other.weight,
+            self.gradient + other.gradient,
+            self.statistics,
+        )
+
+
+class Step(NamedTuple):
+    """What a layer is told besides its input.
+
+    ``training`` tells batch statistics and dropout from prediction; ``mask (n, T)`` which steps of
+    sequences count, or None; ``rows(draw)`` is ``draw(rng, size)``, an array of random numbers for
+    the ``size`` rows of the whole batch, cut to the rows here, so that it does not depend on how a
+    batch is spread; ``work(name, shape, dtype=None)`` is an uninitialised array, this layer's own,
+    kept between steps, in the network's dtype unless told; ``inner`` tells that the gradient in the
+    layer's input is wanted; ``watch``, a dict or None, takes from a recurrent layer the
+    norm of the loss's gradient in its state after each time step, ``watch["steps"] (T,)``.
+    """
+
+    training: bool = False
+    mask: Any = None
+    rows: Any = None
+    work: Any = None
+    inner: bool = True
+    watch: dict | None = None
+
+
+class Layer(Protocol):
+    """One layer of a network: a frozen dataclass of settings; its parameters are kept apart.
+
+    ``init`` raises ValueError for an ``in_shape`` it cannot take, and returns the parameters, a
+    dict of float64 arrays (empty if none), and the shape it gives. ``forward`` returns its output
+    and a tape, whatever ``backward`` needs; ``backward`` takes the gradient ``dout`` of the summed
+    loss in the output, writes those of the parameters into the arrays of ``grads`` (same keys, same
+    shapes) and returns that in the input, or None where ``step.inner`` is False. Rows are the first
+    axis; there may be none. Inputs are never changed, outputs and tapes hold until the next forward
+    with the same ``step.work``.
+
+    ``penalised`` names the parameters that weight decay acts on. ``kernels`` are those of a backend
+    (`daskdsml.backends._layers`).
+
+    A ``collective`` layer needs sums over the whole batch: its ``forward`` and ``backward`` are
+    generators that yield an array to be summed over the places a batch is spread to, are sent the
+    sum, and return as above. ``statistics(in_shape)`` is a dict of arrays that follow the batches;
+    they stand among ``params`` when the layer is called, ``momentum`` is the share of the latest
+    batch in them, and its tape has a dict ``statistics`` with those of this batch.
+    """
+
+    penalised: frozenset[str]
+    collective: bool
+
+    def init(self, rng, in_shape: tuple[int, ...]) -> tuple[dict, tuple[int, ...]]: ...
+    def forward(self, kernels, params: dict, x, step: Step) -> tuple[Any, Any]: ...
+    def backward(self, kernels, params: dict, tape, dout, grads: dict, step: Step) -> Any: ...
+
+
+class BatchSolver(Protocol):
+    """Decides the next parameters from gradients of mini-batches.
+
+    A NamedTuple of settings, of which ``learning_rate`` is one; ``needs`` is ``{"batches"}``.
+    ``init`` gives a state, a NamedTuple whose first field is ``theta (d,)``, all of it arrays (d,)
+    and numbers, so that it can be saved, shipped and resumed. ``update`` returns the state after a
+    step with ``factor`` times the learning rate. The arrays of a state are changed in place: a copy
+    at every step would cost as much as the step.
+    """
+
+    needs: frozenset[str]
+    learning_rate: float
+
+    def init(self, theta: np.ndarray) -> Any: ...
+    def update(self, kernels, state: Any, gradient: np.ndarray, factor: float = 1.0) -> Any: ...
+
+
+class Schedule(Protocol):
+    """The factor of the learning rate at a step; a NamedTuple of settings."""
+
+    def factor(self, step: int, epoch: int, n_steps: int) -> float: ...
