@@ -18,7 +18,7 @@ FLOORS = {
     "backends": 2,
     "losses": 3, "penalties": 3, "layers": 3, "solvers": 3, "metrics": 3,
     "schedules": 3,
-    "passes": 4, "objective": 4, "network": 4, "loop": 4,
+    "passes": 4, "objective": 4, "network": 4, "backprop": 4, "loop": 4,
     "data": 5, "engine": 5,
     "strategies": 6, "inference": 6,
     "linear_model": 7, "neural_network": 7, "feature_selection": 7,

@@ -1,0 +1,191 @@
+"""Gradients, scores and traces of a network on mini-batches: kernels for the engine."""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.network import Network, Point
+from daskdsml.network_contracts import Batch, Slopes, Step
+
+
+class Backprop:
+    """Kernels of mini-batches: gradients, scores and traces of a network at a `Point`.
+
+    Buffers are kept from one batch to the next, those of each thread apart; they stay behind when
+    an object is sent elsewhere.
+
+    Parameters
+    ----------
+    network : Network
+    backend : `daskdsml.contracts.Backend` with ``layers()``
+    """
+
+    def __init__(self, network: Network, backend):
+        self.network, self.backend = network, backend
+        self._kernels = backend.layers()
+        self._threads = threading.local()
+
+    def __reduce__(self):
+        return Backprop, (self.network, self.backend)
+
+    @property
+    def _kept(self) -> _Kept:
+        """What this thread keeps between batches."""
+        kept = getattr(self._threads, "kept", None)
+        if kept is None:
+            kept = self._threads.kept = _Kept(self.network, self._kernels.xp)
+        return kept
+
+    def gradient(self, point: Point, batch: Batch, watch=None):
+        """Kernel: the `Slopes` of a batch, whose gradient is good until the next batch.
+
+        ``watch`` has a dict for each layer (see `Step`).
+        """
+        tapes: list = []
+        z = yield from self._forward(point, batch, True, tapes, watch=watch)
+        value, weight, dout = self.loss(batch, z)
+        kept = self._kept
+        gradient, grads, params = kept.gradient, kept.grads, kept.params(point)
+        for i in reversed(range(len(tapes))):
+            layer, (tape, step) = self.network.parts[i].layer, tapes[i]
+            dout = layer.backward(self._kernels, params[i], tape, dout, grads[i], step)
+            if layer.collective:
+                dout = yield from dout
+        return Slopes(value, weight, gradient, self._statistics(tapes))
+
+    def scores(self, point: Point, X, mask=None):
+        """Raw scores of rows X (n, *in_shape), as for prediction."""
+        return finished(self._forward(point, Batch(X, mask=mask), False))
+
+    def loss(self, batch: Batch, z):
+        """Summed loss, weight, and derivative in the scores ``z`` of a batch with targets."""
+        y, w = batch.y, batch.w
+        if self.network.steps:
+            w = _step_weights(w, batch.mask, z.shape[:2])
+            y = y.reshape(-1)
+        flat = z.reshape(-1, z.shape[-1])
+        value, weight, dz = self._kernels.loss(self.network.loss, y, flat, w)
+        return value, weight, dz.reshape(z.shape)
+
+    def trace(self, point: Point, batch: Batch):
+        """Kernel: the `Trouble` of a batch, that is the first layer whose output is not finite."""
+        outputs: list = []
+        yield from self._forward(point, batch, True, outputs=outputs)
+        for i, out in enumerate(outputs):
+            if not np.isfinite(np.sum(self.backend.get(out), dtype=np.float64)):
+                return Trouble(i)
+        return Trouble(len(outputs))
+
+    def _forward(self, point, batch, training, tapes=None, outputs=None, watch=None):
+        x = self.inputs(batch.X)
+        kept = self._kept
+        params = kept.params(point)
+        for i, part in enumerate(self.network.parts):
+            step = Step(
+                training,
+                batch.mask,
+                _Rows(batch, i),
+                kept.work[i],
+                i > 0,
+                None if watch is None else watch[i],
+            )
+            found = part.layer.forward(self._kernels, params[i], x, step)
+            x, tape = (yield from found) if part.layer.collective else found
+            if tapes is not None:
+                tapes.append((tape, step))
+            if outputs is not None:
+                outputs.append(x)
+        return x
+
+    def inputs(self, X):
+        """Rows as the first layer takes them: (n, *in_shape) in the network's dtype."""
+        X = np.ascontiguousarray(X, dtype=self.network.dtype)
+        return self.backend.put(X.reshape(len(X), *self.network.in_shape))
+
+    def _statistics(self, tapes):
+        statistics = np.empty(self.network.n_statistics, self.network.dtype)
+        for part, (tape, _) in zip(self.network.parts, tapes, strict=True):
+            for name, where, _ in part.followed:
+                statistics[where] = np.ravel(tape.statistics[name])
+        return statistics
+
+
+class _Kept:
+    """What a thread keeps from one batch to the next: buffers, and views of what does not move."""
+
+    def __init__(self, network, xp):
+        self._network = network
+        self._seen = (None, None, None)
+        self.work = [_Workspace(xp, network.dtype) for _ in network.parts]
+        self.gradient = np.empty(network.n_parameters, network.dtype)
+        self.grads = network.views(self.gradient)
+
+    def params(self, point):
+        """Views into the point, made once for the same arrays: solvers change these in place."""
+        if self._seen[0] is not point.theta or self._seen[1] is not point.statistics:
+            self._seen = (*point, self._network.views(*point))
+        return self._seen[2]
+
+
+class Trouble(NamedTuple):
+    """The first layer whose output is not finite, as a number; that of layers where none is."""
+
+    layer: int
+
+    def __add__(self, other):
+        return Trouble(min(self.layer, other.layer))
+
+
+class _Rows(NamedTuple):
+    """Draws random numbers for a layer: the same for a row, wherever its batch is spread to."""
+
+    batch: Batch
+    layer: int
+
+    def __call__(self, draw):
+        rng = np.random.default_rng((*self.batch.key, self.layer))
+        places = self.batch.places
+        drawn = draw(rng, self.batch.size if places is not None else len(self.batch.X))
+        return drawn if places is None else drawn[places]
+
+
+class _Workspace:
+    """Buffers of one layer; a buffer grows to the largest batch and is cut for smaller ones."""
+
+    def __init__(self, xp, dtype):
+        self._xp, self._dtype, self._arrays = xp, dtype, {}
+
+    def __call__(self, name, shape, dtype=None):
+        found = self._arrays.get(name)
+        if found is not None and found.shape == shape:
+            return found
+        dtype = self._dtype if dtype is None else np.dtype(dtype)
+        size = 1
+        for length in shape:
+            size *= length
+        store = self._arrays.get((name, "store"))
+        if store is None or store.size < size or store.dtype != dtype:
+            store = self._arrays[name, "store"] = self._xp.empty(size, dtype=dtype)
+        self._arrays[name] = found = store[:size].reshape(shape)
+        return found
+
+
+def finished(generator):
+    """What a kernel returns where the whole batch is in one place: sums are those of its rows."""
+    try:
+        total = next(generator)
+        while True:
+            total = generator.send(total)
+    except StopIteration as stop:
+        return stop.value
+
+
+def _step_weights(w, mask, shape):
+    """Weights (n T,) of the steps of rows, or None for all ones."""
+    if w is None and mask is None:
+        return None
+    weights = np.ones(shape) if mask is None else np.asarray(mask, dtype=np.float64)
+    return (weights if w is None else weights * w[:, None]).reshape(-1)
