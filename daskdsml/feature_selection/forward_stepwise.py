@@ -17,10 +17,11 @@ from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.feature_selection import _criteria as criteria
 from daskdsml.feature_selection._lazy import LazySelection
 from daskdsml.feature_selection._path import forward_path, test_errors
-from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel, check_flag
+from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
 from daskdsml.loop import Progress
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.moments import group_moments, moments
+from daskdsml.settings import check_flag
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import sys
 import time
 import warnings
@@ -172,32 +171,6 @@ class LinearModel(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def check_number(estimator, name, low, *, strict=False, integer=False, high=np.inf) -> None:
-    """Raise ValueError unless parameter ``name`` is a number above ``low`` (or at it)."""
-    value = getattr(estimator, name)
-    kind = numbers.Integral if integer else numbers.Real
-    good = isinstance(value, kind) and not isinstance(value, bool)
-    good = good and (value > low if strict else value >= low) and value <= high
-    if not good:
-        what = "an integer" if integer else "a number"
-        limit = f"{'above' if strict else 'of at least'} {low}"
-        if high < np.inf:
-            limit += f" and at most {high:g}" if high < np.finfo(float).max else " and finite"
-        raise ValueError(
-            f"{name} of {type(estimator).__name__} must be {what} {limit}, got {value!r}."
-        )
-
-
-def check_flag(estimator, *names) -> None:
-    """Raise ValueError unless the parameters ``names`` are True or False."""
-    for name in names:
-        value = getattr(estimator, name)
-        if not isinstance(value, bool | np.bool_):
-            raise ValueError(
-                f"{name} of {type(estimator).__name__} must be True or False, got {value!r}."
-            )
 
 
 def warn_of(result, estimator) -> None:

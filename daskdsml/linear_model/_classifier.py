@@ -11,13 +11,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.encode import LabelCodes
-from daskdsml.linear_model._base import check_flag, check_number
 from daskdsml.linear_model._iterative import IterativeModel
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.passes.evaluate import hits, likeliest
 from daskdsml.penalties.elastic_net import ElasticNet
 from daskdsml.penalties.l2 import L2
+from daskdsml.settings import check_flag, check_number
 
 
 class LinearClassifier(ClassifierMixin, IterativeModel):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.data.folds import assign_folds
-from daskdsml.linear_model._base import check_flag
 from daskdsml.linear_model._least_squares import minimize
 from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
 from daskdsml.loop import Progress
 from daskdsml.penalties.l2 import L2
+from daskdsml.settings import check_flag
 
 RULES = ("min", "1se")
 

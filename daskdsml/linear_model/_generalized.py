@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.linear_model._base import check_flag, check_number
 from daskdsml.linear_model._iterative import IterativeModel
 from daskdsml.passes.deviance import deviance
 from daskdsml.penalties.l2 import L2
+from daskdsml.settings import check_flag, check_number
 
 
 class IterativeRegressor(RegressorMixin, IterativeModel):

@@ -8,13 +8,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
 from daskdsml.engine.rows import ByColumns
-from daskdsml.linear_model._base import LinearModel, check_flag
+from daskdsml.linear_model._base import LinearModel
 from daskdsml.loop import Progress
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Problem
 from daskdsml.passes.evaluate import errors
 from daskdsml.passes.targets import Look
 from daskdsml.penalties.l2 import L2
+from daskdsml.settings import check_flag
 from daskdsml.solvers.nnls import NNLS
 from daskdsml.solvers.qr import ENOUGH, QR, SMALL
 from daskdsml.strategies.all_reduce import AllReduce

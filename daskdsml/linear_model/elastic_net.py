@@ -6,9 +6,10 @@ import numpy as np
 from scipy import sparse
 
 from daskdsml import registry
-from daskdsml.linear_model._base import LARGEST_GRAM, check_flag, check_number
+from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.penalties.elastic_net import ElasticNet as Penalty
+from daskdsml.settings import check_flag, check_number
 
 
 class ElasticNet(LeastSquares):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.contracts import Job
-from daskdsml.linear_model._base import check_flag, check_number
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
@@ -14,6 +13,7 @@ from daskdsml.linear_model.elastic_net import (
     descent_part,
 )
 from daskdsml.linear_model.paths import checked_alphas
+from daskdsml.settings import check_flag, check_number
 
 
 class ElasticNetCV(ElasticNet):

@@ -8,7 +8,6 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml import registry
 from daskdsml.data.door import score_dtype
 from daskdsml.engine.predict import lazily
-from daskdsml.linear_model._base import check_number
 from daskdsml.linear_model._generalized import IterativeRegressor
 from daskdsml.linear_model._start import (
     curvature_at,
@@ -21,6 +20,7 @@ from daskdsml.losses.huber_residual import HuberResidual
 from daskdsml.passes.concomitant import Concomitant, residuals
 from daskdsml.passes.evaluate import errors
 from daskdsml.penalties.l2 import L2
+from daskdsml.settings import check_number
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
 SETTLED, ROUNDS = 1e-3, 50

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.linear_model._base import check_flag, check_number
 from daskdsml.linear_model._classifier import LinearClassifier, penalty_of
+from daskdsml.settings import check_flag, check_number
 
 
 class LogisticRegression(LinearClassifier):

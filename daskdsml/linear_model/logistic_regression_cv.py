@@ -12,7 +12,6 @@ from daskdsml.contracts import Record
 from daskdsml.data.door import is_dask
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.folds import assign_folds, stratify
-from daskdsml.linear_model._base import check_flag
 from daskdsml.linear_model._classifier import LinearClassifier, penalty_of, probabilities
 from daskdsml.linear_model._cross_validation import check_rule
 from daskdsml.linear_model._grid import (
@@ -38,6 +37,7 @@ from daskdsml.metrics._sums import Sums
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
+from daskdsml.settings import check_flag
 
 LOG_LOSS = "neg_log_loss"
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Job
-from daskdsml.linear_model._base import check_flag, check_number
 from daskdsml.linear_model._least_squares import minimize
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
@@ -18,6 +17,7 @@ from daskdsml.linear_model.elastic_net import (
 )
 from daskdsml.loop import Progress
 from daskdsml.penalties.l2 import L2
+from daskdsml.settings import check_flag, check_number
 from daskdsml.solvers.eigen import Eigen
 
 # More than any working set needs: it doubles.

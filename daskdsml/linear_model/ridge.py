@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.linear_model._base import check_number
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.penalties.l2 import L2
+from daskdsml.settings import check_number
 
 
 class Ridge(LeastSquares):
