@@ -1,0 +1,101 @@
+"""Shapes of images and of the windows that move over them; for the layers of this folder."""
+
+from __future__ import annotations
+
+import numbers
+from typing import NamedTuple
+
+
+class Frame(NamedTuple):
+    """Windows over images (n, C, H, W): all fields are (vertical, horizontal).
+
+    Window (y, x) of ``out`` begins at ``(y, x) * stride``, counted from ``before`` zeros in front
+    of the first entry; ``after`` zeros follow the last.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    before: tuple[int, int]
+    after: tuple[int, int]
+    out: tuple[int, int]
+
+    def padded(self, shape):
+        """Shape of images of this ``shape`` with the zeros around them."""
+        sides = zip(shape[2:], self.before, self.after, strict=True)
+        return (*shape[:2], *(sum(parts) for parts in sides))
+
+    def inside(self, shape):
+        """Where the images of this ``shape`` are among the zeros."""
+        sides = zip(self.before, shape[2:], strict=True)
+        return (slice(None), slice(None), *(slice(first, first + n) for first, n in sides))
+
+
+def channels_first(layer, in_shape) -> tuple[int, int, int]:
+    """(C, H, W) of a row of ``in_shape``; (H, W) has one channel.
+
+    Raises
+    ------
+    ValueError
+        If it has another number of axes, or one without an entry.
+    """
+    if len(in_shape) not in (2, 3) or min(in_shape) < 1:
+        raise ValueError(
+            f"{type(layer).__name__} expects images (C, H, W) or (H, W), got a shape {in_shape}. "
+            "Reshape X to (n, C, H, W), and keep Flatten behind the last layer of images."
+        )
+    return (1,) * (3 - len(in_shape)) + tuple(in_shape)
+
+
+def pair(layer, name, low):
+    """The setting ``name``, an integer or two of them, as (vertical, horizontal).
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, or a number is below ``low``.
+    """
+    value = getattr(layer, name)
+    both = (value, value) if _whole(value) else value
+    good = isinstance(both, tuple | list) and len(both) == 2
+    if not (good and all(_whole(v) and v >= low for v in both)):
+        raise ValueError(
+            f"{name} of {type(layer).__name__} must be an integer of at least {low}, or a pair "
+            f"(vertical, horizontal) of them, got {value!r}."
+        )
+    return int(both[0]), int(both[1])
+
+
+def frame(layer, shape, size, stride, padding) -> Frame:
+    """Windows over images of ``shape`` (H, W); ``padding`` is two pairs (before, after).
+
+    Raises
+    ------
+    ValueError
+        If a window is larger than the image with its padding.
+    """
+    before, after = zip(*padding, strict=True)
+    room = tuple(sum(parts) for parts in zip(shape, before, after, strict=True))
+    if any(k > r for k, r in zip(size, room, strict=True)):
+        raise ValueError(
+            f"{type(layer).__name__} has windows of size {size}, larger than its input with "
+            f"padding, {room}. Take a smaller size, or more padding."
+        )
+    out = tuple((r - k) // s + 1 for r, k, s in zip(room, size, stride, strict=True))
+    return Frame(size, stride, before, after, out)
+
+
+def pool_frame(layer, shape) -> Frame:
+    """Windows of a layer that pools images of ``shape`` (H, W), without padding."""
+    size = pair(layer, "size", 1)
+    stride = size if layer.stride is None else pair(layer, "stride", 1)
+    return frame(layer, shape, size, stride, [(0, 0), (0, 0)])
+
+
+def same(length, size, stride) -> tuple[int, int]:
+    """Zeros before and after ``length`` entries that give ceil(length / stride) windows."""
+    lacking = max(0, (-(-length // stride) - 1) * stride + size - length)
+    return lacking // 2, lacking - lacking // 2
+
+
+def _whole(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -1,0 +1,58 @@
+"""Mean entries of windows over images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from daskdsml.layers import _images
+
+
+@dataclass(frozen=True)
+class AveragePool2D:
+    """The mean of each window of a channel.
+
+    ``out[n, c, y, x] = mean_ij in[n, c, y s + i, x s + j]`` for stride ``s``. Images
+    ``(n, C, H, W)`` become ``(n, C, H', W')`` with ``H' = (H - size) // s + 1``, so rows and
+    columns at the end that fill no window are left out; rows of shape (H, W) have one channel.
+
+    Parameters
+    ----------
+    size : int or pair (vertical, horizontal)
+    stride : int, pair, or None for ``size``
+
+    References
+    ----------
+    Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998.
+    """
+
+    size: int | tuple[int, int] = 2
+    stride: int | tuple[int, int] | None = None
+
+    penalised: ClassVar[frozenset[str]] = frozenset()
+    collective: ClassVar[bool] = False
+
+    def init(self, rng, in_shape):
+        """No parameters, and the shape (C, H', W').
+
+        Raises
+        ------
+        ValueError
+            For settings and shapes that do not fit.
+        """
+        channels, *sides = _images.channels_first(self, in_shape)
+        return {}, (channels, *_images.pool_frame(self, sides).out)
+
+    def forward(self, kernels, params, x, step):
+        """Images (n, C, H', W') and the tape."""
+        images = x.reshape(len(x), *_images.channels_first(self, x.shape[1:]))
+        frame = _images.pool_frame(self, images.shape[2:])
+        return kernels.average_pool(images, frame, step.work), (images.shape, x.shape)
+
+    def backward(self, kernels, params, tape, dout, grads, step):
+        """Gradient in the images, or None."""
+        if not step.inner:
+            return None
+        images, shape = tape
+        frame = _images.pool_frame(self, images[2:])
+        return kernels.average_pool_back(dout, images, frame, step.work).reshape(shape)

@@ -1,0 +1,99 @@
+"""Convolution over images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from daskdsml.layers import _filters, _images
+
+
+@dataclass(frozen=True)
+class Conv2D:
+    """Filters that move over images.
+
+    ``out[n, o, y, x] = act(b[o] + sum_cij K[o, c, i, j] in[n, c, y s + i - p, x s + j - p])``
+
+    for stride ``s`` and padding ``p``, with zeros around the image: a cross-correlation, filters
+    are not turned round [1]_. Images ``(n, C, H, W)`` become ``(n, filters, H', W')`` with
+    ``H' = (H + 2 p - size) // s + 1``; rows of shape (H, W) have one channel.
+
+    Parameters
+    ----------
+    filters : int
+    size, stride : int or pair (vertical, horizontal)
+    padding : int or pair of zeros on each side, "valid" for none, or "same"
+        "same" gives ``H' = ceil(H / stride)``; of an odd number of zeros the last one comes after
+        the image.
+    activation : {None, "identity", "relu", "tanh", "logistic"}
+        The slope of "relu" at 0 is 0.
+
+    Notes
+    -----
+    Parameters are ``K (filters, C, *size)``, uniform as [2]_, or [3]_ for "relu", have it, and
+    ``b (filters,)``, zeros.
+
+    References
+    ----------
+    .. [1] I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", 2016, section 9.1.
+    .. [2] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+       networks", AISTATS 2010.
+    .. [3] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    """
+
+    filters: int
+    size: int | tuple[int, int] = 3
+    stride: int | tuple[int, int] = 1
+    padding: int | tuple[int, int] | str = 0
+    activation: str | None = None
+
+    penalised: ClassVar[frozenset[str]] = frozenset({"K"})
+    collective: ClassVar[bool] = False
+
+    def init(self, rng, in_shape):
+        """Parameters K and b, and the shape (filters, H', W').
+
+        Raises
+        ------
+        ValueError
+            For settings and shapes that do not fit.
+        """
+        _filters.check_filters(self)
+        channels, *sides = _images.channels_first(self, in_shape)
+        frame = self._frame(sides)
+        shape = (self.filters, channels, *frame.size)
+        return _filters.draw(rng, shape, self.activation), (self.filters, *frame.out)
+
+    def forward(self, kernels, params, x, step):
+        """Images (n, filters, H', W') and the tape."""
+        images = x.reshape(len(x), *_images.channels_first(self, x.shape[1:]))
+        frame = self._frame(images.shape[2:])
+        act = self.activation or "identity"
+        out = kernels.convolve(images, params["K"], params["b"], frame, act, step.work)
+        return out, (images, out, x.shape)
+
+    def backward(self, kernels, params, tape, dout, grads, step):
+        """Gradients in K and b into ``grads``; that in the images, or None."""
+        images, out, shape = tape
+        frame = self._frame(images.shape[2:])
+        act = self.activation or "identity"
+        dx = kernels.convolve_back(
+            images, params["K"], out, dout, frame, act, grads, step.inner, step.work
+        )
+        return None if dx is None else dx.reshape(shape)
+
+    def _frame(self, shape):
+        size, stride = _images.pair(self, "size", 1), _images.pair(self, "stride", 1)
+        return _images.frame(self, shape, size, stride, self._padding(shape, size, stride))
+
+    def _padding(self, shape, size, stride):
+        if self.padding == "same":
+            return [_images.same(*side) for side in zip(shape, size, stride, strict=True)]
+        if self.padding == "valid":
+            return [(0, 0), (0, 0)]
+        if isinstance(self.padding, str):
+            raise ValueError(
+                f"Unknown padding {self.padding!r} of Conv2D: expected 'valid', 'same', an integer "
+                "or a pair of them."
+            )
+        return [(zeros, zeros) for zeros in _images.pair(self, "padding", 0)]
