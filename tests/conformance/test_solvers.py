@@ -14,8 +14,14 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Objective, Problem
 from daskdsml.penalties.l2 import L2
+from daskdsml.strategies.all_reduce import AllReduce
 
-NAMES = registry.available("solvers")
+# Those that one sum over all rows serves; the ones for mini-batches are in test_batch_solvers.py.
+NAMES = [
+    name
+    for name in registry.available("solvers")
+    if registry.find("solvers", name).needs <= AllReduce.provides
+]
 EVERY = pytest.mark.parametrize("name", NAMES)
 ITERATIVE = pytest.mark.parametrize(
     "name", [n for n in NAMES if registry.find("solvers", n).needs & {"gradient", "hessian"}]
@@ -169,6 +175,7 @@ def test_a_far_start_still_converges(name):
     assert_close(far.theta, solution(name, objective).theta)
 
 
-@EVERY
-def test_needs_are_known(name):
-    assert registry.find("solvers", name).needs <= {"gradient", "hessian", "moments", "slopes"}
+def test_needs_are_known():
+    known = AllReduce.provides | {"batches"}
+    for name in registry.available("solvers"):
+        assert registry.find("solvers", name).needs <= known

@@ -1,0 +1,64 @@
+"""Adam. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.settings import check_number
+
+
+class _State(NamedTuple):
+    """Where it stands after ``steps``: ``theta (d,)``, means of ``g`` and ``g**2``, each (d,)."""
+
+    theta: np.ndarray
+    mean: np.ndarray
+    square: np.ndarray
+    steps: int = 0
+
+
+class Adam(NamedTuple):
+    """The recent mean of each parameter's gradient, divided by the root of its mean square.
+
+    At step t = 1, 2, ..., from ``m = s = 0``: ``m <- beta_1 m + (1 - beta_1) g``,
+    ``s <- beta_2 s + (1 - beta_2) g**2``; corrected for their start at zero, ``M = m / (1 -
+    beta_1**t)`` and ``S = s / (1 - beta_2**t)``; and
+    ``theta <- theta - learning_rate M / (sqrt(S) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float above 0
+        About the length of a step in each parameter.
+    beta_1, beta_2 : float from 0 to below 1
+    epsilon : float above 0
+        Keeps steps short where gradients vanish.
+
+    References
+    ----------
+    Kingma, D. P. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
+    """
+
+    learning_rate: float = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    needs = frozenset({"batches"})
+
+    def init(self, theta) -> _State:
+        """The state at ``theta``, which the steps change; ValueError for settings out of range."""
+        check_number(self, "learning_rate", 0, strict=True, high=np.finfo(float).max)
+        check_number(self, "beta_1", 0, below=1)
+        check_number(self, "beta_2", 0, below=1)
+        check_number(self, "epsilon", 0, strict=True, high=np.finfo(float).max)
+        return _State(theta, np.zeros_like(theta), np.zeros_like(theta))
+
+    def update(self, kernels, state: _State, gradient, factor=1.0) -> _State:
+        """The state after a step of ``factor`` times the learning rate."""
+        steps = state.steps + 1
+        rate = factor * self.learning_rate / (1.0 - self.beta_1**steps)
+        root = (1.0 - self.beta_2**steps) ** -0.5
+        numbers = rate, self.beta_1, self.beta_2, root, self.epsilon
+        kernels.adam(state.theta, gradient, state.mean, state.square, *numbers)
+        return state._replace(steps=steps)

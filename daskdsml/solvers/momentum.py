@@ -1,0 +1,52 @@
+"""Gradient descent with momentum. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.settings import check_number
+
+
+class _State(NamedTuple):
+    """Where it stands: parameters ``theta (d,)`` and ``velocity (d,)``, the sum of gradients."""
+
+    theta: np.ndarray
+    velocity: np.ndarray
+
+
+class Momentum(NamedTuple):
+    """Steps along a velocity, the fading sum of all gradients so far.
+
+    ``u <- momentum u + g`` and ``theta <- theta - learning_rate u``, from ``u = 0``.
+
+    Parameters
+    ----------
+    learning_rate : float above 0
+    momentum : float from 0 to below 1
+        What is left of the velocity after a step; gradients that agree make steps
+        ``1 / (1 - momentum)`` times as long.
+
+    References
+    ----------
+    Polyak, B. T. (1964). Some methods of speeding up the convergence of iteration methods. USSR
+    Computational Mathematics and Mathematical Physics 4(5), 1-17.
+    """
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+
+    needs = frozenset({"batches"})
+
+    def init(self, theta) -> _State:
+        """The state at ``theta``, which the steps change; ValueError for settings out of range."""
+        check_number(self, "learning_rate", 0, strict=True, high=np.finfo(float).max)
+        check_number(self, "momentum", 0, below=1)
+        return _State(theta, np.zeros_like(theta))
+
+    def update(self, kernels, state: _State, gradient, factor=1.0) -> _State:
+        """The state after a step of ``factor`` times the learning rate."""
+        rate = factor * self.learning_rate
+        kernels.momentum(state.theta, gradient, state.velocity, rate, self.momentum)
+        return state
