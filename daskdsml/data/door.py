@@ -115,8 +115,8 @@ def admit(
     if is_dask(X):
         return _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows)
     X = _local_matrix(X, estimator)
-    y = None if y is None else _local_target(_fetch(y), labels, multi_output)
-    w = _local_weight(sample_weight, X.shape[0])
+    y = None if y is None else local_target(_fetch(y), labels, multi_output)
+    w = local_weight(sample_weight, X.shape[0])
     g = None if groups is None else _local_groups(_fetch(groups))
     check_consistent_length(X, y, w, g)
     return Table(X, y, w, g)
@@ -165,8 +165,8 @@ def _local_matrix(X, estimator):
 
 def _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows) -> Table:
     X = matrix_of(X)
-    y = None if y is None else _dask_target(y, labels, multi_output)
-    w = None if sample_weight is None else _dask_weight(sample_weight)
+    y = None if y is None else dask_target(y, labels, multi_output)
+    w = None if sample_weight is None else dask_weight(sample_weight)
     g = None if groups is None else _dask_groups(groups)
     for name, part in (("y", y), ("sample_weight", w), ("groups", g)):
         if part is None or part.ndim == 0 or np.isnan(part.shape[0]) or np.isnan(X.shape[0]):
@@ -182,7 +182,7 @@ def _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows) -
             X = X.copy().compute_chunk_sizes()
             extra_reads = 1
             check_not_empty(X.shape)
-    others = (part if part is None else _like_rows(part, X, extra_reads > 0) for part in (y, w, g))
+    others = (part if part is None else like_rows(part, X, extra_reads > 0) for part in (y, w, g))
     return Table(X, *others, extra_reads)
 
 
@@ -194,7 +194,7 @@ def _needs_lengths(X, part) -> bool:
     return unknown and not (same_blocks and both_unknown)
 
 
-def _like_rows(part, X, counted):
+def like_rows(part, X, counted):
     """``part``, or a number for all rows, as a Dask Array with the row chunks of X.
 
     ``counted`` tells that the lengths of X were as unknown as those of ``part``: where both have as
@@ -219,9 +219,10 @@ def _like_rows(part, X, counted):
     return part.rechunk(chunks) if chunks else part
 
 
-def _dask_target(y, labels, multi_output):
+def dask_target(y, labels, multi_output):
+    """A target for a Dask X: checked, as a Dask Array if it is a Dask collection."""
     if not is_dask(y):
-        return _local_target(y, labels, multi_output)
+        return local_target(y, labels, multi_output)
     y = series_to_array(y, labels)
     if y.ndim == 2 and y.shape[1] == 1 and not multi_output:
         y = y[:, 0]
@@ -235,9 +236,10 @@ def _dask_target(y, labels, multi_output):
     return y
 
 
-def _dask_weight(w):
+def dask_weight(w):
+    """Weights for a Dask X: a number, or (n,) in memory or as a Dask Array."""
     if not is_dask(w):
-        return _local_weight(w, None)
+        return local_weight(w, None)
     w = series_to_array(w, labels=False)
     if w.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
@@ -262,7 +264,8 @@ def _local_groups(g):
     return g
 
 
-def _local_target(y, labels, multi_output):
+def local_target(y, labels, multi_output):
+    """A target in memory (n,), or (n, K) if ``multi_output``; numbers in float64."""
     dtype = None if labels else "numeric"
     y = check_array(y, dtype=dtype, ensure_2d=False, ensure_all_finite=False, input_name="y")
     if y.ndim == 2 and not multi_output:
@@ -270,7 +273,7 @@ def _local_target(y, labels, multi_output):
     return y if labels else np.asarray(y, dtype=np.float64)
 
 
-def _local_weight(w, n):
+def local_weight(w, n):
     """Weights (n,) in float64, or None; ``n`` None leaves length, or a number, for later."""
     if w is None:
         return None

@@ -61,12 +61,14 @@ class Recipes(NamedTuple):
     """The chunks of a table.
 
     ``shared`` tells that chunks have upstream work in common (a shuffle, a rechunk), which reading
-    them one by one would repeat; ``held`` that the collection is persisted on a cluster.
+    them one by one would repeat, ``repeats`` times on average; ``held`` that the collection is
+    persisted on a cluster.
     """
 
     chunks: list
     shared: bool = False
     held: bool = False
+    repeats: float = 1.0
 
 
 def cut(table: Table) -> Recipes:
@@ -82,14 +84,15 @@ def cut(table: Table) -> Recipes:
         piece, _ = cull(graph, wanted)
         chunks.append(Recipe(piece, keys))
         uses.update(key for key, node in piece.items() if _is_work(node))
-    return Recipes(chunks, shared=any(count > 1 for count in uses.values()))
+    repeats = uses.total() / max(len(uses), 1)
+    return Recipes(chunks, shared=any(count > 1 for count in uses.values()), repeats=repeats)
 
 
 def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
     """Keys of each row chunk: those of X's column chunks, of y, w and g."""
     rows = []
     for i in range(X.numblocks[0]):
-        columns = [(X.name, i, j) for j in range(X.numblocks[1])]
+        columns = [(X.name, i, j, *(0 for _ in X.shape[2:])) for j in range(X.numblocks[1])]
         keys = (None if a is None else (a.name, i, *(0 for _ in a.shape[1:])) for a in others)
         rows.append((columns, *keys))
     return rows

@@ -159,10 +159,10 @@ def fold_shards(kernel, shards: list[tuple[int, Any]], carried: Folded) -> Folde
 def _blocks(shards) -> Iterator[tuple[int, Block]]:
     blocks = ((index, block) for index, shard in shards for block in shard())
     streams = any(isinstance(shard, Stream) for _, shard in shards)
-    return _read_ahead(blocks) if streams else blocks
+    return read_ahead(blocks) if streams else blocks
 
 
-def _read_ahead(items: Iterable) -> Iterator:
+def read_ahead(items: Iterable) -> Iterator:
     """Make the next item on a thread of its own while the caller works on this one.
 
     Never more than one item ahead: a queue, even of length one, would hold a third block.

@@ -1,0 +1,180 @@
+"""Labels of examples: the classes there are, their codes, and rows held out; for estimators."""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+
+from daskdsml.data.encode import codes_of
+from daskdsml.data.examples import Examples
+
+
+def classes_of(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """The sorted classes (K,) in y, and how often each occurs (K,), from one pass over y alone.
+
+    Steps that ``examples.mask`` leaves out do not count.
+    """
+    y = examples.y
+    mask = examples.mask if y.ndim > 1 else None
+    if not isinstance(y, da.Array):
+        return _counted(y, mask)
+    count = dask.delayed(_counted, pure=False)
+    blocks = y.to_delayed().ravel()
+    masks = [None] * len(blocks) if mask is None else mask.to_delayed().ravel()
+    found = dask.compute(*map(count, blocks, masks))
+    classes = np.unique(np.concatenate([labels for labels, _ in found]))
+    counts = np.zeros(len(classes), dtype=np.int64)
+    for labels, times in found:
+        counts[np.searchsorted(classes, labels)] += times
+    return classes, counts
+
+
+def encode(examples: Examples, classes, class_weight=None) -> Examples:
+    """Replace labels by their places among the classes, lazily for Dask Arrays.
+
+    Parameters
+    ----------
+    examples : Examples
+        With labels ``y`` (n,) or (n, T); steps that do not count get the code 0.
+    classes : array (K,), sorted
+    class_weight : array (K,) or None
+        What the weight of a row is multiplied by.
+
+    Raises
+    ------
+    ValueError
+        If y holds a label that is none of the classes (at once, or when Dask Arrays are read); if
+        ``class_weight`` is given for labels of steps.
+    """
+    y, w, mask = examples.y, examples.w, examples.mask
+    classes = np.asarray(classes)
+    steps = None if y.ndim == 1 else mask
+    if class_weight is not None and y.ndim > 1:
+        raise ValueError(
+            f"class_weight weighs whole rows, but y has shape {tuple(y.shape)}, a label per step. "
+            "Pass sample_weight."
+        )
+    codes = _blockwise(_codes, np.int64, y, steps, classes=classes)
+    if class_weight is not None:
+        weight = np.asarray(class_weight, dtype=np.float64)
+        w = _blockwise(_weights, np.float64, codes, w, by_class=weight)
+    return examples._replace(y=codes, w=w)
+
+
+def split(examples: Examples, fraction, seed, stratify=False) -> tuple[Examples, Examples]:
+    """Rows to train on and rows held out, drawn by position and seed whatever the chunks.
+
+    Dask Arrays are split lazily: both halves read their chunks on their own. Arrays in memory are
+    copied.
+
+    Parameters
+    ----------
+    examples : Examples
+    fraction : float in (0, 1)
+        Share of the rows held out, rounded up.
+    seed : int
+    stratify : bool
+        Whether each class of y (n,) is held out in proportion, which takes a pass over y. A y of
+        steps has no class of a row.
+
+    Returns
+    -------
+    train, held : Examples
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` is not between 0 and 1, or leaves no row to train on.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ValueError(f"fraction={fraction!r} of rows to hold out must be between 0 and 1.")
+    n = examples.n_rows
+    n_held = int(np.ceil(fraction * n))
+    if n_held >= n:
+        raise ValueError(
+            f"Holding out {n_held} of {n} rows leaves none to train on. Lower fraction={fraction}."
+        )
+    order = np.random.default_rng(seed).permutation(n)
+    if stratify and examples.y.ndim == 1:
+        order = _spread(order, np.asarray(examples.y))
+    held = np.zeros(n, dtype=bool)
+    held[order[:n_held]] = True
+    return _where(examples, ~held), _where(examples, held)
+
+
+def _spread(order, y):
+    """Rows in an order of which any beginning has all classes in proportion."""
+    _, codes = np.unique(y[order], return_inverse=True)
+    by_class = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    starts = np.cumsum(counts) - counts
+    ranks = np.empty(len(order))
+    ranks[by_class] = np.arange(len(order)) - np.repeat(starts, counts)
+    return order[np.argsort((ranks + 0.5) / counts[codes], kind="stable")]
+
+
+def _where(examples: Examples, chosen) -> Examples:
+    """The rows where ``chosen (n,)`` is True."""
+    if examples.is_local:
+        return Examples(*(None if part is None else part[chosen] for part in examples.parts))
+    flags = da.from_array(chosen, chunks=(examples.X.chunks[0],))
+    borders = np.concatenate([[0], np.cumsum(examples.X.chunks[0])])
+    before = np.concatenate([[0], np.cumsum(chosen)])
+    lengths = tuple(int(k) for k in np.diff(before[borders]))
+    return Examples(
+        *(None if part is None else _rows_where(part, flags, lengths) for part in examples.parts)
+    )
+
+
+def _rows_where(part, flags, lengths):
+    """The rows of a Dask Array where ``flags`` are True, with as many chunks of known lengths."""
+    axes = "abcdefgh"[: part.ndim]
+    return da.blockwise(
+        _pick,
+        axes,
+        part,
+        axes,
+        flags,
+        "a",
+        dtype=part.dtype,
+        meta=part._meta,
+        adjust_chunks={"a": lengths},
+        align_arrays=False,
+    )
+
+
+def _pick(block, flags):
+    return block[flags]
+
+
+def _blockwise(function, dtype, a, b, **options):
+    """``function(a, b)`` now, or block by block if these are Dask Arrays; b may be None."""
+    if not isinstance(a, da.Array):
+        return function(a, b, **options)
+    if b is None:
+        return da.map_blocks(function, a, None, dtype=dtype, meta=_empty(a, dtype), **options)
+    return da.map_blocks(function, a, b, dtype=dtype, meta=_empty(a, dtype), **options)
+
+
+def _empty(a, dtype):
+    return np.empty((0,) * a.ndim, dtype=dtype)
+
+
+def _counted(y, mask):
+    return np.unique(y if mask is None else y[mask], return_counts=True)
+
+
+def _codes(y, mask, classes):
+    codes = codes_of(y, classes)
+    strange = codes < 0 if mask is None else (codes < 0) & mask
+    if strange.any():
+        raise ValueError(
+            f"y holds the label {y[strange][0]!r}, which is none of the classes "
+            f"{classes.tolist()}. Name all classes at the first call, or fit anew."
+        )
+    return np.maximum(codes, 0).astype(np.int64)
+
+
+def _weights(codes, w, by_class):
+    return by_class[codes] if w is None else w * by_class[codes]
