@@ -7,7 +7,7 @@ from typing import NamedTuple
 from daskdsml.settings import check_number
 
 
-class InvScaling(NamedTuple):
+class Invscaling(NamedTuple):
     """``1 / (t + 1)**power_t``, where t counts the steps, or the rows, before.
 
     Gradient descent on convex functions converges if the steps of all time sum to infinity and

@@ -25,9 +25,9 @@ class Nesterov(NamedTuple):
     Parameters
     ----------
     learning_rate : float above 0
-    momentum : float from 0 to below 1
+    momentum : float from 0 to 1
         What is left of the velocity after a step; gradients that agree make steps
-        ``1 / (1 - momentum)`` times as long.
+        ``1 / (1 - momentum)`` times as long, and with 1 longer for ever.
 
     References
     ----------
@@ -45,7 +45,7 @@ class Nesterov(NamedTuple):
     def init(self, theta) -> _State:
         """The state at ``theta``, which the steps change; ValueError for settings out of range."""
         check_number(self, "learning_rate", 0, strict=True, high=np.finfo(float).max)
-        check_number(self, "momentum", 0, below=1)
+        check_number(self, "momentum", 0, high=1)
         return _State(theta, np.zeros_like(theta))
 
     def update(self, kernels, state: _State, gradient, factor=1.0) -> _State:

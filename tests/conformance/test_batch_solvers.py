@@ -217,8 +217,11 @@ def test_a_learning_rate_that_is_none(name, rate):
 @pytest.mark.parametrize(
     ("solver", "message"),
     [
-        (Momentum(momentum=1.0), "momentum of Momentum must be .* at least 0 and below 1, got 1.0"),
-        (Nesterov(momentum=-0.1), "momentum of Nesterov must be .* at least 0 and below 1"),
+        (
+            Momentum(momentum=1.1),
+            "momentum of Momentum must be .* at least 0 and at most 1, got 1.1",
+        ),
+        (Nesterov(momentum=-0.1), "momentum of Nesterov must be .* at least 0 and at most 1"),
         (RMSProp(decay=1.0), "decay of RMSProp must be .* at least 0 and below 1"),
         (RMSProp(epsilon=0.0), "epsilon of RMSProp must be .* above 0"),
         (Adagrad(epsilon=-1.0), "epsilon of Adagrad must be .* above 0"),

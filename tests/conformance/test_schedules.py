@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPRegressor
 from daskdsml import registry
 from daskdsml.schedules.cosine import Cosine
 from daskdsml.schedules.exponential import Exponential
-from daskdsml.schedules.invscaling import InvScaling
+from daskdsml.schedules.invscaling import Invscaling
 from daskdsml.schedules.step_decay import StepDecay
 
 EVERY = pytest.mark.parametrize("name", registry.available("schedules"))
@@ -39,11 +39,11 @@ def test_a_schedule_can_be_kept(name):
 @pytest.mark.parametrize(
     ("schedule", "step", "expected"),
     [
-        (InvScaling(), 0, 1.0),
-        (InvScaling(), 3, 0.5),
-        (InvScaling(power_t=1.0), 24, 0.04),
-        (InvScaling(power_t=1.0, rows=9), 9, 1.0),
-        (InvScaling(power_t=1.0, rows=9), 11, 0.1),
+        (Invscaling(), 0, 1.0),
+        (Invscaling(), 3, 0.5),
+        (Invscaling(power_t=1.0), 24, 0.04),
+        (Invscaling(power_t=1.0, rows=9), 9, 1.0),
+        (Invscaling(power_t=1.0, rows=9), 11, 0.1),
         (Exponential(0.5), 9, 1.0),
         (Exponential(0.5), 31, 0.125),
         (StepDecay(every=2, decay=0.1), 19, 1.0),
@@ -76,7 +76,7 @@ def test_rows_are_counted_as_scikit_learn_counts_them():
         hidden_layer_sizes=(), solver="sgd", learning_rate="invscaling", learning_rate_init=rate,
         power_t=power, momentum=0.0, batch_size=n, alpha=0.0, random_state=0,
     )  # fmt: skip
-    schedule, before = InvScaling(power, rows=n), None
+    schedule, before = Invscaling(power, rows=n), None
     for epoch in range(5):
         model.partial_fit(X, y)
         after = model.intercepts_[0][0]
@@ -89,8 +89,8 @@ def test_rows_are_counted_as_scikit_learn_counts_them():
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        (InvScaling(power_t=-1), "power_t of InvScaling must be a number of at least 0, got -1"),
-        (InvScaling(rows=0), "rows of InvScaling must be an integer of at least 1, got 0"),
+        (Invscaling(power_t=-1), "power_t of Invscaling must be a number of at least 0, got -1"),
+        (Invscaling(rows=0), "rows of Invscaling must be an integer of at least 1, got 0"),
         (Exponential(0.0), "decay of Exponential must be a number above 0 and at most 1, got 0.0"),
         (StepDecay(decay=2.0), "decay of StepDecay must be a number above 0 and at most 1"),
         (StepDecay(every=1.5), "every of StepDecay must be an integer of at least 1, got 1.5"),
