@@ -160,8 +160,11 @@ def _series(terms, x):
 
 
 @njit(**OPTIONS)
-def exp(x):
-    """e**x within 2 units in the last place: 0 below the smallest number, infinite above."""
+def _exp_parts(x):
+    """``t``, ``a`` and ``b``, and 1 / b: e**x is (1 + t) a b, and ``a`` and ``b`` powers of two.
+
+    Two factors, as 2**1024 and 2**-1074 have no normal representation.
+    """
     f = _format(x)
     # Comparisons this way round let NaN through.
     bounded = where(x < f.smallest, f.smallest, x)
@@ -169,13 +172,36 @@ def exp(x):
     k = (bounded * f.log2_e + f.shift) - f.shift
     r = (bounded - k * f.ln2_high) - k * f.ln2_low
     series = _series(f.exp_terms, r)
-    # 2**k in two factors, as 2**1024 and 2**-1074 have no normal representation. Each has its
-    # exponent in the low bits of a shifted number; what stands above falls off the left end.
+    # Each factor has its exponent in the low bits of a shifted number; what stands above falls off
+    # the left end.
     upper = k * f.half + f.shift
     lower = (k - (upper - f.shift)) + f.shift
     first = _real((_bits(upper) + f.bias) << f.fraction, x)
     second = _real((_bits(lower) + f.bias) << f.fraction, x)
-    return (f.one + (r + r * r * series)) * first * second
+    inverse = _real((f.bias - _bits(lower)) << f.fraction, x)
+    return r + r * r * series, first, second, inverse
+
+
+@njit(**OPTIONS)
+def exp(x):
+    """e**x within 2 units in the last place: 0 below the smallest number, infinite above."""
+    tail, first, second, _ = _exp_parts(x)
+    return (_format(x).one + tail) * first * second
+
+
+@njit(**OPTIONS)
+def expm1(x):
+    """e**x - 1, which keeps its digits near 0; -1 below the smallest number, infinite above."""
+    tail, first, second, inverse = _exp_parts(x)
+    return (tail * first + (first - inverse)) * second
+
+
+@njit(**OPTIONS)
+def tanh(x):
+    """Hyperbolic tangent, which keeps its digits near 0."""
+    f = _format(x)
+    decay = expm1(-f.two * math.fabs(x))
+    return math.copysign(decay / (decay + f.two), x)
 
 
 @njit(**OPTIONS)

@@ -20,6 +20,7 @@ class Multinomial(NamedTuple):
 
     n_outputs: int
     coupled = True
+    softmax = True  # compiled loops have this one in their own code
 
     def value_and_derivative(self, xp, y, z):
         """Loss ``(...)`` and its gradient ``(..., K)`` in ``z``, in the functions of ``xp``."""

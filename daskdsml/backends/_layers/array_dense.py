@@ -1,5 +1,106 @@
 """Kernels of dense layers, batch norm and losses in functions of an array namespace."""
 
+from __future__ import annotations
+
+from daskdsml.backends._layers._activations import ACTIVATIONS
+
 
 class ArrayDense:
-    """Kernels of dense layers, activations, batch norm and losses; ``self.xp`` is the namespace."""
+    """Kernels of dense layers, activations, batch norm and losses; ``self.xp`` is the namespace.
+
+    Rows come as (r, K) or, for channels of images, (r, K, L); arrays that are written to are
+    C-contiguous. ``activation`` is a name of `ACTIVATIONS`. Sums over rows are float64.
+    """
+
+    def product(self, a, b, out):
+        """Write the matrix product of ``a (m, k)`` and ``b (k, n)`` into ``out (m, n)``."""
+        return self.xp.matmul(a, b, out=out)
+
+    def bias_activation(self, z, b, activation):
+        """Replace ``z (..., K)`` by the activation of ``z + b``, ``b (K,)`` or None."""
+        if b is not None:
+            z += b
+        if activation != "identity":
+            z[...] = ACTIVATIONS[activation].value(self.xp, z)
+        return z
+
+    def activation_backward(self, out, dout, activation, dz, db=None):
+        """Gradient in what an activation was given, from its output ``out (..., K)``.
+
+        It is written into ``dz``; or it is ``dout`` itself, of the identity. Its sum over all axes
+        but the last is written into ``db (K,)``, if there is one.
+        """
+        if activation == "identity":
+            dz = dout
+        else:
+            dz[...] = ACTIVATIONS[activation].gradient(self.xp, out, dout)
+        if db is not None:
+            db[...] = self.xp.sum(dz, axis=tuple(range(dz.ndim - 1)), dtype=self.xp.float64)
+        return dz
+
+    def norm_sums(self, x, mean=None):
+        """Sums (K,) over rows of ``x``, or of squared distances from ``mean (K,)``."""
+        if mean is None:
+            return self.xp.sum(x, axis=_others(x), dtype=self.xp.float64)
+        return self.xp.sum((x - _along(x, mean)) ** 2, axis=_others(x), dtype=self.xp.float64)
+
+    def norm_forward(self, x, centre, scale, shift, activation, out):
+        """Write the activation of ``(x - centre) scale + shift`` into ``out``; all are (K,)."""
+        centre, scale, shift = (_along(x, array) for array in (centre, scale, shift))
+        z = (x - centre) * scale + shift
+        out[...] = ACTIVATIONS[activation].value(self.xp, z)
+        return out
+
+    def norm_slopes(self, x, centre, scale, shift, out, dout, activation, dz):
+        """Gradient ``dz`` before the activation; sums (2, K) of it and of it times xhat.
+
+        ``xhat`` is ``(x - centre) scale + shift``.
+        """
+        xp = self.xp
+        dz[...] = ACTIVATIONS[activation].gradient(xp, out, dout)
+        centre, scale, shift = (_along(x, array) for array in (centre, scale, shift))
+        xhat = (x - centre) * scale + shift
+        sums = (xp.sum(g, axis=_others(x), dtype=xp.float64) for g in (dz, dz * xhat))
+        return xp.stack(tuple(sums))
+
+    def norm_backward(self, x, centre, scale, offset, slope, counted, dz):
+        """Replace ``dz`` by ``dz scale - (offset + (x - centre) slope)``.
+
+        Rows where ``counted (r,)`` is False take the first part alone; None for all.
+        """
+        centre, scale = _along(x, centre), _along(x, scale)
+        spread = _along(x, offset) + (x - centre) * _along(x, slope)
+        if counted is not None:
+            spread[~counted] = 0.0
+        dz *= scale
+        dz -= spread
+        return dz
+
+    def loss(self, loss, y, z, w=None):
+        """Summed loss and weight, floats, and the derivative (n, K) of the sum in ``z (n, K)``.
+
+        The target ``y`` has the shape of ``z``, and the loss of a row is the mean over its K
+        outputs; or, of a coupled loss, ``y (n,)`` are codes. ``w (n,)`` are weights, or None.
+        """
+        xp = self.xp
+        value, dz = loss.value_and_derivative(xp, y, z)
+        if not loss.coupled:
+            value, dz = xp.mean(value, axis=1, dtype=xp.float64), dz / z.dtype.type(z.shape[1])
+        if w is None:
+            return float(xp.sum(value, dtype=xp.float64)), float(len(z)), dz
+        w = xp.asarray(w, dtype=z.dtype)
+        counts = w != 0.0
+        # What has no weight is zero, even where the loss is infinite.
+        total = float(xp.sum(xp.where(counts, w * value, 0.0), dtype=xp.float64))
+        dz = xp.where(counts[:, None], w[:, None] * dz, 0.0)
+        return total, float(xp.sum(w, dtype=xp.float64)), dz
+
+
+def _others(x):
+    """All axes but that of the features."""
+    return (0,) if x.ndim == 2 else (0, 2)
+
+
+def _along(x, array):
+    """A row of features (K,), such that it meets those of ``x``."""
+    return array if x.ndim == 2 else array[:, None]

@@ -1,0 +1,124 @@
+"""Compiled loops over the rows of dense layers and batch norm.
+
+Arrays are C-contiguous: ``x``, ``z``, ``out``, ``dout`` and ``dz`` are rows (r, K), all else is
+(K,). An activation is an argument, a NamedTuple whose class is part of the compiled
+signature.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from daskdsml.backends import _scalar
+from daskdsml.backends._kernels import _kernel
+
+
+def _compiled(activation, z, name):
+    """The method ``name`` of an activation in the precision of ``z``, for one entry."""
+    real = np.float32 if z == types.float32 else float
+    method = getattr(activation.instance_class, name)
+    return njit(**_scalar.OPTIONS)(_scalar.in_precision(method, real))
+
+
+def _value(activation, z): ...
+def _gradient(activation, a, da): ...
+
+
+@overload(_value, jit_options=_scalar.OPTIONS)
+def _value_overload(activation, z):
+    function = _compiled(activation, z, "value")
+    return lambda activation, z: function(activation, _scalar, z)
+
+
+@overload(_gradient, jit_options=_scalar.OPTIONS)
+def _gradient_overload(activation, a, da):
+    function = _compiled(activation, a, "gradient")
+    return lambda activation, a, da: function(activation, _scalar, a, da)
+
+
+@_kernel
+def bias_activation(activation, z, b):
+    """Replace ``z`` by the activation of ``z + b``; ``b`` may be None."""
+    for i in range(len(z)):
+        row = z[i]
+        for j in range(row.size):
+            row[j] = _value(activation, row[j] if b is None else row[j] + b[j])
+
+
+@_kernel
+def activation_backward(activation, out, dout, dz, db):
+    """Write the gradient before the activation into ``dz``, and its sum over rows into ``db``.
+
+    Either of the two may be None.
+    """
+    total = np.zeros(out.shape[1])
+    for i in range(len(out)):
+        a, da = out[i], dout[i]
+        if dz is None:
+            for j in range(a.size):
+                total[j] += np.float64(_gradient(activation, a[j], da[j]))
+        else:
+            row = dz[i]
+            for j in range(a.size):
+                slope = _gradient(activation, a[j], da[j])
+                row[j] = slope
+                total[j] += np.float64(slope)
+    if db is not None:
+        db[:] = total
+
+
+@_kernel
+def norm_sums(x, mean):
+    """Sums over rows of ``x``, or of squared distances from ``mean``, in float64."""
+    total = np.zeros(x.shape[1])
+    for i in range(len(x)):
+        row = x[i]
+        for j in range(row.size):
+            if mean is None:
+                total[j] += np.float64(row[j])
+            else:
+                distance = np.float64(row[j]) - mean[j]
+                total[j] += distance * distance
+    return total
+
+
+@_kernel
+def norm_forward(activation, x, centre, scale, shift, out):
+    """Write the activation of ``(x - centre) scale + shift`` into ``out``."""
+    for i in range(len(x)):
+        row, target = x[i], out[i]
+        for j in range(row.size):
+            target[j] = _value(activation, (row[j] - centre[j]) * scale[j] + shift[j])
+
+
+@_kernel
+def norm_slopes(activation, x, centre, scale, shift, out, dout, dz):
+    """Write the gradient before the activation into ``dz``; return its sums and those with xhat."""
+    total = np.zeros((2, x.shape[1]))
+    plain, crossed = total[0], total[1]
+    for i in range(len(x)):
+        row, a, da, target = x[i], out[i], dout[i], dz[i]
+        for j in range(row.size):
+            slope = _gradient(activation, a[j], da[j])
+            xhat = (row[j] - centre[j]) * scale[j] + shift[j]
+            target[j] = slope
+            plain[j] += np.float64(slope)
+            crossed[j] += np.float64(slope * xhat)
+    return total
+
+
+@_kernel
+def norm_backward(x, centre, scale, offset, slope, counted, dz):
+    """Replace ``dz`` by ``dz scale - (offset + (x - centre) slope)``, counted rows alone."""
+    for i in range(len(x)):
+        row, target = x[i], dz[i]
+        counts = True if counted is None else counted[i]
+        if counts:
+            for j in range(row.size):
+                spread = offset[j] + (row[j] - centre[j]) * slope[j]
+                target[j] = target[j] * scale[j] - spread
+        else:
+            for j in range(row.size):
+                target[j] *= scale[j]

@@ -1,0 +1,36 @@
+"""What layers with an activation share: its name, and how wide weights are drawn before it."""
+
+from __future__ import annotations
+
+import math
+
+from daskdsml.backends._layers._activations import ACTIVATIONS
+
+RECTIFIERS = ("elu", "leaky_relu", "relu", "softplus")
+
+
+def check_activation(name, layer) -> None:
+    """Raise ValueError unless ``name`` is an activation; the message lists those known."""
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"Unknown activation {name!r} of {type(layer).__name__}: "
+            f"expected one of {sorted(ACTIVATIONS)}."
+        )
+
+
+def uniform_weights(rng, shape, fan_in, fan_out, activation):
+    """Weights drawn evenly from -limit to limit, which keeps signals as large as they are.
+
+    ``limit**2`` is 6 / fan_in before rectifiers (He et al. 2015), 6 / (fan_in + fan_out) before
+    all others (Glorot and Bengio 2010).
+
+    References
+    ----------
+    Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward
+    neural networks. AISTATS.
+
+    He, K., Zhang, X., Ren, S. and Sun, J. (2015). Delving deep into rectifiers. ICCV.
+    """
+    spread = fan_in if activation in RECTIFIERS else fan_in + fan_out
+    limit = math.sqrt(6.0 / spread)
+    return rng.uniform(-limit, limit, shape)

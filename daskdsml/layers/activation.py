@@ -1,0 +1,67 @@
+"""Activation layer. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daskdsml.layers._activations import check_activation
+from daskdsml.layers._views import channels_of, rows_of
+
+
+@dataclass(frozen=True)
+class Activation:
+    """``y = f(x)``, entry by entry; softmax mixes the features of a row or step.
+
+    =========== ====================================== =============================
+    logistic    ``1 / (1 + exp(-x))``
+    tanh        ``tanh(x)``
+    relu        ``max(x, 0)``                          slope 0 at 0
+    leaky_relu  ``x`` above 0, else ``0.01 x``
+    elu         ``x`` above 0, else ``exp(x) - 1``     Clevert et al. (2016)
+    softplus    ``log(1 + exp(x))``
+    identity    ``x``
+    softmax     ``exp(x_k) / sum_l exp(x_l)``          ``dx = y (dy - sum_l y_l dy_l)``
+    =========== ====================================== =============================
+
+    Gradients are computed from ``y``. Layers with an ``activation`` of their own are faster.
+
+    Parameters
+    ----------
+    name : str
+        One of the above.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a softmax is asked of images.
+    """
+
+    name: str
+
+    penalised = frozenset()
+    collective = False
+
+    def __post_init__(self):
+        check_activation(self.name, self)
+
+    def init(self, rng, in_shape):
+        if self.name == "softmax" and len(in_shape) not in (1, 2):
+            raise ValueError(
+                f"The softmax needs rows of shape (features,) or (steps, features), got {in_shape}."
+                " Put Flatten() before it."
+            )
+        return {}, tuple(in_shape)
+
+    def forward(self, kernels, params, x, step):
+        view = channels_of(x) if x.ndim == 4 else rows_of(x)
+        rows = view.flat(x)
+        out = step.work("out", rows.shape)
+        out[...] = rows
+        return view.back(kernels.bias_activation(out, None, self.name)), (view, out)
+
+    def backward(self, kernels, params, tape, dout, grads, step):
+        if not step.inner:
+            return None
+        view, out = tape
+        dx = step.work("dx", out.shape)
+        return view.back(kernels.activation_backward(out, view.flat(dout), self.name, dx))

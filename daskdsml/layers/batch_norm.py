@@ -1,0 +1,166 @@
+"""Batch normalisation. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.layers._activations import check_activation
+from daskdsml.layers._views import View, channels_of, rows_of
+from daskdsml.settings import check_number
+
+
+class _Tape(NamedTuple):
+    """``counted (r,)`` is None for all rows, ``count`` their number in the whole batch or 0."""
+
+    statistics: dict
+    view: View
+    rows: Any
+    out: Any
+    deviation: Any
+    counted: Any
+    count: float
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Features with mean 0 and variance 1 over the batch, scaled and shifted anew.
+
+    ``y = f(gamma xhat + beta)`` with ``xhat = (x - mean) / sqrt(var + epsilon)``; ``var`` is the
+    biased variance, divided by the number of entries. They are taken for each feature of x (n, p)
+    over rows, of x (n, T, p) over rows and steps, for each channel of images (n, C, H, W) over all
+    else. With ``dz = f' dy``, sums over the N entries of a feature and ``s`` for the root,
+
+        ``dbeta = sum dz``, ``dgamma = sum dz xhat``,
+        ``dx = gamma / s (dz - dbeta / N - xhat dgamma / N)``.
+
+    Steps that a mask leaves out do not count in mean and variance; they come out normalised by
+    those of the others, and their gradient has the first term alone. Prediction takes running
+    statistics: ``mean`` from 0 and ``var``, biased too, from 1 on, of which each batch replaces the
+    share ``momentum``.
+
+    A batch that is spread over workers is normalised as a whole: two sums are exchanged on the way
+    forward, one on the way back. The squares are summed about the mean, once that is known: from
+    sums of squares about zero, in one exchange, a feature far from zero would lose its variance.
+
+    Parameters
+    ----------
+    momentum : float
+        Share of the latest batch in the running statistics, in (0, 1].
+    epsilon : float
+        Added to the variance, above 0.
+    activation : str or None
+        Name of ``f`` (see `Activation`), None for the identity.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of bounds, or the activation is unknown; from ``init``, if a row is
+        not (p,), (T, p) or (C, H, W).
+
+    References
+    ----------
+    Ioffe, S. and Szegedy, C. (2015). Batch normalization: accelerating deep network training by
+    reducing internal covariate shift. ICML.
+    """
+
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+    activation: str | None = None
+
+    penalised = frozenset()
+    collective = True
+
+    def __post_init__(self):
+        check_number(self, "momentum", 0, strict=True, high=1)
+        check_number(self, "epsilon", 0, strict=True, high=np.finfo(float).max)
+        check_activation(self._name, self)
+        if self._name == "softmax":
+            raise ValueError("BatchNorm takes no softmax. Put Activation('softmax') behind it.")
+
+    def init(self, rng, in_shape):
+        if len(in_shape) not in (1, 2, 3):
+            raise ValueError(
+                "BatchNorm needs rows of shape (features,), (steps, features) or (channels, "
+                f"height, width), got {in_shape}. Put Flatten() before it."
+            )
+        features = _features(in_shape)
+        return {"gamma": np.ones(features), "beta": np.zeros(features)}, tuple(in_shape)
+
+    def statistics(self, in_shape):
+        """Running statistics before the first batch."""
+        features = _features(in_shape)
+        return {"mean": np.zeros(features), "var": np.ones(features)}
+
+    def forward(self, kernels, params, x, step):
+        view = channels_of(x) if x.ndim == 4 else rows_of(x)
+        rows, counted, count = view.flat(x), _counted(view, x, step.mask), 0.0
+        mean, var = (kernels.xp.asarray(params[k], dtype=np.float64) for k in ("mean", "var"))
+        if step.training:
+            met = rows if counted is None else rows[counted]
+            entries = float(met.size // met.shape[1]) if met.shape[1] else 0.0
+            local = kernels.norm_sums(met)
+            total = yield kernels.xp.append(local, entries)
+            count = max(float(total[-1]), 1.0)
+            mean = total[:-1] / count
+            var = (yield kernels.norm_sums(met, mean)) / count
+        deviation = kernels.xp.sqrt(var + self.epsilon)
+        centre, scale, shift = _coefficients(mean, deviation, rows.dtype, params)
+        out = step.work("out", rows.shape)
+        kernels.norm_forward(rows, centre, scale, shift, self._name, out)
+        statistics = {"mean": mean, "var": var}
+        return view.back(out), _Tape(statistics, view, rows, out, deviation, counted, count)
+
+    def backward(self, kernels, params, tape, dout, grads, step):
+        rows, dtype, mean = tape.rows, tape.rows.dtype, tape.statistics["mean"]
+        dout, dz = tape.view.flat(dout), step.work("dx", rows.shape)
+        centre, inverse, shift = _coefficients(mean, tape.deviation, dtype)
+        sums = kernels.norm_slopes(rows, centre, inverse, shift, tape.out, dout, self._name, dz)
+        grads["beta"][...], grads["gamma"][...] = sums
+        scale = params["gamma"] / tape.deviation
+        offset = slope = np.zeros_like(scale)
+        if tape.count:
+            total = (yield sums) * (scale / tape.count)
+            slope = total[1] / tape.deviation
+            offset = total[0] + (centre - mean) * slope
+        if not step.inner:
+            return None
+        scale, offset, slope = (array.astype(dtype) for array in (scale, offset, slope))
+        kernels.norm_backward(rows, centre, scale, offset, slope, tape.counted, dz)
+        return tape.view.back(dz)
+
+    @property
+    def _name(self) -> str:
+        return "identity" if self.activation is None else self.activation
+
+
+def _features(in_shape) -> int:
+    return in_shape[0] if len(in_shape) == 3 else in_shape[-1]
+
+
+def _counted(view, x, mask):
+    """The steps (r,) of sequences ``x`` that count, in the order of ``view``; None for all."""
+    if mask is None or x.ndim != 3:
+        return None
+    if mask.shape != x.shape[:2]:
+        raise ValueError(
+            f"BatchNorm got sequences of {x.shape[1]} steps and a mask of {mask.shape[1]}: layers "
+            "before it change the number of steps. Use no mask, or other layers."
+        )
+    return mask.transpose(view.order[:2]).reshape(-1)
+
+
+def _coefficients(mean, deviation, dtype, params=None):
+    """``centre``, ``scale`` and ``shift`` of ``(x - centre) scale + shift``, each in ``dtype``.
+
+    The centre is the mean, rounded; what was lost is in the shift. So a feature far from zero
+    keeps its digits in single precision.
+    """
+    scale = 1.0 / deviation if params is None else params["gamma"] / deviation
+    centre = mean.astype(dtype)
+    shift = (centre - mean) * scale
+    if params is not None:
+        shift += params["beta"]
+    return centre, scale.astype(dtype), shift.astype(dtype)

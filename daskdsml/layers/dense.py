@@ -1,0 +1,81 @@
+"""Dense layer. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskdsml.layers._activations import check_activation, uniform_weights
+from daskdsml.layers._views import rows_of
+from daskdsml.settings import check_flag, check_number
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Every unit sees every feature: ``y = f(x W + b)``.
+
+    ``x`` is (n, p), or (n, T, p), whose steps share the parameters; ``W`` is (p, units), ``b`` is
+    (units,), and ``y`` is (n, units) or (n, T, units), in the order in memory of ``x``. With
+    ``dz = f'(z) dy`` the gradients are ``dW = x' dz``, ``db = sum dz`` and ``dx = dz W'``.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    activation : str or None
+        Name of ``f`` (see `Activation`); None for the identity.
+    bias : bool
+        Whether there is a ``b``. It starts at zero and is never penalised; ``W`` is drawn as
+        Glorot and Bengio (2010) or, before rectifiers, He et al. (2015) have it.
+
+    Raises
+    ------
+    ValueError
+        If ``units`` is no positive integer or the activation is unknown; from ``init``, if a row is
+        not (p,) or (T, p).
+    """
+
+    units: int
+    activation: str | None = None
+    bias: bool = True
+
+    penalised = frozenset({"W"})
+    collective = False
+
+    def __post_init__(self):
+        check_number(self, "units", 1, integer=True)
+        check_flag(self, "bias")
+        check_activation(self._name, self)
+
+    def init(self, rng, in_shape):
+        if len(in_shape) not in (1, 2):
+            raise ValueError(
+                f"Dense needs rows of shape (features,) or (steps, features), got {in_shape}. "
+                "Put Flatten() before it."
+            )
+        p = in_shape[-1]
+        params = {"W": uniform_weights(rng, (p, self.units), p, self.units, self._name)}
+        if self.bias:
+            params["b"] = np.zeros(self.units)
+        return params, (*in_shape[:-1], self.units)
+
+    def forward(self, kernels, params, x, step):
+        view = rows_of(x)
+        rows = view.flat(x)
+        out = kernels.product(rows, params["W"], step.work("out", (len(rows), self.units)))
+        kernels.bias_activation(out, params.get("b"), self._name)
+        return view.back(out), (view, rows, out)
+
+    def backward(self, kernels, params, tape, dout, grads, step):
+        view, rows, out = tape
+        dz = step.work("dz", out.shape)
+        dz = kernels.activation_backward(out, view.flat(dout), self._name, dz, grads.get("b"))
+        kernels.product(rows.T, dz, grads["W"])
+        if not step.inner:
+            return None
+        return view.back(kernels.product(dz, params["W"].T, step.work("dx", rows.shape)))
+
+    @property
+    def _name(self) -> str:
+        return "identity" if self.activation is None else self.activation
