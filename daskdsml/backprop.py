@@ -62,22 +62,22 @@ class Backprop:
 
     def loss(self, batch: Batch, z):
         """Summed loss, weight, and derivative in the scores ``z`` of a batch with targets."""
-        y, w = batch.y, batch.w
+        loss, w = self.network.loss, batch.w
+        y = np.asarray(batch.y, dtype=self.network.dtype)
+        _check_finite(y, "y")
         if self.network.steps:
             w = _step_weights(w, batch.mask, z.shape[:2])
-            y = y.reshape(-1)
         flat = z.reshape(-1, z.shape[-1])
-        value, weight, dz = self._kernels.loss(self.network.loss, y, flat, w)
+        y = self.backend.put(y.reshape(-1) if loss.coupled else y.reshape(flat.shape))
+        value, weight, dz = self._kernels.loss(loss, y, flat, w)
         return value, weight, dz.reshape(z.shape)
 
     def trace(self, point: Point, batch: Batch):
         """Kernel: the `Trouble` of a batch, that is the first layer whose output is not finite."""
         outputs: list = []
         yield from self._forward(point, batch, True, outputs=outputs)
-        for i, out in enumerate(outputs):
-            if not np.isfinite(np.sum(self.backend.get(out), dtype=np.float64)):
-                return Trouble(i)
-        return Trouble(len(outputs))
+        good = (bool(np.isfinite(self.backend.get(out)).all()) for out in outputs)
+        return Trouble(next((i for i, fine in enumerate(good) if not fine), len(outputs)))
 
     def _forward(self, point, batch, training, tapes=None, outputs=None, watch=None):
         x = self.inputs(batch.X)
@@ -101,8 +101,15 @@ class Backprop:
         return x
 
     def inputs(self, X):
-        """Rows as the first layer takes them: (n, *in_shape) in the network's dtype."""
+        """Rows as the first layer takes them: (n, *in_shape) in the network's dtype.
+
+        Raises
+        ------
+        ValueError
+            If a value is not finite: compiled maxima would turn NaN into zeros unseen.
+        """
         X = np.ascontiguousarray(X, dtype=self.network.dtype)
+        _check_finite(X, "X")
         return self.backend.put(X.reshape(len(X), *self.network.in_shape))
 
     def _statistics(self, tapes):
@@ -189,3 +196,12 @@ def _step_weights(w, mask, shape):
         return None
     weights = np.ones(shape) if mask is None else np.asarray(mask, dtype=np.float64)
     return (weights if w is None else weights * w[:, None]).reshape(-1)
+
+
+def _check_finite(array, name) -> None:
+    # A sum tells in one read; one that overflows asks for a second look.
+    if not np.isfinite(array.sum()) and not np.isfinite(array).all():
+        raise ValueError(
+            f"Input {name} contains NaN or infinity, or a value too large for {array.dtype}. "
+            "Impute, scale or drop the rows that hold them."
+        )

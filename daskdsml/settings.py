@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 
 import numpy as np
 
@@ -37,3 +38,11 @@ def check_flag(part, *names) -> None:
             raise ValueError(
                 f"{name} of {type(part).__name__} must be True or False, got {value!r}."
             )
+
+
+def outside() -> int:
+    """How far up the stack the user's own call is, for the function that warns."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("daskdsml."):
+        frame, level = frame.f_back, level + 1
+    return level

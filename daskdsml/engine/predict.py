@@ -43,3 +43,38 @@ def lazily(X, predictor, finish, *, columns, dtype, name):
 
 def _finished(block, predictor, finish):
     return finish(predictor(block))
+
+
+def lazily_rows(X, mask, predictor, finish, *, tail, dtype, name):
+    """``finish(predictor(block, mask))`` for each block of rows of X (n, ...), as a Dask Array.
+
+    Parameters
+    ----------
+    X : Dask Array (n, ...), in one chunk along all axes but the first
+    mask : Dask Array (n, T) with the row chunks of X, or None
+    predictor, finish : callables; see `lazily`
+    tail : shape of one row of the result
+    dtype : dtype of the result
+    name : str
+    """
+    given = [X, tuple(range(X.ndim))]
+    if mask is not None:
+        # Axes of their own: the result keeps the rows alone.
+        given += [mask, (0, X.ndim)]
+    rows = (0, *(X.ndim + 1 + axis for axis in range(len(tail))))
+    return da.blockwise(
+        _finished_rows,
+        rows,
+        *given,
+        predictor=dask.delayed(predictor, pure=True),
+        finish=finish,
+        new_axes={axis: length for axis, length in zip(rows[1:], tail, strict=True)},
+        concatenate=True,
+        dtype=dtype,
+        meta=np.empty((0,) * len(rows), dtype=dtype),
+        name=f"{name}-{tokenize(X.name, getattr(mask, 'name', None), predictor, finish, tail)}",
+    )
+
+
+def _finished_rows(block, *masks, predictor, finish):
+    return finish(predictor(block, *masks))

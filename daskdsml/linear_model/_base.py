@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 
@@ -21,6 +20,7 @@ from daskdsml.engine.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.targets import targets
+from daskdsml.settings import outside
 
 # Below this many entries of X a fit takes less than compiling kernels would.
 COMPILE_FROM = 2**24
@@ -204,7 +204,7 @@ def warn_of(result, estimator) -> None:
         )
     else:
         return
-    warnings.warn(f"{type(estimator).__name__} {text}.", ConvergenceWarning, stacklevel=_outside())
+    warnings.warn(f"{type(estimator).__name__} {text}.", ConvergenceWarning, stacklevel=outside())
 
 
 def warn_of_dependence(null_space, names) -> None:
@@ -221,16 +221,8 @@ def warn_of_dependence(null_space, names) -> None:
         "(constant columns count with an intercept). Of all coefficients that fit equally well, "
         "those of least norm are given. Drop a column of each relation to have unique ones.",
         LinAlgWarning,
-        stacklevel=_outside(),
+        stacklevel=outside(),
     )
-
-
-def _outside() -> int:
-    """How far up the stack the user's own call is, for the function that warns."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("daskdsml."):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _whole(n: float):

@@ -12,13 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Record
 from daskdsml.engine.rows import open_rows
-from daskdsml.linear_model._base import LinearModel, _outside, _whole
+from daskdsml.linear_model._base import LinearModel, _whole
 from daskdsml.linear_model._sgd_parameters import check_parameters, rule_of, seed_of
 from daskdsml.loop import Progress
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.stochastic import Epoch, HoldOut, Machine
 from daskdsml.passes.targets import Look
+from daskdsml.settings import outside
 
 # "adaptive" divides the step size by this, as long as it is above the smallest.
 DROP, SMALLEST_STEP = 5.0, 1e-6
@@ -297,7 +298,7 @@ class SGD(LinearModel):
 
     def _warn(self, what, remedy) -> None:
         text = f"{type(self).__name__}{what}. {remedy}."
-        warnings.warn(text, ConvergenceWarning, stacklevel=_outside())
+        warnings.warn(text, ConvergenceWarning, stacklevel=outside())
 
     def _check_parameters(self) -> None:
         """Raise ValueError if a parameter cannot be used."""
