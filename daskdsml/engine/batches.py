@@ -1,0 +1,90 @@
+"""Mini-batches of examples, on this machine or a Dask cluster. The estimators' way in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.data.examples import Examples
+from daskdsml.engine import pieces as pcs
+from daskdsml.engine import pools, rows
+
+
+def open_batches(
+    examples: Examples,
+    batch_size: int,
+    *,
+    shuffle: bool = True,
+    seed: int,
+    pool_bytes: float = 2**28,
+    cache: str = "auto",
+    n_jobs: int | None = None,
+):
+    """Lay out examples for training on mini-batches.
+
+    Uses the current Dask client if there is one, else this process. Data in this process's memory
+    stay here if they are smaller than 128 MiB or do not fit into the workers' memory. Which rows
+    make up a batch depends on the chunks of the data, ``batch_size``, ``pool_bytes``, ``seed`` and
+    the number of the epoch; not on threads, workers or ``cache``.
+
+    Parameters
+    ----------
+    examples : Examples
+    batch_size : int
+        Rows of a batch; the last one of an epoch may be smaller.
+    shuffle : bool
+        Draw batches at random from a pool of pieces, which come in random order; or take rows in
+        the order in which they are.
+    seed : int
+    pool_bytes : float
+        Bytes of the pool and of what is read ahead for it, but three of the largest chunks at
+        least. Data of fewer bytes, and arrays in memory, are shuffled as a whole.
+    cache : {"auto", "memory", "none"}
+        Keep what was read in memory, read it for each epoch, or decide by the free memory.
+    n_jobs : int or None
+        Threads that ``run`` uses in this process; None is one. Kernels must allow it.
+
+    Returns
+    -------
+    Batches with ``n_rows``, ``in_shape``, ``steps_per_epoch``, ``n_rows_read``; ``epoch(e)``, an
+    iterator of steps that each have ``n_rows`` and ``run(kernel, state)``; ``run(kernel, state,
+    name)``, a sum over all rows in order; and ``close()``.
+
+    Raises
+    ------
+    ValueError
+        If ``batch_size`` or ``pool_bytes`` is not positive, or ``cache`` is none of the three.
+    """
+    _check(batch_size, pool_bytes, cache)
+    client = rows.current_client()
+    pieces = pcs.cut(examples, travel=client is not None)
+    layout = pools.lay_out(
+        pieces.lengths, pieces.row_bytes, int(batch_size), pool_bytes, examples.is_local
+    )
+    if client is not None:
+        from daskdsml.engine.cluster import fits
+        from daskdsml.engine.cluster_batches import ClusterBatches
+
+        n_bytes = pieces.n_bytes
+        small = (examples.n_bytes or n_bytes) < rows.HOME_BYTES
+        if not (pieces.at_home and (small or cache == "none" or not fits(client, n_bytes))):
+            keep = pieces.at_home or _keep(cache, layout, lambda: fits(client, n_bytes))
+            return ClusterBatches(client, examples, layout, pieces, keep, shuffle, seed)
+    from daskdsml.engine.local import fits
+    from daskdsml.engine.local_batches import LocalBatches
+
+    keep = examples.is_local or _keep(cache, layout, lambda: fits(pieces.n_bytes))
+    return LocalBatches(examples, layout, pieces, keep, shuffle, seed, n_jobs)
+
+
+def _keep(cache, layout, fits) -> bool:
+    """Whether to keep what was read; a pool that holds all rows anyway is memory granted."""
+    return cache != "none" and (cache == "memory" or layout.whole or fits())
+
+
+def _check(batch_size, pool_bytes, cache) -> None:
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size={batch_size!r} must be an integer of at least 1: rows.")
+    if not pool_bytes > 0:
+        raise ValueError(f"pool_bytes={pool_bytes!r} must be positive: bytes of the shuffle pool.")
+    if cache not in rows.CACHES:
+        raise ValueError(f"Unknown cache {cache!r}: expected one of {list(rows.CACHES)}.")

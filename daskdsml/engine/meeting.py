@@ -1,0 +1,60 @@
+"""Kernels of mini-batches meet rows: one batch that is in one place, or pieces one after the other.
+
+A kernel is a generator function ``kernel(state, batch)``: it may yield arrays, and is sent their
+sums over all places that a batch is spread to. What it returns can be added to its own kind.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.engine import tree
+from daskdsml.engine.shards import Part
+from daskdsml.engine.threads import single_threaded_blas
+from daskdsml.network_contracts import Batch
+
+# Batches of a pass have this many bytes or more: below, the cost of calling a kernel shows.
+PASS_BYTES = 2**20
+
+
+def alone(kernel, state, batch: Batch):
+    """What the kernel returns for a batch that is in one place: what it yields is its own sum."""
+    work, message = kernel(state, batch), None
+    try:
+        while True:
+            message = work.send(message)
+    except StopIteration as end:
+        return end.value
+
+
+def pass_rows(examples, batch_size: int) -> int:
+    """Rows of a batch of a pass: about 1 MiB of dense rows, but not fewer than ``batch_size``."""
+    row = max(int(np.prod(examples.in_shape)) * examples.X.dtype.itemsize, 1)
+    return max(PASS_BYTES // row, batch_size)
+
+
+def meet(kernel, state, pieces, lengths, n_rows: int) -> Part:
+    """Add up ``kernel(state, batch)`` of pieces as far as the tree over all pieces allows.
+
+    Parameters
+    ----------
+    kernel : generator function (state, batch) -> Summable
+    pieces : iterable of (number, rows), in ascending order
+    lengths : sequence of int
+        Rows of all pieces.
+    n_rows : int
+        Rows of a batch.
+    """
+    nodes: dict = {}
+    met = 0
+    with single_threaded_blas(), np.errstate(all="ignore"):
+        for i, rows in pieces:
+            total = None
+            for start in range(0, lengths[i], n_rows):
+                part = rows.take(slice(start, min(start + n_rows, lengths[i])))
+                value = alone(kernel, state, Batch(*part, size=len(part)))
+                total = value if total is None else total + value
+            met += lengths[i]
+            tree.insert(nodes, (0, i), total, len(lengths))
+            del rows
+    return Part(nodes, met, 0)

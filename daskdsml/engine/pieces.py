@@ -1,0 +1,171 @@
+"""Pieces: runs of neighbouring chunks of examples, and the ways to read them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import dask
+import numpy as np
+from scipy import sparse
+
+from daskdsml.data.examples import Examples
+from daskdsml.engine import pools
+from daskdsml.engine import recipes as rcp
+from daskdsml.engine.slots import Rows
+
+# Reading pieces one by one may repeat upstream work this often before Dask had better make them
+# all at once: rechunked data and windows across chunks do so twice, a shuffle once a piece.
+MOST_REPEATS = 3.0
+
+
+class Piece(NamedTuple):
+    """A piece that is read anew at each call; ``chunks`` are callables that give raw chunks."""
+
+    n_rows: int
+    chunks: tuple
+
+    def __call__(self) -> Rows:
+        return together([read() for read in self.chunks], self.n_rows)
+
+    def packed(self) -> Piece:
+        """The piece as it can be sent to another process."""
+        return self._replace(chunks=tuple(map(rcp.pack, self.chunks)))
+
+
+class Computed(NamedTuple):
+    """A piece that Dask's own scheduler makes."""
+
+    task: Any
+
+    def __call__(self) -> Rows:
+        return dask.compute(self.task)[0]
+
+
+class Pieces(NamedTuple):
+    """The pieces of examples.
+
+    ``sources`` are callables that give the `Rows` of each piece, ``lengths`` their rows,
+    ``row_bytes`` the bytes of a row on average. ``tasks`` are Dask Delayed objects of the pieces,
+    given if Dask had better make all of them at once; None otherwise. ``at_home`` tells that the
+    rows are in this process's memory, or in the graph.
+    """
+
+    sources: list
+    lengths: list[int]
+    row_bytes: float
+    tasks: list | None = None
+    at_home: bool = False
+
+    @property
+    def n_bytes(self) -> float:
+        return self.row_bytes * sum(self.lengths)
+
+
+def cut(examples: Examples, travel: bool) -> Pieces:
+    """Cut examples into pieces; ``travel`` tells that other processes are to read them."""
+    if examples.is_local:
+        return _cut_local(examples)
+    recipes = rcp.cut(examples)
+    lengths = [int(k) for k in examples.X.chunks[0]]
+    row_bytes = _row_bytes(examples, recipes, lengths)
+    if travel:
+        recipes, at_home = rcp.for_travel(recipes, [k * row_bytes for k in lengths])
+    else:
+        at_home = False
+    groups = pools.joined(lengths, row_bytes)
+    n_rows = [sum(lengths[j] for j in group) for group in groups]
+    tasks = None
+    if recipes.held or recipes.repeats > MOST_REPEATS or (recipes.shared and not recipes.chunks):
+        tasks = _tasks(examples, groups, n_rows)
+    if recipes.held:
+        sources = list(map(Computed, tasks))
+    else:
+        sources = [
+            Piece(n, tuple(recipes.chunks[j] for j in group))
+            for n, group in zip(n_rows, groups, strict=True)
+        ]
+    return Pieces(sources, n_rows, row_bytes, tasks, at_home)
+
+
+def together(chunks, n_rows: int) -> Rows:
+    """Raw chunks ``([X], y, w, mask)`` as one `Rows`.
+
+    Raises
+    ------
+    ValueError
+        If parts of a chunk differ in length, or their rows are not ``n_rows`` in all.
+    """
+    rows = [_checked(chunk) for chunk in chunks]
+    joined = rows[0] if len(rows) == 1 else Rows(*map(_stacked, zip(*rows, strict=True)))
+    if len(joined) != n_rows:
+        raise ValueError(
+            f"Chunks of X hold {len(joined)} rows where {n_rows} were announced. Call "
+            "compute_chunk_sizes(), or persist a collection that gives other data each time."
+        )
+    return joined
+
+
+def _checked(chunk) -> Rows:
+    (X, *_), *others = chunk
+    if sparse.issparse(X) or hasattr(X, "tocsr"):
+        X = X.tocsr()
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+    else:
+        X = np.asarray(X)
+    y, w, mask = (None if part is None else np.asarray(part) for part in others)
+    for name, part in (("y", y), ("sample_weight", w), ("mask", mask)):
+        if part is not None and len(part) != X.shape[0]:
+            raise ValueError(
+                f"X and {name} must have the same rows in each chunk, but a chunk of X has "
+                f"{X.shape[0]} rows and that of {name} has {len(part)}. Make both from the same "
+                "collection, or call compute_chunk_sizes() on both to have them aligned."
+            )
+    return Rows(X, y, None if w is None else w.astype(np.float64), mask)
+
+
+def _stacked(parts):
+    if parts[0] is None:
+        return None
+    if sparse.issparse(parts[0]):
+        return sparse.vstack(parts, format="csr")
+    return np.concatenate(parts)
+
+
+def _cut_local(examples: Examples) -> Pieces:
+    n = examples.n_rows
+    row_bytes = Rows(*examples.parts).n_bytes / n
+    step = max(int(pools.PIECE_BYTES / max(row_bytes, 1.0)), 1)
+    borders = [*range(0, n, step), n]
+    sources = [
+        Piece(stop - start, (rcp.Slice(examples, start, stop),))
+        for start, stop in zip(borders[:-1], borders[1:], strict=True)
+    ]
+    return Pieces(sources, [source.n_rows for source in sources], row_bytes, at_home=True)
+
+
+def _row_bytes(examples, recipes, lengths) -> float:
+    """Bytes of a row: told by dtypes and shapes, or by the first chunk with rows if X is sparse."""
+    if examples.n_bytes is not None:
+        parts = [part for part in examples.parts if part is not None]
+        return sum(float(part.nbytes) for part in parts) / examples.n_rows
+    first = next(i for i, length in enumerate(lengths) if length)
+    if recipes.held:
+        read = Computed(_tasks(examples, [range(first, first + 1)], [lengths[first]])[0])
+    else:
+        read = Piece(lengths[first], (recipes.chunks[first],))
+    return read().n_bytes / lengths[first]
+
+
+def _tasks(examples, groups, n_rows) -> list:
+    blocks = [None if p is None else p.to_delayed().ravel() for p in examples.parts]
+    make = dask.delayed(_made, pure=False)
+    return [
+        make([[None if b is None else b[j] for b in blocks] for j in group], n)
+        for group, n in zip(groups, n_rows, strict=True)
+    ]
+
+
+def _made(chunks, n_rows) -> Rows:
+    return together([([X], *others) for X, *others in chunks], n_rows)
