@@ -6,7 +6,9 @@ image lie (`daskdsml.layers._images.Frame`).
 
 from __future__ import annotations
 
+import math
 from itertools import product
+from typing import Any, NamedTuple
 
 
 def _identity(xp, z):
@@ -34,6 +36,21 @@ SLOPES = {
 }
 
 
+class _Tile(NamedTuple):
+    """Buffers of a few ``images``, a slice: see `ArrayConvolution`."""
+
+    images: slice
+    padded: Any
+    columns: Any
+    scores: Any
+
+    @property
+    def matrices(self):
+        """Columns (I kh kw, m OH OW) and scores (O, m OH OW), in the same memory."""
+        across = math.prod(self.scores.shape[1:])
+        return self.columns.reshape(-1, across), self.scores.reshape(-1, across)
+
+
 class ArrayConvolution:
     """Kernels of convolution and pooling; ``self.xp`` is the namespace.
 
@@ -49,10 +66,11 @@ class ArrayConvolution:
         """``act(b + sum K x)`` over windows: (n, O, OH, OW)."""
         out = work("out", (len(x), len(K), *frame.out))
         filters = K.reshape(len(K), -1)
-        for images, columns, scores in self._tiles(x, K, frame, work):
-            self._gather(self._padded(x[images], frame, work), columns, frame.stride)
-            self.xp.matmul(filters, _matrix(columns, K[0].ndim), out=_matrix(scores, 1))
-            self._activate(scores, b, activation, out[images])
+        for tile in self._tiles(x, K, frame, work):
+            columns, scores = tile.matrices
+            self._gather(x[tile.images], tile, frame)
+            self.xp.matmul(filters, columns, out=scores)
+            self._activate(tile.scores, b, activation, out[tile.images])
         return out
 
     def convolve_back(self, x, K, out, dout, frame, activation, grads, inner, work):
@@ -61,51 +79,44 @@ class ArrayConvolution:
         dx = work("dx", x.shape) if inner else None
         total = self.xp.zeros(filters.T.shape, dtype=x.dtype)
         grads["b"][...] = 0
-        for images, columns, scores in self._tiles(x, K, frame, work):
-            self._deactivate(out[images], dout[images], activation, scores, grads["b"])
-            self._gather(self._padded(x[images], frame, work), columns, frame.stride)
-            flat, slopes = _matrix(columns, K[0].ndim), _matrix(scores, 1)
-            total += self.xp.matmul(flat, slopes.T)
+        for tile in self._tiles(x, K, frame, work):
+            images, (columns, scores) = tile.images, tile.matrices
+            self._deactivate(out[images], dout[images], activation, tile.scores, grads["b"])
+            self._gather(x[images], tile, frame)
+            total += self.xp.matmul(columns, scores.T)
             if inner:
-                self.xp.matmul(filters.T, slopes, out=flat)
-                self._scatter(columns, dx[images], frame, work)
+                self.xp.matmul(filters.T, scores, out=columns)
+                self._scatter(tile, dx[images], frame)
         grads["K"][...] = total.T.reshape(K.shape)
         return dx
 
     def _tiles(self, x, K, frame, work):
-        """Slices of images, and buffers for their columns and scores."""
-        height, width = frame.out
-        image = (len(K) + K[0].size) * height * width * x.dtype.itemsize
-        most = max(1, self.tile_bytes // image)
+        """All images, a few at a time."""
+        image = (len(K) + K[0].size) * math.prod(frame.out) * x.dtype.itemsize
+        most, m = max(1, self.tile_bytes // image), 0
         for first in range(0, len(x), most):
-            m = min(most, len(x) - first)
-            columns = work("columns", (*K.shape[1:], m, height, width))
-            scores = work("scores", (len(K), m, height, width))
-            yield slice(first, first + m), columns, scores
+            if m != min(most, len(x) - first):
+                m = min(most, len(x) - first)
+                padded = work("padded", frame.padded((m, *x.shape[1:])))
+                columns = work("columns", (*K.shape[1:], m, *frame.out))
+                scores = work("scores", (len(K), m, *frame.out))
+            yield _Tile(slice(first, first + m), padded, columns, scores)
 
-    def _padded(self, x, frame, work):
-        """Images with zeros around them."""
-        if not any(frame.before + frame.after):
-            return x
-        padded = work("padded", frame.padded(x.shape))
-        padded[...] = 0
-        padded[frame.inside(x.shape)] = x
-        return padded
+    def _gather(self, x, tile, frame):
+        """Write the entries of all windows of images x into the columns."""
+        tile.padded[...] = 0
+        tile.padded[frame.inside(x.shape)] = x
+        for i, j in product(*map(range, frame.size)):
+            seen = tile.padded[_entries((i, j), frame.stride, frame.out)]
+            tile.columns[:, i, j] = seen.transpose(1, 0, 2, 3)
 
-    def _gather(self, padded, columns, stride):
-        """Write the entries of all windows into ``columns``."""
-        for i, j in product(*map(range, columns.shape[1:3])):
-            seen = padded[_entries((i, j), stride, columns.shape[4:])]
-            columns[:, i, j] = seen.transpose(1, 0, 2, 3)
-
-    def _scatter(self, columns, dx, frame, work):
-        """Add each entry of ``columns`` up where it came from, in ``dx``."""
-        padded = work("padded", frame.padded(dx.shape))
-        padded[...] = 0
-        for i, j in product(*map(range, columns.shape[1:3])):
-            seen = _entries((i, j), frame.stride, columns.shape[4:])
-            padded[seen] += columns[:, i, j].transpose(1, 0, 2, 3)
-        dx[...] = padded[frame.inside(dx.shape)]
+    def _scatter(self, tile, dx, frame):
+        """Add each entry of the columns up where it came from, in dx."""
+        tile.padded[...] = 0
+        for i, j in product(*map(range, frame.size)):
+            seen = _entries((i, j), frame.stride, frame.out)
+            tile.padded[seen] += tile.columns[:, i, j].transpose(1, 0, 2, 3)
+        dx[...] = tile.padded[frame.inside(dx.shape)]
 
     def _activate(self, scores, b, activation, out):
         """Write ``act(scores + b)`` into ``out (m, O, OH, OW)``."""
@@ -157,11 +168,3 @@ def _entries(place, stride, out):
     return (slice(None), slice(None)) + tuple(
         slice(i, i + s * n, s) for i, s, n in zip(place, stride, out, strict=True)
     )
-
-
-def _matrix(array, axes):
-    """The first axes as rows, the others as columns."""
-    rows = 1
-    for length in array.shape[:axes]:
-        rows *= length
-    return array.reshape(rows, array.size // rows)
