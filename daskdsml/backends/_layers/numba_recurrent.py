@@ -1,5 +1,69 @@
 """Kernels of recurrent layers in compiled loops."""
 
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.backends._layers import _recurrent_kernels as loops
+
+# Slopes of so many steps stay in the cache until they are gathered.
+CHUNK_BYTES = 2**19
+
 
 class NumbaRecurrent:
-    """Compiled kernels of recurrent layers."""
+    """Compiled kernels of recurrent layers; `ArrayRecurrent` describes them."""
+
+    def elman_forward(self, joined, weights, bias, mask) -> None:
+        sums = np.empty((mask.shape[1], bias.size), joined.dtype)
+        loops.elman_forward(joined, weights, bias, mask, sums)
+
+    def elman_backward(self, joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, work):
+        dx, norms = _or_empty(dx, norms, joined)
+        slopes = _slopes("slopes", mask, dbias, work)
+        loops.elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, slopes)
+
+    def lstm_forward(self, joined, weights, bias, mask, gates, cells, squashed) -> None:
+        loops.lstm_forward(joined, weights, bias, mask, gates, cells, squashed)
+
+    def lstm_backward(
+        self, joined, weights, mask, gates, cells, squashed,
+        dsteps, dh, dc, dweights, dbias, dx, norms, work,
+    ):  # fmt: skip
+        dx, norms = _or_empty(dx, norms, joined)
+        slopes = _slopes("slopes", mask, dbias, work)
+        loops.lstm_backward(
+            joined, weights, mask, gates, cells, squashed,
+            dsteps, dh, dc, dweights, dbias, dx, norms, slopes,
+        )  # fmt: skip
+
+    def gru_forward(self, joined, reset, weights, weights_g, bias, bias_g, mask, gates, g) -> None:
+        loops.gru_forward(joined, reset, weights, weights_g, bias, bias_g, mask, gates, g)
+
+    def gru_backward(
+        self, joined, reset, weights, weights_g, mask, gates, g,
+        dsteps, dh, dweights, dweights_g, dbias, dbias_g, dx, norms, work,
+    ):  # fmt: skip
+        dx, norms = _or_empty(dx, norms, joined)
+        slopes = _slopes("slopes", mask, dbias, work)
+        slopes_g = work("slopes_g", (*slopes.shape[:2], dbias_g.size))
+        loops.gru_backward(
+            joined, reset, weights, weights_g, mask, gates, g,
+            dsteps, dh, dweights, dweights_g, dbias, dbias_g, dx, norms, slopes, slopes_g,
+        )  # fmt: skip
+
+    def scatter_rows(self, codes, rows, table) -> None:
+        loops.scatter_rows(codes, np.ascontiguousarray(rows, table.dtype), table)
+
+
+def _or_empty(dx, norms, joined):
+    """Empty arrays in the place of None, so that one machine code serves both."""
+    if dx is None:
+        dx = np.empty((len(joined) - 1, 0, 0), joined.dtype)
+    return dx, np.empty(0, joined.dtype) if norms is None else norms
+
+
+def _slopes(name, mask, dbias, work):
+    """A buffer of the slopes of as many steps as stay in the cache."""
+    steps, n = mask.shape
+    chunk = CHUNK_BYTES // (n * dbias.size * dbias.itemsize)
+    return work(name, (max(1, min(steps, chunk)), n, dbias.size))

@@ -1,0 +1,82 @@
+"""Vectors in the place of codes. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from daskdsml.settings import check_number
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A learned vector for each code: row ``x_t`` of the table ``E (n_tokens, units)``.
+
+    It takes rows (T,) of codes 0, 1, ..., n_tokens - 1, as integers or whole floats, and gives
+    (T, units). What stands at a masked step is not looked at: it gets the vector of code 0, which
+    no layer after it may count. There is no gradient in codes, so it must be the first layer.
+
+    Vectors begin with normal entries of variance 1, the scale of standardised features, for which
+    the weights of the layers after it are drawn.
+
+    Parameters
+    ----------
+    n_tokens : int
+    units : int
+        Entries of each vector.
+    """
+
+    n_tokens: int
+    units: int
+
+    penalised: ClassVar[frozenset[str]] = frozenset({"E"})
+    collective: ClassVar[bool] = False
+
+    def init(self, rng, in_shape):
+        """Draw the table for rows of ``in_shape (T,)``; T may be None.
+
+        Raises
+        ------
+        ValueError
+            If a setting is no good, or rows are not sequences of codes.
+        """
+        for name in ("n_tokens", "units"):
+            check_number(self, name, 1, integer=True)
+        if len(in_shape) != 1:
+            raise ValueError(
+                f"Embedding takes rows of shape (steps,), one code for each step, but got "
+                f"{tuple(in_shape)}."
+            )
+        return {"E": rng.normal(size=(self.n_tokens, self.units))}, (*in_shape, self.units)
+
+    def forward(self, kernels, params, x, step):
+        """Vectors (n, T, units) of the codes ``x (n, T)``.
+
+        Raises
+        ------
+        ValueError
+            If a code is not one of the ``n_tokens``, or the shape of the mask is not that of x.
+        """
+        if step.mask is not None:
+            if step.mask.shape != x.shape:
+                raise ValueError(
+                    f"The mask of codes {x.shape} must have their shape, but has {step.mask.shape}."
+                )
+            x = kernels.xp.where(kernels.xp.asarray(step.mask), x, 0)
+        codes = self._checked(x)
+        return params["E"][codes], codes
+
+    def backward(self, kernels, params, tape, dout, grads, step):
+        """Write the gradient of the summed loss in the table into ``grads``; there is no other."""
+        kernels.scatter_rows(tape.reshape(-1), dout.reshape(-1, self.units), grads["E"])
+
+    def _checked(self, x):
+        # The comparisons are false for NaN.
+        good = (x >= 0) & (x < self.n_tokens) & (x == x // 1)
+        if not good.all():
+            raise ValueError(
+                f"Codes of Embedding must be whole numbers from 0 to {self.n_tokens - 1}, but x "
+                f"holds {x[~good][0]}. Make n_tokens larger, or give unknown tokens a code of "
+                "their own."
+            )
+        return x.astype(int)

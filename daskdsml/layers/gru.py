@@ -1,0 +1,59 @@
+"""Gated recurrent units. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daskdsml.layers._recurrent import Recurrent
+
+
+@dataclass(frozen=True)
+class GRU(Recurrent):
+    """Gated recurrent units [1]_.
+
+    ``h_t = z * h_{t-1} + (1 - z) * g`` with the update and reset gates ``z`` and ``r``, logistic
+    functions of ``x_t Wx + h_{t-1} Wh + b``, and ``g = tanh(x_t Wxg + (r * h_{t-1}) Whg + bg)``:
+    the reset gate acts before the product, not after it as in PyTorch.
+
+    It takes rows (T, p) and gives the state after the last step (units,), or all states (T, units).
+    Parameters are ``Wx (p, 3 units)``, ``Wh (units, 3 units)``, ``b (3 units,)``, gates in the
+    order z | r | g, and, where the first state is learned, ``h0 (units,)``. ``h0`` may also be
+    (n, units), a state for each row.
+
+    A masked step hands the state on as it is, whatever stands there in x; so the state after the
+    last step is that after a row's last step that counts. Weights of each gate begin as those of
+    `RNN`, biases and ``h0`` at zero.
+
+    Parameters
+    ----------
+    units : int
+    return_sequences : bool, default=False
+        Whether to give the states after all steps.
+    initial_state : {"zeros", "learned"}, default="zeros"
+
+    References
+    ----------
+    .. [1] Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder for
+       statistical machine translation. EMNLP.
+    """
+
+    # The gates z and r meet [x | h], g meets [x | r h].
+    blocks = (2, 1)
+
+    def _memory(self, work, joined, p):
+        steps, n, width = len(joined) - 1, joined.shape[1], joined.shape[2]
+        reset = work("reset", (steps, n, width))
+        reset[:, :, :p] = joined[:-1, :, :p]
+        gates = work("gates", (steps, n, 2 * self.units))
+        return reset, gates, work("candidates", (steps, n, self.units))
+
+    def _run(self, kernels, joined, weights, biases, mask, memory):
+        reset, gates, g = memory
+        kernels.gru_forward(joined, reset, *weights, *biases, mask, gates, g)
+
+    def _run_back(self, kernels, tape, dsteps, dstates, dweights, dbiases, dx, norms, work):
+        reset, gates, g = tape.memory
+        kernels.gru_backward(
+            tape.joined, reset, *tape.weights, tape.mask, gates, g, dsteps, *dstates, *dweights,
+            *dbiases, dx, norms, work,
+        )  # fmt: skip

@@ -1,0 +1,72 @@
+"""Long short-term memory. Found by name through `daskdsml.registry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daskdsml.layers._recurrent import Recurrent
+
+
+@dataclass(frozen=True)
+class LSTM(Recurrent):
+    """Long short-term memory [1]_ with a forget gate [2]_.
+
+    ``c_t = f * c_{t-1} + i * g`` and ``h_t = o * tanh(c_t)``, with the gates
+    ``i | f | g | o = x_t Wx + h_{t-1} Wh + b``, of which ``g`` goes through tanh and the others
+    through the logistic function.
+
+    It takes rows (T, p) and gives the state h after the last step (units,), or all states
+    (T, units). Parameters are ``Wx (p, 4 units)``, ``Wh (units, 4 units)``, ``b (4 units,)``, gates
+    in the order above, and, where the first state is learned, ``h0`` and ``c0 (units,)``. These may
+    also be (n, units), a state for each row.
+
+    A masked step hands both states on as they are, whatever stands there in x; so the state after
+    the last step is that after a row's last step that counts.
+
+    Weights of each gate begin as those of `RNN`. The forget gate's bias begins at 1, so that cells
+    keep what they hold until the layer has learned what to forget [3]_; all else begins at zero.
+
+    Parameters
+    ----------
+    units : int
+    return_sequences : bool, default=False
+        Whether to give the states after all steps.
+    initial_state : {"zeros", "learned"}, default="zeros"
+
+    References
+    ----------
+    .. [1] Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory. Neural Computation
+       9(8).
+    .. [2] Gers, F. A., Schmidhuber, J. and Cummins, F. (2000). Learning to forget: continual
+       prediction with LSTM. Neural Computation 12(10).
+    .. [3] Jozefowicz, R., Zaremba, W. and Sutskever, I. (2015). An empirical exploration of
+       recurrent network architectures. ICML.
+    """
+
+    blocks = (4,)
+    states = ("h0", "c0")
+
+    def _first_bias(self):
+        b = super()._first_bias()
+        b[self.units : 2 * self.units] = 1
+        return b
+
+    def _memory(self, work, joined, p):
+        steps, n = len(joined) - 1, joined.shape[1]
+        return (
+            work("gates", (steps, n, 4 * self.units)),
+            work("cells", (steps + 1, n, self.units)),
+            work("squashed", (steps, n, self.units)),
+        )
+
+    def _first_states(self, joined, memory):
+        return (*super()._first_states(joined, memory), memory[1][0])
+
+    def _run(self, kernels, joined, weights, biases, mask, memory):
+        kernels.lstm_forward(joined, *weights, *biases, mask, *memory)
+
+    def _run_back(self, kernels, tape, dsteps, dstates, dweights, dbiases, dx, norms, work):
+        kernels.lstm_backward(
+            tape.joined, *tape.weights, tape.mask, *tape.memory, dsteps, *dstates, *dweights,
+            *dbiases, dx, norms, work,
+        )  # fmt: skip
