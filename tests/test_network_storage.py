@@ -1,4 +1,4 @@
-"""Networks in files and as torch modules: what comes back, what is refused."""
+"""Networks in files: what comes back, what is refused."""
 
 import json
 
