@@ -271,3 +271,10 @@ def test_the_norm_tells_of_faults(kernels, fault, dtype):
 @BOTH
 def test_the_norm_of_float32_does_not_overflow(kernels):
     assert kernels.squared_norm(np.full(4, 1e30, "float32")) == pytest.approx(4e60, rel=1e-6)
+
+
+@BOTH
+def test_sums_that_overflow_are_infinite(kernels):
+    theta, gradient = np.full(4, 1e200), np.zeros(4)
+    assert kernels.squared_norm(theta) == np.inf
+    assert kernels.penalise(gradient, theta, np.ones(4), 0.0, 1.0) == np.inf

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+# A sum that is infinite or NaN is an answer, which the caller looks at.
+SILENT = {"over": "ignore", "invalid": "ignore"}
+
 
 class ArrayUpdates:
     """Kernels of mini-batch solvers; ``self.xp`` is the namespace.
@@ -10,6 +15,7 @@ class ArrayUpdates:
     ``theta`` and what the solver keeps in place, and leaves ``gradient`` as it is.
     """
 
+    @np.errstate(**SILENT)
     def squared_norm(self, gradient) -> float:
         """``sum_j g_j**2`` in float64: not finite if an entry is not."""
         wide = gradient.astype("float64")
@@ -19,6 +25,7 @@ class ArrayUpdates:
         """``g <- factor g``."""
         gradient *= factor
 
+    @np.errstate(**SILENT)
     def penalise(self, gradient, theta, scale, l1, l2) -> float:
         """Add the slopes of a penalty to ``gradient``; return its value.
 
