@@ -34,12 +34,26 @@ class View(NamedTuple):
         return array if _straight(self.order) else array.transpose(np.argsort(self.order))
 
 
-def rows_of(x) -> View:
+class _Rows:
+    """The view of rows that are rows."""
+
+    order = (0, 1)
+
+    def flat(self, array):
+        return array
+
+    back = flat
+
+
+_ROWS = _Rows()
+
+
+def rows_of(x) -> View | _Rows:
     """View of x (n, p) or (n, T, p) whose features, the last axis, are columns."""
-    order = tuple(range(x.ndim))
-    if x.ndim == 3 and x.strides[0] < x.strides[1]:
-        order = (1, 0, 2)
-    return View(order, tuple(x.shape[axis] for axis in order), x.ndim - 1)
+    if x.ndim == 2:
+        return _ROWS
+    order = (1, 0, 2) if x.strides[0] < x.strides[1] else (0, 1, 2)
+    return View(order, tuple(x.shape[axis] for axis in order), 2)
 
 
 def channels_of(x) -> View:

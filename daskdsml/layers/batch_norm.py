@@ -107,28 +107,21 @@ class BatchNorm:
             mean = total[:-1] / count
             var = (yield kernels.norm_sums(met, mean)) / count
         deviation = kernels.xp.sqrt(var + self.epsilon)
-        centre, scale, shift = _coefficients(mean, deviation, rows.dtype, params)
         out = step.work("out", rows.shape)
-        kernels.norm_forward(rows, centre, scale, shift, self._name, out)
+        gamma, beta = params["gamma"], params["beta"]
+        kernels.norm_forward(rows, mean, deviation, gamma, beta, self._name, out)
         statistics = {"mean": mean, "var": var}
         return view.back(out), _Tape(statistics, view, rows, out, deviation, counted, count)
 
     def backward(self, kernels, params, tape, dout, grads, step):
-        rows, dtype, mean = tape.rows, tape.rows.dtype, tape.statistics["mean"]
+        rows, moments = tape.rows, (tape.statistics["mean"], tape.deviation)
         dout, dz = tape.view.flat(dout), step.work("dx", rows.shape)
-        centre, inverse, shift = _coefficients(mean, tape.deviation, dtype)
-        sums = kernels.norm_slopes(rows, centre, inverse, shift, tape.out, dout, self._name, dz)
+        sums = kernels.norm_slopes(rows, *moments, tape.out, dout, self._name, dz)
         grads["beta"][...], grads["gamma"][...] = sums
-        scale = params["gamma"] / tape.deviation
-        offset = slope = np.zeros_like(scale)
-        if tape.count:
-            total = (yield sums) * (scale / tape.count)
-            slope = total[1] / tape.deviation
-            offset = total[0] + (centre - mean) * slope
+        means = (yield sums) / tape.count if tape.count else kernels.xp.zeros_like(sums)
         if not step.inner:
             return None
-        scale, offset, slope = (array.astype(dtype) for array in (scale, offset, slope))
-        kernels.norm_backward(rows, centre, scale, offset, slope, tape.counted, dz)
+        kernels.norm_backward(rows, *moments, params["gamma"], means, tape.counted, dz)
         return tape.view.back(dz)
 
     @property
@@ -150,17 +143,3 @@ def _counted(view, x, mask):
             "before it change the number of steps. Use no mask, or other layers."
         )
     return mask.transpose(view.order[:2]).reshape(-1)
-
-
-def _coefficients(mean, deviation, dtype, params=None):
-    """``centre``, ``scale`` and ``shift`` of ``(x - centre) scale + shift``, each in ``dtype``.
-
-    The centre is the mean, rounded; what was lost is in the shift. So a feature far from zero
-    keeps its digits in single precision.
-    """
-    scale = 1.0 / deviation if params is None else params["gamma"] / deviation
-    centre = mean.astype(dtype)
-    shift = (centre - mean) * scale
-    if params is not None:
-        shift += params["beta"]
-    return centre, scale.astype(dtype), shift.astype(dtype)

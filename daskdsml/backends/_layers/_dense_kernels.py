@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from daskdsml.backends import _scalar
-from daskdsml.backends._kernels import _kernel
+from daskdsml.backends._kernels import FAST, _kernel
 
 
 def _compiled(activation, z, name):
@@ -84,9 +84,25 @@ def norm_sums(x, mean):
     return total
 
 
+@njit(**FAST)
+def _coefficients(mean, scale, shift, like):
+    """``centre``, ``scale`` and ``shift`` of ``(x - centre) scale + shift``, as rows (3, K).
+
+    The centre is the mean in the precision of ``like``; what was lost is in the shift.
+    """
+    rows = np.empty((3, mean.size), like.dtype)
+    for j in range(mean.size):
+        centre = like.dtype.type(mean[j])
+        rows[0, j] = centre
+        rows[1, j] = scale[j]
+        rows[2, j] = (np.float64(centre) - mean[j]) * scale[j] + shift[j]
+    return rows[0], rows[1], rows[2]
+
+
 @_kernel
-def norm_forward(activation, x, centre, scale, shift, out):
-    """Write the activation of ``(x - centre) scale + shift`` into ``out``."""
+def norm_forward(activation, x, mean, deviation, gamma, beta, out):
+    """Write the activation of ``gamma (x - mean) / deviation + beta`` into ``out``."""
+    centre, scale, shift = _coefficients(mean, gamma / deviation, beta, x)
     for i in range(len(x)):
         row, target = x[i], out[i]
         for j in range(row.size):
@@ -94,8 +110,9 @@ def norm_forward(activation, x, centre, scale, shift, out):
 
 
 @_kernel
-def norm_slopes(activation, x, centre, scale, shift, out, dout, dz):
+def norm_slopes(activation, x, mean, deviation, out, dout, dz):
     """Write the gradient before the activation into ``dz``; return its sums and those with xhat."""
+    centre, scale, shift = _coefficients(mean, 1.0 / deviation, np.zeros_like(mean), x)
     total = np.zeros((2, x.shape[1]))
     plain, crossed = total[0], total[1]
     for i in range(len(x)):
@@ -110,14 +127,18 @@ def norm_slopes(activation, x, centre, scale, shift, out, dout, dz):
 
 
 @_kernel
-def norm_backward(x, centre, scale, offset, slope, counted, dz):
-    """Replace ``dz`` by ``dz scale - (offset + (x - centre) slope)``, counted rows alone."""
+def norm_backward(x, mean, deviation, gamma, means, counted, dz):
+    """Replace ``dz`` by ``gamma / deviation (dz - means_0 - means_1 xhat)``, in counted rows."""
+    factor = gamma / deviation
+    slopes = factor * means[1] / deviation
+    centre, slope, offset = _coefficients(mean, slopes, factor * means[0], x)
+    scale = factor.astype(x.dtype)
     for i in range(len(x)):
         row, target = x[i], dz[i]
         counts = True if counted is None else counted[i]
         if counts:
             for j in range(row.size):
-                spread = offset[j] + (row[j] - centre[j]) * slope[j]
+                spread = (row[j] - centre[j]) * slope[j] + offset[j]
                 target[j] = target[j] * scale[j] - spread
         else:
             for j in range(row.size):

@@ -42,37 +42,47 @@ class ArrayDense:
         """Sums (K,) over rows of ``x``, or of squared distances from ``mean (K,)``."""
         if mean is None:
             return self.xp.sum(x, axis=_others(x), dtype=self.xp.float64)
-        return self.xp.sum((x - _along(x, mean)) ** 2, axis=_others(x), dtype=self.xp.float64)
+        return self.xp.sum(
+            (x - (mean if x.ndim == 2 else mean[:, None])) ** 2,
+            axis=_others(x),
+            dtype=self.xp.float64,
+        )
 
-    def norm_forward(self, x, centre, scale, shift, activation, out):
-        """Write the activation of ``(x - centre) scale + shift`` into ``out``; all are (K,)."""
-        centre, scale, shift = (_along(x, array) for array in (centre, scale, shift))
-        z = (x - centre) * scale + shift
+    def norm_forward(self, x, mean, deviation, gamma, beta, activation, out):
+        """Write the activation of ``gamma (x - mean) / deviation + beta`` into ``out``.
+
+        ``mean (K,)`` and ``deviation (K,)`` are float64. Means are taken off in two parts, rounded
+        and the rest: so features far from zero keep their digits in single precision.
+        """
+        scale = gamma / deviation
+        z = _scaled(x, mean, scale, (mean.astype(x.dtype) - mean) * scale + beta)
         out[...] = ACTIVATIONS[activation].value(self.xp, z)
         return out
 
-    def norm_slopes(self, x, centre, scale, shift, out, dout, activation, dz):
-        """Gradient ``dz`` before the activation; sums (2, K) of it and of it times xhat.
+    def norm_slopes(self, x, mean, deviation, out, dout, activation, dz):
+        """Write the gradient before the activation into ``dz``; return its sums (2, K).
 
-        ``xhat`` is ``(x - centre) scale + shift``.
+        They are those of ``dz`` and of ``dz (x - mean) / deviation``.
         """
         xp = self.xp
         dz[...] = ACTIVATIONS[activation].gradient(xp, out, dout)
-        centre, scale, shift = (_along(x, array) for array in (centre, scale, shift))
-        xhat = (x - centre) * scale + shift
+        xhat = _scaled(x, mean, 1.0 / deviation, (mean.astype(x.dtype) - mean) / deviation)
         sums = (xp.sum(g, axis=_others(x), dtype=xp.float64) for g in (dz, dz * xhat))
         return xp.stack(tuple(sums))
 
-    def norm_backward(self, x, centre, scale, offset, slope, counted, dz):
-        """Replace ``dz`` by ``dz scale - (offset + (x - centre) slope)``.
+    def norm_backward(self, x, mean, deviation, gamma, means, counted, dz):
+        """Replace ``dz`` by ``gamma / deviation (dz - means_0 - means_1 xhat)``.
 
-        Rows where ``counted (r,)`` is False take the first part alone; None for all.
+        ``means (2, K)`` are what `norm_slopes` sums, divided by the number of entries. Rows where
+        ``counted (r,)`` is False take the first term alone; None for all.
         """
-        centre, scale = _along(x, centre), _along(x, scale)
-        spread = _along(x, offset) + (x - centre) * _along(x, slope)
+        scale = gamma / deviation
+        slope = scale * means[1] / deviation
+        offset = scale * means[0] + (mean.astype(x.dtype) - mean) * slope
+        spread = _scaled(x, mean, slope, offset)
         if counted is not None:
             spread[~counted] = 0.0
-        dz *= scale
+        dz *= _along(x, scale)
         dz -= spread
         return dz
 
@@ -102,5 +112,11 @@ def _others(x):
 
 
 def _along(x, array):
-    """A row of features (K,), such that it meets those of ``x``."""
+    """Numbers of features (K,) in the precision of ``x``, such that they meet those of ``x``."""
+    array = array.astype(x.dtype)
     return array if x.ndim == 2 else array[:, None]
+
+
+def _scaled(x, mean, scale, shift):
+    """``(x - mean) scale + shift`` with the mean as it is in the precision of ``x``."""
+    return (x - _along(x, mean)) * _along(x, scale) + _along(x, shift)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from daskdsml.backends._layers import _dense_kernels, _loss_kernels
@@ -15,20 +17,27 @@ class NumbaDense:
     plain kernels.
     """
 
-    # On a processor of 32 KiB first-level cache OpenBLAS has half its speed in float32 beyond.
-    inner_size = 200
+    # OpenBLAS multiplies up to 320 entries at once in float32, and halves what is below 640. Where
+    # that leaves more than 200, a first-level cache of 32 KiB is too small, at half the speed.
+    inner_sizes = 200, 320, 400
     inner_bytes = 2**18
 
     def product(self, a, b, out):
         inner = a.shape[1]
-        if inner <= self.inner_size or out.itemsize > 4 or out.nbytes > self.inner_bytes:
+        n_parts = self._parts(inner) if out.itemsize == 4 and out.nbytes <= self.inner_bytes else 1
+        if n_parts == 1:
             return np.matmul(a, b, out=out)
-        n_parts = -(-inner // self.inner_size)
         borders = [inner * part // n_parts for part in range(n_parts + 1)]
         np.matmul(a[:, : borders[1]], b[: borders[1]], out=out)
-        for start, stop in zip(borders[1:], borders[2:], strict=False):
+        for start, stop in pairwise(borders[1:]):
             out += np.matmul(a[:, start:stop], b[start:stop])
         return out
+
+    def _parts(self, inner) -> int:
+        """Number of parts that an inner dimension is best cut into."""
+        small, whole, halved = self.inner_sizes
+        n_parts = max(1, -(-inner // halved))
+        return -(-inner // small) if small < inner / n_parts <= whole else n_parts
 
     def bias_activation(self, z, b, activation):
         chosen = ACTIVATIONS[activation]
@@ -58,25 +67,25 @@ class NumbaDense:
             return super().norm_sums(x, mean)
         return _dense_kernels.norm_sums(np.ascontiguousarray(x), mean)
 
-    def norm_forward(self, x, centre, scale, shift, activation, out):
+    def norm_forward(self, x, mean, deviation, gamma, beta, activation, out):
         if x.ndim == 3:
-            return super().norm_forward(x, centre, scale, shift, activation, out)
+            return super().norm_forward(x, mean, deviation, gamma, beta, activation, out)
         x = np.ascontiguousarray(x)
-        _dense_kernels.norm_forward(ACTIVATIONS[activation], x, centre, scale, shift, out)
+        _dense_kernels.norm_forward(ACTIVATIONS[activation], x, mean, deviation, gamma, beta, out)
         return out
 
-    def norm_slopes(self, x, centre, scale, shift, out, dout, activation, dz):
+    def norm_slopes(self, x, mean, deviation, out, dout, activation, dz):
         if x.ndim == 3:
-            return super().norm_slopes(x, centre, scale, shift, out, dout, activation, dz)
+            return super().norm_slopes(x, mean, deviation, out, dout, activation, dz)
         x, dout = np.ascontiguousarray(x), np.ascontiguousarray(dout)
         chosen = ACTIVATIONS[activation]
-        return _dense_kernels.norm_slopes(chosen, x, centre, scale, shift, out, dout, dz)
+        return _dense_kernels.norm_slopes(chosen, x, mean, deviation, out, dout, dz)
 
-    def norm_backward(self, x, centre, scale, offset, slope, counted, dz):
+    def norm_backward(self, x, mean, deviation, gamma, means, counted, dz):
         if x.ndim == 3:
-            return super().norm_backward(x, centre, scale, offset, slope, counted, dz)
+            return super().norm_backward(x, mean, deviation, gamma, means, counted, dz)
         x = np.ascontiguousarray(x)
-        _dense_kernels.norm_backward(x, centre, scale, offset, slope, counted, dz)
+        _dense_kernels.norm_backward(x, mean, deviation, gamma, means, counted, dz)
         return dz
 
     def loss(self, loss, y, z, w=None):
