@@ -1,4 +1,4 @@
-"""What the layers of filters share: their settings, first parameters and gradients."""
+"""What the layers of filters share: checks of their settings, and their first parameters."""
 
 from __future__ import annotations
 
@@ -6,35 +6,40 @@ import math
 
 import numpy as np
 
+from daskdsml.layers._activations import check_activation, uniform_weights
 from daskdsml.settings import check_number
 
-ACTIVATIONS = ("identity", "relu", "tanh", "logistic")
+
+def activation_of(layer) -> str:
+    """The name of the layer's activation."""
+    return "identity" if layer.activation is None else layer.activation
 
 
 def check_filters(layer) -> None:
     """Raise ValueError unless ``filters`` and ``activation`` are what a layer of filters takes."""
     check_number(layer, "filters", 1, integer=True)
-    if layer.activation not in (None, *ACTIVATIONS):
+    check_activation(activation_of(layer), layer)
+    if layer.activation == "softmax":
         raise ValueError(
-            f"Unknown activation {layer.activation!r} of {type(layer).__name__}: expected one of "
-            f"{list(ACTIVATIONS)}. Any other goes into a layer of its own, Activation, behind it."
+            f"{type(layer).__name__} takes no activation 'softmax', which mixes the outputs of a "
+            "row. Put Activation('softmax') behind it."
         )
 
 
-def draw(rng, shape, activation) -> dict:
-    """Filters ``K (O, I, ...)`` drawn uniformly, and ``b (O,)``, zeros.
+def check_padding(layer, names) -> None:
+    """Raise ValueError if ``padding`` is a word, but none of ``names``."""
+    if isinstance(layer.padding, str) and layer.padding not in names:
+        raise ValueError(
+            f"Unknown padding {layer.padding!r} of {type(layer).__name__}: expected one of "
+            f"{list(names)}, or a number of zeros."
+        )
 
-    The variance is ``2 / (n_in + n_out)`` [1]_, where a filter reads ``n_in`` numbers and a number
-    is read ``n_out`` times; ``2 / n_in`` for ReLU, which halves the variance [2]_.
 
-    References
-    ----------
-    .. [1] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-       networks", AISTATS 2010.
-    .. [2] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
+def first_filters(rng, shape, activation) -> dict:
+    """Filters ``K (O, I, ...)`` and ``b (O,)``, zeros.
+
+    A filter reads ``I`` times its size numbers, and ``O`` times its size windows read a number.
     """
     field = math.prod(shape[2:])
-    n_in, n_out = shape[1] * field, shape[0] * field
-    variance = 2 / n_in if activation == "relu" else 2 / (n_in + n_out)
-    limit = math.sqrt(3 * variance)
-    return {"K": rng.uniform(-limit, limit, shape), "b": np.zeros(shape[0])}
+    K = uniform_weights(rng, shape, shape[1] * field, shape[0] * field, activation)
+    return {"K": K, "b": np.zeros(shape[0])}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from daskdsml.layers import _filters, _images
 from daskdsml.settings import check_number
-
-PADDINGS = ("valid", "same", "causal")
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,13 @@ class Conv1D:
     padding : int of zeros at each end, "valid" for none, "same", or "causal"
         "same" and "causal" give ``T' = ceil(T / stride)``; "causal" has all zeros, ``size - 1``,
         in front, so that nothing is known before its time [1]_.
-    activation : {None, "identity", "relu", "tanh", "logistic"}
-        The slope of "relu" at 0 is 0.
+    activation : str or None
+        Name of ``act`` (see `Activation`), but "softmax"; None for the identity.
+
+    Raises
+    ------
+    ValueError
+        If a setting is none of these.
 
     Notes
     -----
@@ -47,8 +49,16 @@ class Conv1D:
     padding: int | str = 0
     activation: str | None = None
 
-    penalised: ClassVar[frozenset[str]] = frozenset({"K"})
-    collective: ClassVar[bool] = False
+    penalised = frozenset({"K"})
+    collective = False
+
+    def __post_init__(self):
+        _filters.check_filters(self)
+        _filters.check_padding(self, ("valid", "same", "causal"))
+        check_number(self, "size", 1, integer=True)
+        check_number(self, "stride", 1, integer=True)
+        if not isinstance(self.padding, str):
+            check_number(self, "padding", 0, integer=True)
 
     def init(self, rng, in_shape):
         """Parameters K and b, and the shape (T', filters).
@@ -56,9 +66,8 @@ class Conv1D:
         Raises
         ------
         ValueError
-            For settings and shapes that do not fit.
+            For a shape that is none of sequences, or shorter than a window.
         """
-        _filters.check_filters(self)
         if len(in_shape) != 2 or min(in_shape) < 1:
             raise ValueError(
                 f"Conv1D expects sequences (T, features), got a shape {in_shape}. Reshape X to "
@@ -66,7 +75,8 @@ class Conv1D:
             )
         frame = self._frame(in_shape[0])
         shape = (self.filters, in_shape[1], self.size)
-        return _filters.draw(rng, shape, self.activation), (frame.out[1], self.filters)
+        act = _filters.activation_of(self)
+        return _filters.first_filters(rng, shape, act), (frame.out[1], self.filters)
 
     def forward(self, kernels, params, x, step):
         """Sequences (n, T', filters) and the tape.
@@ -80,7 +90,7 @@ class Conv1D:
         _check_mask(step.mask, x.shape[1], frame.out[1])
         rows = step.work("rows", (len(x), x.shape[2], 1, x.shape[1]))
         _copy(kernels, x, step.mask, rows[:, :, 0].transpose(0, 2, 1))
-        K, act = params["K"][:, :, None], self.activation or "identity"
+        K, act = params["K"][:, :, None], _filters.activation_of(self)
         found = kernels.convolve(rows, K, params["b"], frame, act, step.work)
         out = step.work("sequences", (len(x), frame.out[1], self.filters))
         out[...] = found[:, :, 0].transpose(0, 2, 1)
@@ -91,7 +101,7 @@ class Conv1D:
         rows, found, frame = tape
         slopes = step.work("slopes", found.shape)
         slopes[:, :, 0] = dout.transpose(0, 2, 1)
-        K, act = params["K"][:, :, None], self.activation or "identity"
+        K, act = params["K"][:, :, None], _filters.activation_of(self)
         filters = {"K": grads["K"][:, :, None], "b": grads["b"]}
         dx = kernels.convolve_back(
             rows, K, found, slopes, frame, act, filters, step.inner, step.work
@@ -103,25 +113,16 @@ class Conv1D:
         return back
 
     def _frame(self, length):
-        check_number(self, "size", 1, integer=True)
-        check_number(self, "stride", 1, integer=True)
         size, stride, padding = (1, self.size), (1, self.stride), self._padding(length)
         return _images.frame(self, (1, length), size, stride, [(0, 0), padding])
 
     def _padding(self, length):
-        if not isinstance(self.padding, str):
-            check_number(self, "padding", 0, integer=True)
-            return self.padding, self.padding
-        if self.padding not in PADDINGS:
-            raise ValueError(
-                f"Unknown padding {self.padding!r} of Conv1D: expected one of {list(PADDINGS)}, "
-                "or an integer."
-            )
-        return {
+        words = {
             "valid": (0, 0),
             "same": _images.same(length, self.size, self.stride),
             "causal": (self.size - 1, 0),
-        }[self.padding]
+        }
+        return words.get(self.padding, (self.padding, self.padding))
 
 
 def _check_mask(mask, length, length_out):

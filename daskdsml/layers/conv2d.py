@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from daskdsml.layers import _filters, _images
 
@@ -25,13 +24,18 @@ class Conv2D:
     padding : int or pair of zeros on each side, "valid" for none, or "same"
         "same" gives ``H' = ceil(H / stride)``; of an odd number of zeros the last one comes after
         the image.
-    activation : {None, "identity", "relu", "tanh", "logistic"}
-        The slope of "relu" at 0 is 0.
+    activation : str or None
+        Name of ``act`` (see `Activation`), but "softmax"; None for the identity.
+
+    Raises
+    ------
+    ValueError
+        If a setting is none of these.
 
     Notes
     -----
-    Parameters are ``K (filters, C, *size)``, uniform as [2]_, or [3]_ for "relu", have it, and
-    ``b (filters,)``, zeros.
+    Parameters are ``K (filters, C, *size)``, uniform as [2]_ or, before rectifiers, [3]_ have it,
+    and ``b (filters,)``, zeros.
 
     References
     ----------
@@ -47,8 +51,13 @@ class Conv2D:
     padding: int | tuple[int, int] | str = 0
     activation: str | None = None
 
-    penalised: ClassVar[frozenset[str]] = frozenset({"K"})
-    collective: ClassVar[bool] = False
+    penalised = frozenset({"K"})
+    collective = False
+
+    def __post_init__(self):
+        _filters.check_filters(self)
+        _filters.check_padding(self, ("valid", "same"))
+        self._settings()
 
     def init(self, rng, in_shape):
         """Parameters K and b, and the shape (filters, H', W').
@@ -56,19 +65,19 @@ class Conv2D:
         Raises
         ------
         ValueError
-            For settings and shapes that do not fit.
+            For a shape that is none of images, or smaller than a window.
         """
-        _filters.check_filters(self)
         channels, *sides = _images.channels_first(self, in_shape)
         frame = self._frame(sides)
         shape = (self.filters, channels, *frame.size)
-        return _filters.draw(rng, shape, self.activation), (self.filters, *frame.out)
+        act = _filters.activation_of(self)
+        return _filters.first_filters(rng, shape, act), (self.filters, *frame.out)
 
     def forward(self, kernels, params, x, step):
         """Images (n, filters, H', W') and the tape."""
         images = x.reshape(len(x), *_images.channels_first(self, x.shape[1:]))
         frame = self._frame(images.shape[2:])
-        act = self.activation or "identity"
+        act = _filters.activation_of(self)
         out = kernels.convolve(images, params["K"], params["b"], frame, act, step.work)
         return out, (images, out, x.shape)
 
@@ -76,24 +85,21 @@ class Conv2D:
         """Gradients in K and b into ``grads``; that in the images, or None."""
         images, out, shape = tape
         frame = self._frame(images.shape[2:])
-        act = self.activation or "identity"
+        act = _filters.activation_of(self)
         dx = kernels.convolve_back(
             images, params["K"], out, dout, frame, act, grads, step.inner, step.work
         )
         return None if dx is None else dx.reshape(shape)
 
     def _frame(self, shape):
-        size, stride = _images.pair(self, "size", 1), _images.pair(self, "stride", 1)
-        return _images.frame(self, shape, size, stride, self._padding(shape, size, stride))
+        size, stride, padding = self._settings()
+        if padding is None:
+            padding = [_images.same(*side) for side in zip(shape, size, stride, strict=True)]
+        return _images.frame(self, shape, size, stride, padding)
 
-    def _padding(self, shape, size, stride):
-        if self.padding == "same":
-            return [_images.same(*side) for side in zip(shape, size, stride, strict=True)]
-        if self.padding == "valid":
-            return [(0, 0), (0, 0)]
+    def _settings(self):
+        """Size, stride and padding as pairs; None for the padding "same"."""
+        size, stride = _images.pair(self, "size", 1), _images.pair(self, "stride", 1)
         if isinstance(self.padding, str):
-            raise ValueError(
-                f"Unknown padding {self.padding!r} of Conv2D: expected 'valid', 'same', an integer "
-                "or a pair of them."
-            )
-        return [(zeros, zeros) for zeros in _images.pair(self, "padding", 0)]
+            return size, stride, [(0, 0), (0, 0)] if self.padding == "valid" else None
+        return size, stride, [(zeros, zeros) for zeros in _images.pair(self, "padding", 0)]

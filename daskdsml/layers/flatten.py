@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -14,8 +13,8 @@ class Flatten:
     Entry (c, y, x) of an image (C, H, W) becomes entry ``(c H + y) W + x``.
     """
 
-    penalised: ClassVar[frozenset[str]] = frozenset()
-    collective: ClassVar[bool] = False
+    penalised = frozenset()
+    collective = False
 
     def init(self, rng, in_shape):
         """No parameters, and the shape (prod(in_shape),)."""

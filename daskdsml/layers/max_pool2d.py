@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from daskdsml.layers import _images
 
@@ -22,6 +21,11 @@ class MaxPool2D:
     size : int or pair (vertical, horizontal)
     stride : int, pair, or None for ``size``
 
+    Raises
+    ------
+    ValueError
+        If a setting is none of these.
+
     References
     ----------
     I. Goodfellow, Y. Bengio, A. Courville, "Deep Learning", 2016, section 9.3.
@@ -30,8 +34,11 @@ class MaxPool2D:
     size: int | tuple[int, int] = 2
     stride: int | tuple[int, int] | None = None
 
-    penalised: ClassVar[frozenset[str]] = frozenset()
-    collective: ClassVar[bool] = False
+    penalised = frozenset()
+    collective = False
+
+    def __post_init__(self):
+        _images.pool_settings(self)
 
     def init(self, rng, in_shape):
         """No parameters, and the shape (C, H', W').
@@ -39,7 +46,7 @@ class MaxPool2D:
         Raises
         ------
         ValueError
-            For settings and shapes that do not fit.
+            For a shape that is none of images, or smaller than a window.
         """
         channels, *sides = _images.channels_first(self, in_shape)
         return {}, (channels, *_images.pool_frame(self, sides).out)

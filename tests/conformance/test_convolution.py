@@ -105,7 +105,7 @@ def zeros_around(length, size, stride, padding):
 
 
 def pairs(*values):
-    return [(v, v) if np.isscalar(v) else v for v in values]
+    return [(v, v) if isinstance(v, int | str) else v for v in values]
 
 
 def windows(x, size, stride):
@@ -116,34 +116,34 @@ def windows(x, size, stride):
         yield (y, z), x[:, :, top : top + size[0], left : left + size[1]]
 
 
-def by_windows(layer, params, x):
-    """What the layer should give, one window after the other."""
-    if isinstance(layer, Conv1D):
-        flat = Conv2D(layer.filters, (1, layer.size), (1, layer.stride), ("valid", layer.padding))
-        found = by_windows(
-            flat, {**params, "K": params["K"][:, :, None]}, x.transpose(0, 2, 1)[:, :, None]
-        )
-        return activated(found[:, :, 0].transpose(0, 2, 1), layer.activation)
-    x = x.reshape(len(x), -1, *x.shape[-2:])
-    pool = not isinstance(layer, Conv2D)
-    size, stride = pairs(layer.size, layer.size if pool and layer.stride is None else layer.stride)
-    if pool:
-        reduce = np.max if isinstance(layer, MaxPool2D) else np.mean
-        found = {at: reduce(window, axis=(2, 3)) for at, window in windows(x, size, stride)}
-    else:
-        zeros = [
-            zeros_around(*side)
-            for side in zip(x.shape[2:], size, stride, pairs(layer.padding)[0], strict=True)
-        ]
-        x = np.pad(x, [(0, 0), (0, 0), *zeros])
-        found = {
-            at: np.einsum("ncij,ocij->no", window, params["K"]) + params["b"]
-            for at, window in windows(x, size, stride)
-        }
-        found = {at: activated(z, layer.activation) for at, z in found.items()}
+def in_place(found):
+    """Results (n, C) of windows, by their position, as images."""
     rows, columns = (1 + max(at[i] for at in found) for i in range(2))
     grid = [[found[y, z] for z in range(columns)] for y in range(rows)]
     return np.array(grid).transpose(2, 3, 0, 1)
+
+
+def correlated(x, K, b, stride, zeros):
+    """Cross-correlation of images with zeros around them."""
+    seen = windows(np.pad(x, [(0, 0), (0, 0), *zeros]), K.shape[2:], stride)
+    return in_place({at: np.einsum("ncij,ocij->no", part, K) + b for at, part in seen})
+
+
+def by_windows(layer, params, x):
+    """What the layer should give, one window after the other."""
+    if isinstance(layer, Conv1D):
+        zeros = zeros_around(x.shape[1], layer.size, layer.stride, layer.padding)
+        images, K = x.transpose(0, 2, 1)[:, :, None], params["K"][:, :, None]
+        z = correlated(images, K, params["b"], (1, layer.stride), [(0, 0), zeros])
+        return activated(z[:, :, 0].transpose(0, 2, 1), layer.activation)
+    x = x.reshape(len(x), -1, *x.shape[-2:])
+    if isinstance(layer, Conv2D):
+        size, stride, padding = pairs(layer.size, layer.stride, layer.padding)
+        zeros = list(map(zeros_around, x.shape[2:], size, stride, padding))
+        return activated(correlated(x, **params, stride=stride, zeros=zeros), layer.activation)
+    size, stride = pairs(layer.size, layer.size if layer.stride is None else layer.stride)
+    reduce = np.max if isinstance(layer, MaxPool2D) else np.mean
+    return in_place({at: reduce(part, axis=(2, 3)) for at, part in windows(x, size, stride)})
 
 
 @every_kernel
@@ -275,8 +275,6 @@ def test_causal_filters_know_nothing_of_the_future():
 @pytest.mark.parametrize(("layer", "shape"), CONVOLUTIONS + POOLS, ids=str)
 def test_gradients_are_those_of_torch(kernels, layer, shape):
     torch = pytest.importorskip("torch")
-    if getattr(layer, "padding", None) == "same":
-        pytest.skip("PyTorch has no 'same' padding with strides, and none of its own for gradients")
     params, x, dout = drawn(layer, shape)
     out, grads, dx = passed(layer, kernels, params, x, dout)
     leaves = {name: torch.tensor(a, requires_grad=True) for name, a in params.items()}
@@ -284,8 +282,9 @@ def test_gradients_are_those_of_torch(kernels, layer, shape):
     images = entries.reshape(len(x), -1, *x.shape[-2:])
     F = torch.nn.functional
     if isinstance(layer, Conv2D):
-        padding = 0 if layer.padding == "valid" else layer.padding
-        z = F.conv2d(images, leaves["K"], leaves["b"], layer.stride, padding)
+        size, stride, padding = pairs(layer.size, layer.stride, layer.padding)
+        top, left = map(zeros_around, x.shape[-2:], size, stride, padding)
+        z = F.conv2d(F.pad(images, (*left, *top)), leaves["K"], leaves["b"], stride)
         acts = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid}
         found = acts.get(layer.activation, lambda z: z)(z)
     else:
@@ -320,23 +319,35 @@ def test_first_filters_have_the_variance_of_their_sources(activation, variance):
             (3, 4, 5),
             r"Conv1D expects sequences \(T, features\), got a shape \(3, 4, 5\)",
         ),
-        (Conv2D(0), (5, 5), "filters of Conv2D must be an integer of at least 1, got 0"),
-        (Conv2D(2, 0), (5, 5), r"size of Conv2D .* at least 1, or a pair .*got 0"),
-        (Conv2D(2, (1, 2, 3)), (5, 5), "size of Conv2D"),
-        (Conv2D(2, 1, 1.5), (5, 5), "stride of Conv2D"),
-        (Conv2D(2, 1, 1, -1), (5, 5), "padding of Conv2D"),
-        (Conv2D(2, 1, 1, "causal"), (5, 5), "Unknown padding 'causal' of Conv2D"),
-        (Conv2D(2, activation="softmax"), (5, 5), "Unknown activation 'softmax' of Conv2D"),
-        (Conv1D(2, activation="gelu"), (5, 5), "Unknown activation 'gelu' of Conv1D"),
-        (Conv1D(2, 1, 0), (5, 5), "stride of Conv1D must be an integer of at least 1, got 0"),
-        (Conv1D(2, (1, 1)), (5, 5), "size of Conv1D must be an integer"),
-        (Conv1D(2, padding="full"), (5, 5), "Unknown padding 'full' of Conv1D"),
-        (MaxPool2D(2, 0), (5, 5), "stride of MaxPool2D"),
     ],
 )
-def test_what_does_not_fit_is_told(layer, shape, message):
+def test_shapes_that_do_not_fit_are_told(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer.init(np.random.default_rng(0), shape)
+
+
+@pytest.mark.parametrize(
+    ("layer", "settings", "message"),
+    [
+        (Conv2D, {"filters": 0}, "filters of Conv2D must be an integer of at least 1, got 0"),
+        (Conv2D, {"filters": 2, "size": 0}, "size of Conv2D .* at least 1, or a pair .*got 0"),
+        (Conv2D, {"filters": 2, "size": (1, 2, 3)}, "size of Conv2D"),
+        (Conv2D, {"filters": 2, "stride": 1.5}, "stride of Conv2D"),
+        (Conv2D, {"filters": 2, "padding": -1}, "padding of Conv2D"),
+        (Conv2D, {"filters": 2, "padding": "causal"}, "Unknown padding 'causal' of Conv2D"),
+        (Conv2D, {"filters": 2, "activation": "gelu"}, "Unknown activation 'gelu' of Conv2D"),
+        (Conv1D, {"filters": 2, "activation": "softmax"}, r"Put Activation\('softmax'\) behind it"),
+        (Conv1D, {"filters": 2, "stride": 0}, "stride of Conv1D must be an integer of at least 1"),
+        (Conv1D, {"filters": 2, "size": (1, 1)}, "size of Conv1D must be an integer"),
+        (Conv1D, {"filters": 2, "padding": -1}, "padding of Conv1D must be an integer"),
+        (Conv1D, {"filters": 2, "padding": "full"}, "Unknown padding 'full' of Conv1D"),
+        (MaxPool2D, {"stride": 0}, "stride of MaxPool2D"),
+        (AveragePool2D, {"size": True}, "size of AveragePool2D"),
+    ],
+)
+def test_settings_that_mean_nothing_are_told(layer, settings, message):
+    with pytest.raises(ValueError, match=message):
+        layer(**settings)
 
 
 def test_a_mask_of_a_length_that_changes_is_refused():

@@ -10,30 +10,7 @@ import math
 from itertools import product
 from typing import Any, NamedTuple
 
-
-def _identity(xp, z):
-    return z
-
-
-def _relu(xp, z):
-    return xp.maximum(z, 0)
-
-
-def _tanh(xp, z):
-    return xp.tanh(z)
-
-
-def _logistic(xp, z):
-    return xp.tanh(z / 2) / 2 + 0.5  # no overflow at either end
-
-
-# Activations and their slopes, both times those of the output ``a``.
-ACTIVATIONS = {"identity": _identity, "relu": _relu, "tanh": _tanh, "logistic": _logistic}
-SLOPES = {
-    "relu": lambda a: a > 0,
-    "tanh": lambda a: 1 - a * a,
-    "logistic": lambda a: a * (1 - a),
-}
+from daskdsml.backends._layers._activations import ACTIVATIONS
 
 
 class _Tile(NamedTuple):
@@ -121,12 +98,12 @@ class ArrayConvolution:
     def _activate(self, scores, b, activation, out):
         """Write ``act(scores + b)`` into ``out (m, O, OH, OW)``."""
         z = scores + b[:, None, None, None]
-        out[...] = ACTIVATIONS[activation](self.xp, z).transpose(1, 0, 2, 3)
+        out[...] = ACTIVATIONS[activation].value(self.xp, z).transpose(1, 0, 2, 3)
 
     def _deactivate(self, out, dout, activation, scores, db):
         """Write the gradient in the scores into ``scores``, and add its sums to ``db``."""
-        slope = SLOPES.get(activation)
-        scores[...] = (dout if slope is None else dout * slope(out)).transpose(1, 0, 2, 3)
+        dz = ACTIVATIONS[activation].gradient(self.xp, out, dout)
+        scores[...] = dz.transpose(1, 0, 2, 3)
         db += scores.sum(axis=(1, 2, 3))
 
     def max_pool(self, x, frame, work):

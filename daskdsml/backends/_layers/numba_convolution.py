@@ -7,15 +7,12 @@ import math
 import numpy as np
 from numba import njit
 
-from daskdsml.backends import _scalar
-from daskdsml.backends._layers.array_convolution import ACTIVATIONS, SLOPES, ArrayConvolution
+from daskdsml.backends._kernels import FAST, _kernel
+from daskdsml.backends._layers._activations import ACTIVATIONS
+from daskdsml.backends._layers._dense_kernels import _gradient, _value
+from daskdsml.backends._layers.array_convolution import ArrayConvolution
 
-COMPILED = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"reassoc", "contract", "nsz"},
-}
+COMPILED = {"nogil": True, "cache": True, **FAST}
 
 
 class NumbaConvolution(ArrayConvolution):
@@ -27,37 +24,34 @@ class NumbaConvolution(ArrayConvolution):
     tile_bytes = 2**18 + 2**16
 
     def _gather(self, x, tile, frame):
+        x = np.ascontiguousarray(x)
         _gather(x, tile.padded, tile.columns, *frame.before, *frame.stride)
 
     def _scatter(self, tile, dx, frame):
         _scatter(tile.columns, tile.padded, dx, *frame.before, *frame.stride)
 
     def _activate(self, scores, b, activation, out):
-        _add_bias(scores, b, activation == "relu", out)
-        if activation in ("tanh", "logistic"):
-            out[...] = ACTIVATIONS[activation](np, out)
+        _activate(ACTIVATIONS[activation], _maps(scores), b, _maps(out))
 
     def _deactivate(self, out, dout, activation, scores, db):
-        if activation in ("tanh", "logistic"):
-            dout = dout * SLOPES[activation](out)
-        _write_slopes(out, dout, activation == "relu", scores, db)
+        dout = np.ascontiguousarray(dout)
+        _deactivate(ACTIVATIONS[activation], _maps(out), _maps(dout), _maps(scores), db)
 
     def max_pool(self, x, frame, work):
         shape = (*x.shape[:2], *frame.out)
         out, places = work("out", shape), work("places", shape, np.int32)
-        _max_pool(x, *frame.size, *frame.stride, out, places)
+        _max_pool(np.ascontiguousarray(x), *frame.size, *frame.stride, out, places)
         return out, places
 
     def max_pool_back(self, dout, places, shape, frame, work):
         dx = work("dx", shape)
-        channels = math.prod(shape[:2])
-        windows = (channels, math.prod(frame.out))
-        _max_pool_back(
-            dout.reshape(windows),
-            places.reshape(windows),
-            dx.reshape(channels, math.prod(shape[2:])),
-        )
+        _max_pool_back(_maps(np.ascontiguousarray(dout)), _maps(places), _maps(dx))
         return dx
+
+
+def _maps(images):
+    """Images whose entries are one axis."""
+    return images.reshape(*images.shape[:2], math.prod(images.shape[2:]))
 
 
 @njit(**COMPILED)
@@ -110,37 +104,27 @@ def _scatter(columns, padded, dx, top, left, down, across):
                     target[v] = source[v + left]
 
 
-@njit(**COMPILED)
-def _add_bias(scores, b, rectified, out):
-    """Write scores (O, m, H, W) + b, cut off below 0 if ``rectified``, into out (m, O, H, W)."""
-    filters, m = scores.shape[:2]
-    source, target = scores.reshape(filters, m, -1), out.reshape(m, filters, -1)
-    for o in range(filters):
-        floor = scores.dtype.type(0) if rectified else scores.dtype.type(-np.inf)
-        for q in range(m):
-            z, a = source[o, q], target[q, o]
+@_kernel
+def _activate(activation, scores, b, out):
+    """Write the activation of scores (O, m, L) + b into out (m, O, L)."""
+    for o in range(len(scores)):
+        for q in range(len(out)):
+            z, a = scores[o, q], out[q, o]
             for v in range(z.size):
-                a[v] = _scalar.maximum(z[v] + b[o], floor)
+                a[v] = _value(activation, z[v] + b[o])
 
 
-@njit(**COMPILED)
-def _write_slopes(out, dout, rectified, slopes, db):
-    """Write dout (m, O, H, W), 0 where ``out`` is cut off, into slopes (O, m, H, W); add to db."""
-    filters, m = slopes.shape[:2]
-    zero = slopes.dtype.type(0)
-    floor = zero if rectified else slopes.dtype.type(-np.inf)
-    a, d, s = (
-        out.reshape(m, filters, -1),
-        dout.reshape(m, filters, -1),
-        slopes.reshape(filters, m, -1),
-    )
-    for o in range(filters):
-        total = zero
-        for q in range(m):
-            above, source, target = a[q, o], d[q, o], s[o, q]
-            for v in range(target.size):
-                target[v] = _scalar.where(above[v] > floor, source[v], zero)
-                total += target[v]
+@_kernel
+def _deactivate(activation, out, dout, scores, db):
+    """Write the gradient before the activation into scores (O, m, L), and add its sums to db."""
+    for o in range(len(scores)):
+        total = scores.dtype.type(0)
+        for q in range(len(out)):
+            a, da, dz = out[q, o], dout[q, o], scores[o, q]
+            for v in range(dz.size):
+                slope = _gradient(activation, a[v], da[v])
+                dz[v] = slope
+                total += slope
         db[o] += total
 
 
@@ -180,8 +164,10 @@ def _max_pool(x, kh, kw, down, across, out, places):
 
 @njit(**COMPILED)
 def _max_pool_back(dout, places, dx):
-    """Add ``dout (n C, OH OW)`` up in the ``places`` of dx (n C, H W) that `_max_pool` found."""
+    """Add ``dout (n, C, OH OW)`` up in the ``places`` of dx (n, C, H W) that `_max_pool` found."""
     dx[:] = 0
-    for c in range(len(dx)):
-        for k in range(dout.shape[1]):
-            dx[c, places[c, k]] += dout[c, k]
+    for q in range(len(dx)):
+        for c in range(dx.shape[1]):
+            target, source, place = dx[q, c], dout[q, c], places[q, c]
+            for k in range(source.size):
+                target[place[k]] += source[k]
