@@ -52,7 +52,7 @@ def meet(kernel, state, pieces, lengths, n_rows: int) -> Part:
             total = None
             for start in range(0, lengths[i], n_rows):
                 part = rows.take(slice(start, min(start + n_rows, lengths[i])))
-                value = alone(kernel, state, Batch(*part, size=len(part)))
+                value = alone(kernel, state, Batch(*part, size=part.n_rows))
                 total = value if total is None else total + value
             met += lengths[i]
             tree.insert(nodes, (0, i), total, len(lengths))

@@ -97,9 +97,9 @@ def together(chunks, n_rows: int) -> Rows:
     """
     rows = [_checked(chunk) for chunk in chunks]
     joined = rows[0] if len(rows) == 1 else Rows(*map(_stacked, zip(*rows, strict=True)))
-    if len(joined) != n_rows:
+    if joined.n_rows != n_rows:
         raise ValueError(
-            f"Chunks of X hold {len(joined)} rows where {n_rows} were announced. Call "
+            f"Chunks of X hold {joined.n_rows} rows where {n_rows} were announced. Call "
             "compute_chunk_sizes(), or persist a collection that gives other data each time."
         )
     return joined

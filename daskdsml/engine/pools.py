@@ -21,7 +21,7 @@ LEAST_PIECES = 2
 
 
 class Load(NamedTuple):
-    """The piece at ``position`` of an epoch's order comes into ``slots``, one for each of its rows."""
+    """The piece at ``position`` of an epoch comes into ``slots``, one for each of its rows."""
 
     position: int
     piece: int
@@ -78,7 +78,7 @@ def lay_out(lengths, row_bytes, batch_size, pool_bytes, in_memory) -> Layout:
 
 
 def joined(lengths, row_bytes) -> list[range]:
-    """Group neighbouring chunks into pieces of PIECE_BYTES or more; chunks without rows go along."""
+    """Group neighbouring chunks into pieces of PIECE_BYTES; chunks without rows go along."""
     groups, start, rows = [], 0, 0
     for i, length in enumerate(lengths):
         rows += length

@@ -45,7 +45,7 @@ class Shelf:
     def keep(self, pieces: dict[int, Rows]) -> None:
         """Take pieces that were read elsewhere."""
         self._kept.update(pieces)
-        self._count(sum(map(len, pieces.values())))
+        self._count(sum(rows.n_rows for rows in pieces.values()))
 
     def expect(self, piece: int | None) -> None:
         """Begin to read a piece; what was read ahead before and not asked for is let go."""
@@ -61,7 +61,9 @@ class Shelf:
         self._slots.put(slots, found if rows is None else found.only(rows))
         if self._stay:
             self._where[piece] = slots
+            # The rows would be in memory twice, were they kept or part of the source.
             self._kept.pop(piece, None)
+            self._sources.pop(piece, None)
 
     def holds(self, piece: int) -> bool:
         """Whether the rows of a piece stay in slots."""
@@ -105,7 +107,7 @@ class Shelf:
 
     def _read(self, piece) -> Rows:
         rows = self._sources[piece]()
-        self._count(len(rows))
+        self._count(rows.n_rows)
         if self._keep:
             self._kept[piece] = rows
         return rows

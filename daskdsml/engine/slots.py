@@ -18,7 +18,8 @@ class Rows(NamedTuple):
     w: Any = None
     mask: Any = None
 
-    def __len__(self) -> int:
+    @property
+    def n_rows(self) -> int:
         return self.X.shape[0]
 
     @property

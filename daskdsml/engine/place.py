@@ -1,0 +1,156 @@
+"""A place: an actor on a Dask worker that holds rows and meets its share of each batch."""
+
+from __future__ import annotations
+
+import pickle
+from functools import wraps
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskdsml.engine.meeting import meet
+from daskdsml.engine.shelf import Shelf
+from daskdsml.engine.slots import Rows
+from daskdsml.engine.threads import single_threaded_blas
+from daskdsml.network_contracts import Batch
+
+
+class Given(NamedTuple):
+    """A piece that was sent along."""
+
+    rows: Rows
+
+    def __call__(self) -> Rows:
+        X, *others = self.rows
+        X = X if hasattr(X, "tocsr") else np.require(X, requirements="A")
+        return Rows(X, *(p if p is None else np.require(p, requirements="A") for p in others))
+
+
+class Remote(NamedTuple):
+    """A piece that a future of the cluster holds."""
+
+    key: str
+
+    def here(self):
+        """The piece as this worker can get it from whatever worker holds it."""
+        from distributed import Future, get_client
+
+        return Future(self.key, get_client()).result
+
+
+class Share(NamedTuple):
+    """What a place needs for its part of a step.
+
+    ``sources`` tell how to read pieces that the place does not know; ``loads`` are (piece, rows or
+    None for all, slots) to be made first; ``following`` is the piece to be read meanwhile.
+    ``slots`` are the rows here, at ``places`` of a batch of ``size`` rows.
+    """
+
+    sources: dict
+    loads: list
+    following: int | None
+    slots: np.ndarray
+    places: np.ndarray
+    size: int
+    key: tuple
+    kernel: bytes
+    state: Any
+
+
+class Portion(NamedTuple):
+    """What a place needs for its part of a pass: the ``pieces`` it takes, in ascending order."""
+
+    sources: dict
+    pieces: list[int]
+    n_rows: int
+    kernel: bytes
+    state: Any
+
+
+class Answer(NamedTuple):
+    """What a place says: what a kernel yields, or returns if it ``ended``; or the ``error``."""
+
+    ended: bool = True
+    value: Any = None
+    n_rows_read: int = 0
+    error: Exception | None = None
+
+
+def _answered(method):
+    """Hand errors over as answers, so that whatever a call raises means that the place is lost."""
+
+    @wraps(method)
+    def call(self, order):
+        try:
+            with single_threaded_blas(), np.errstate(all="ignore"):
+                ended, value = method(self, order)
+            return Answer(ended, value, self._shelf.n_rows_read)
+        except Exception as error:
+            return Answer(error=error)
+
+    return call
+
+
+class Place:
+    """Rows of the pool that are on one worker, and the kernel that runs over them.
+
+    Parameters
+    ----------
+    lengths : array (n_pieces,)
+        Rows of all pieces.
+    keep, stay, capacity : see `Shelf`
+    """
+
+    def __init__(self, lengths, keep: bool, stay: bool, capacity: int):
+        self._lengths = np.asarray(lengths).tolist()
+        self._shelf = Shelf(keep, stay, capacity)
+        self._known = b""
+        self._kernel: Any = None
+        self._work: Any = None
+
+    @_answered
+    def step(self, share: Share):
+        """Load rows, and run the kernel over the share of a batch until it yields or ends."""
+        self._learn(share.sources)
+        for piece, rows, slots in share.loads:
+            self._shelf.load(piece, rows, slots)
+        self._shelf.expect(share.following)
+        rows = self._shelf.take(share.slots)
+        batch = Batch(*rows, share.places, share.size, share.key)
+        self._work = self._unpacked(share.kernel)(share.state, batch)
+        return self._resumed(None)
+
+    @_answered
+    def resume(self, total):
+        """Go on with the sum over all places of what was yielded."""
+        return self._resumed(total)
+
+    @_answered
+    def meet(self, portion: Portion):
+        """The sums over pieces, in order."""
+        self._learn(portion.sources)
+        kernel = self._unpacked(portion.kernel)
+        pieces = self._shelf.pieces(portion.pieces)
+        return True, meet(kernel, portion.state, pieces, self._lengths, portion.n_rows)
+
+    def close(self) -> None:
+        """Let go of all rows."""
+        self._work = None
+        self._shelf.close()
+
+    def _resumed(self, message):
+        try:
+            return False, self._work.send(message)
+        except StopIteration as end:
+            self._work = None
+            return True, end.value
+
+    def _learn(self, sources) -> None:
+        made = {i: s.here() if isinstance(s, Remote) else s for i, s in sources.items()}
+        self._shelf.learn(made)
+
+    def _unpacked(self, kernel: bytes):
+        # Kernels keep buffers between steps, which a new one would have to make again.
+        if kernel != self._known:
+            self._known, self._kernel = kernel, pickle.loads(kernel)
+        return self._kernel

@@ -1,0 +1,124 @@
+"""Seats: the places of a cluster, replaced when their workers are lost."""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+from daskdsml.engine.cluster import SEND_SECONDS
+from daskdsml.engine.place import Answer, Place
+
+# How often to look whether a worker that has not answered yet is still there.
+LOOK_SECONDS = 1.0
+# How long to wait for a worker that takes a place.
+START_SECONDS = 60.0
+
+
+class Seats:
+    """Actors on workers, called without the scheduler in between.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    arguments : tuple
+        What a `Place` is made from.
+    """
+
+    def __init__(self, client, arguments: tuple):
+        from distributed import Client
+
+        # A client of its own speaks to workers directly, whatever the user's does.
+        self._client = Client(
+            client.scheduler.address,
+            security=client.security,
+            set_as_default=False,
+            direct_to_workers=True,
+        )
+        self._arguments = arguments
+        try:
+            workers = self._workers()
+            self._futures = [self._submit(worker) for worker in workers]
+            self._actors = [self._taken(future) for future in self._futures]
+        except BaseException:
+            self._client.close()
+            raise
+        self._where = list(workers)
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def ask(self, method: str, orders: dict) -> tuple[dict[int, Answer], dict[int, Exception]]:
+        """Call a method of places at once: their answers, and what tells that a place is lost."""
+        answers, lost, asked = {}, {}, {}
+        for i, order in orders.items():
+            try:
+                asked[i] = getattr(self._actors[i], method)(order)
+            except RuntimeError as error:
+                lost[i] = error
+        for i, call in asked.items():
+            try:
+                answers[i] = self._waited(i, call)
+            except Exception as error:
+                lost[i] = error
+        for i in sorted(answers):
+            if answers[i].error is not None:
+                raise answers[i].error
+        return answers, lost
+
+    def replace(self, i: int) -> None:
+        """Have another worker, or the same one started again, take a place that was lost."""
+        workers = self._workers()
+        others = [where for j, where in enumerate(self._where) if j != i]
+        worker = min(workers, key=others.count)
+        self._futures[i] = self._submit(worker)
+        self._actors[i] = self._taken(self._futures[i])
+        self._where[i] = worker
+
+    def close(self) -> None:
+        """Let go of all rows and of the actors that hold them."""
+        for actor in self._actors:
+            try:
+                actor.close().result(timeout=SEND_SECONDS)
+            except Exception:  # its worker is lost, and the rows with it
+                continue
+        self._actors, self._futures = [], []
+        self._client.close()
+
+    def _waited(self, i, call) -> Answer:
+        while True:
+            try:
+                return call.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                if self._futures[i].status != "finished":
+                    raise
+
+    def _workers(self) -> list[str]:
+        """Addresses of all workers, once there is one."""
+        until = time.monotonic() + START_SECONDS
+        while not (workers := sorted(self._client.nthreads())):
+            if time.monotonic() > until:
+                raise RuntimeError(
+                    f"The cluster had no worker for {START_SECONDS:g} seconds. Start some."
+                )
+            time.sleep(0.1)
+        return workers
+
+    def _submit(self, worker):
+        return self._client.submit(
+            Place,
+            *self._arguments,
+            actor=True,
+            key=f"daskdsml-place-{uuid4().hex}",
+            workers=[worker],
+            allow_other_workers=True,
+        )
+
+    def _taken(self, future):
+        try:
+            with self._client.as_current():
+                return future.result(timeout=START_SECONDS)
+        except TimeoutError as error:
+            raise RuntimeError(
+                f"No worker took rows of the data in {START_SECONDS:g} seconds. Look at the "
+                "cluster's dashboard for workers that are busy or paused."
+            ) from error
