@@ -195,7 +195,9 @@ def _step_weights(w, mask, shape):
     if w is None and mask is None:
         return None
     weights = np.ones(shape) if mask is None else np.asarray(mask, dtype=np.float64)
-    return (weights if w is None else weights * w[:, None]).reshape(-1)
+    if w is not None:
+        weights = weights * (w if w.ndim == 2 else w[:, None])
+    return weights.reshape(-1)
 
 
 def _check_finite(array, name) -> None:

@@ -36,6 +36,7 @@ from daskdsml.linear_model import (
     SGDClassifier,
     SGDRegressor,
 )
+from daskdsml.neural_network import MLPClassifier, MLPRegressor
 
 DESCENT = [Lasso, ElasticNet, LassoCV, ElasticNetCV]
 MODELS = [LinearRegression, Ridge, LogisticRegression, LogisticRegressionCV, *DESCENT, RidgeCV]
@@ -118,6 +119,20 @@ def test_scikit_learn_check(estimator, check):
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_check_of_other_solvers(estimator, check):
+    check(estimator)
+
+
+PERCEPTRONS = dict.fromkeys(
+    [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")],
+    "batches are made of other rows where some are repeated or left out, as in scikit-learn",
+)
+
+
+@pytest.mark.filterwarnings("ignore:MLP.* stopped after max_iter")
+@parametrize_with_checks(
+    [MLPClassifier(), MLPRegressor()], expected_failed_checks=lambda model: PERCEPTRONS
+)
+def test_scikit_learn_check_of_perceptrons(estimator, check):
     check(estimator)
 
 

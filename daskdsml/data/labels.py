@@ -39,25 +39,21 @@ def encode(examples: Examples, classes, class_weight=None) -> Examples:
         With labels ``y`` (n,) or (n, T); steps that do not count get the code 0.
     classes : array (K,), sorted
     class_weight : array (K,) or None
-        What the weight of a row is multiplied by.
+        What the weight of a row, or of a step, is multiplied by: weights of steps are (n, T).
 
     Raises
     ------
     ValueError
-        If y holds a label that is none of the classes (at once, or when Dask Arrays are read); if
-        ``class_weight`` is given for labels of steps.
+        If y holds a label that is none of the classes (at once, or when Dask Arrays are read).
     """
     y, w, mask = examples.y, examples.w, examples.mask
     classes = np.asarray(classes)
     steps = None if y.ndim == 1 else mask
-    if class_weight is not None and y.ndim > 1:
-        raise ValueError(
-            f"class_weight weighs whole rows, but y has shape {tuple(y.shape)}, a label per step. "
-            "Pass sample_weight."
-        )
     codes = _blockwise(_codes, np.int64, y, steps, classes=classes)
     if class_weight is not None:
         weight = np.asarray(class_weight, dtype=np.float64)
+        if w is not None and y.ndim > 1:
+            w = w[:, None]
         w = _blockwise(_weights, np.float64, codes, w, by_class=weight)
     return examples._replace(y=codes, w=w)
 
@@ -170,7 +166,7 @@ def _codes(y, mask, classes):
     strange = codes < 0 if mask is None else (codes < 0) & mask
     if strange.any():
         raise ValueError(
-            f"y holds the label {y[strange][0]!r}, which is none of the classes "
+            f"y holds the label {y[strange].tolist()[0]!r}, which is none of the classes "
             f"{classes.tolist()}. Name all classes at the first call, or fit anew."
         )
     return np.maximum(codes, 0).astype(np.int64)

@@ -145,7 +145,7 @@ def _counted(look, block, census):
     if census.faults:
         y = y[:0]
     labels, codes = np.unique(y, return_inverse=True)
-    _check_labels(labels)
+    check_labels(labels)
     w = None if block.w is None or not y.size else block.w
     return labels, np.bincount(codes, weights=w, minlength=labels.size).astype(np.float64)
 
@@ -154,11 +154,12 @@ def _joined_counts(a: Targets, b: Targets):
     if np.array_equal(a.labels, b.labels):
         return a.labels, a.counts + b.counts
     labels, codes = np.unique(np.concatenate([a.labels, b.labels]), return_inverse=True)
-    _check_labels(labels)
+    check_labels(labels)
     return labels, np.bincount(codes, weights=np.concatenate([a.counts, b.counts]))
 
 
-def _check_labels(labels) -> None:
+def check_labels(labels) -> None:
+    """Raise ValueError if sorted distinct ``labels`` are those of a continuous target."""
     continuous = labels.dtype.kind == "f" and (labels != np.trunc(labels)).any()
     if continuous or labels.size > MOST_LABELS:
         raise ValueError(

@@ -1,0 +1,149 @@
+"""A table of a network's layers, as text and as HTML; for `NeuralModel.describe`."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import MISSING, fields, is_dataclass
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+from daskdsml.network import Network
+from daskdsml.neural_network._parameters import check_parameters
+
+
+class DescribedLayer(NamedTuple):
+    """One layer: the shape of one row it gives, and how many numbers it holds.
+
+    ``statistics`` are not learnt but follow the batches; ``n_bytes`` counts both.
+    """
+
+    layer: str
+    output_shape: tuple
+    parameters: int
+    statistics: int
+    n_bytes: int
+
+
+class Description:
+    """What a network is made of; prints as a table, and shows as one in a notebook.
+
+    Attributes
+    ----------
+    title : str
+    layers : tuple of DescribedLayer
+    n_parameters, n_statistics, n_bytes : int
+    note : str, what is not known yet
+    """
+
+    def __init__(self, title: str, layers: tuple[DescribedLayer, ...], note: str = ""):
+        self.title, self.layers, self.note = title, layers, note
+        self.n_parameters = sum(layer.parameters for layer in layers)
+        self.n_statistics = sum(layer.statistics for layer in layers)
+        self.n_bytes = sum(layer.n_bytes for layer in layers)
+
+    @property
+    def frame(self):
+        """A pandas DataFrame with a row for each layer."""
+        from pandas import DataFrame  # slow to import
+
+        return DataFrame(self.layers, columns=DescribedLayer._fields).set_index("layer")
+
+    def __repr__(self) -> str:
+        head, *rows, total = self._cells()
+        widths = [max(map(len, column)) for column in zip(head, *rows, total, strict=True)]
+        head, *rows, total = (_line(row, widths) for row in (head, *rows, total))
+        rule = "-" * len(head)
+        return "\n".join(
+            [self.title, "", head, rule, *rows, rule, total, *([self.note] if self.note else [])]
+        )
+
+    def _repr_html_(self) -> str:
+        from pandas import DataFrame
+
+        head, *rows = self._cells()
+        table = DataFrame(rows, columns=head).to_html(index=False)
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return f"<p>{escape(self.title)}</p>{table}{note}"
+
+    def _cells(self) -> list[list[str]]:
+        """Head, layers and total, as they are shown: statistics only where there are some."""
+        head = ["layer", "output shape", "parameters", "statistics", "bytes"]
+        rows = [
+            [name, str(shape), f"{d:,}", f"{s:,}", shown_bytes(n)]
+            for name, shape, d, s, n in self.layers
+        ]
+        total = ["total", "", f"{self.n_parameters:,}", f"{self.n_statistics:,}"]
+        cells = [head, *rows, [*total, shown_bytes(self.n_bytes)]]
+        return cells if self.n_statistics else [row[:3] + row[4:] for row in cells]
+
+
+def describe(model, in_shape=None) -> Description:
+    """The layers of a neural estimator; see `NeuralModel.describe`."""
+    fitted = hasattr(model, "_network")
+    if in_shape is not None:
+        _check_shape(in_shape)
+    if fitted:
+        network, note = model._predictor(in_shape).network, ""
+    elif in_shape is None:
+        raise ValueError(
+            f"This {type(model).__name__} is not fitted, and the shape of a row is not known. Pass "
+            "in_shape, such as (784,), (1, 28, 28) or (n_steps, n_features), or fit it before."
+        )
+    else:
+        check_parameters(model)
+        network = Network(model._layers(tuple(in_shape)), in_shape, dtype=model._precision())
+        note = "" if hasattr(model, "layers") else "Before fit: for two classes, or one target."
+    title = f"{type(model).__name__}: rows {network.in_shape}, {network.dtype}"
+    return Description(title, tuple(_described(network)), note)
+
+
+def _described(network):
+    size = network.dtype.itemsize
+    for i, part in enumerate(network.parts):
+        held = [sum(_sizes(arrays)) for arrays in (part.arrays, part.followed)]
+        name = f"{i} {short(part.layer)}"
+        yield DescribedLayer(name, part.out_shape, *held, size * sum(held))
+
+
+def _sizes(arrays):
+    return (int(np.prod(shape)) for _, _, shape in arrays)
+
+
+def short(layer) -> str:
+    """A layer as one would type it: settings at their defaults are left out."""
+    if not is_dataclass(layer):
+        return type(layer).__name__
+    told = []
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        shown = short(value) if is_dataclass(value) else repr(value)
+        if field.default is MISSING:
+            told.append(shown)
+        elif value != field.default:
+            told.append(f"{field.name}={shown}")
+    return f"{type(layer).__name__}({', '.join(told)})"
+
+
+def shown_bytes(n: int) -> str:
+    """Bytes in the largest binary unit of which there is at least one."""
+    if n < 1024:
+        return f"{n} B"
+    power = min(int(np.log2(n)) // 10, 4)
+    return f"{n / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
+
+
+def _line(row, widths) -> str:
+    """Cells of a row: the first two flush left, numbers flush right."""
+    texts, counts = zip(row[:2], widths, strict=False), zip(row[2:], widths[2:], strict=True)
+    return "  ".join([f"{c:<{w}}" for c, w in texts] + [f"{c:>{w}}" for c, w in counts])
+
+
+def _check_shape(in_shape) -> None:
+    good = isinstance(in_shape, tuple | list) and in_shape
+    if not good or not all(isinstance(k, numbers.Integral) and k > 0 for k in in_shape):
+        raise ValueError(
+            "in_shape must be the shape of one row, a tuple of positive integers such as (784,), "
+            f"got {in_shape!r}."
+        )

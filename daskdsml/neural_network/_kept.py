@@ -1,0 +1,109 @@
+"""Fitted networks in files, and as PyTorch's modules."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from daskdsml import neural_network
+from daskdsml.network import Network
+from daskdsml.neural_network import _storage
+from daskdsml.neural_network._torch import to_torch
+from daskdsml.neural_network._training import Epoch, Standing
+
+# Numbers of a standing; its arrays are kept by their own names.
+NUMBERS = ("step", "epoch", "drop", "best", "stale")
+
+
+class Kept:
+    """Mixin: `save`, `load` and `to_torch` of a fitted network."""
+
+    def save(self, path) -> None:
+        """Write the fitted model to one .npz file: a JSON header and arrays, without pickle.
+
+        All that `predict`, `partial_fit` and ``warm_start`` need is kept, the state of the solver
+        too, so training goes on as if it had not been interrupted. Callbacks are not.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Taken as it is: no suffix is added. The file is there whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If a parameter cannot be written, such as a schedule that is a function.
+        """
+        check_is_fitted(self)
+        standing, network = self._standing, self._network
+        header = {
+            "estimator": type(self).__name__,
+            "params": self.get_params(deep=False) | {"callbacks": None},
+            "layers": list(network.layers),
+            "in_shape": list(network.in_shape),
+            "backend": self._backend,
+            "standing": {name: getattr(standing, name) for name in NUMBERS},
+            "history": [list(record) for record in self.history_],
+            "facts": {name: getattr(self, name) for name in self._facts if hasattr(self, name)},
+        }
+        arrays = {f"state.{name}": part for name, part in standing.state._asdict().items()}
+        arrays["statistics"] = standing.statistics
+        for name in ("classes_", "feature_names_in_"):
+            if hasattr(self, name):
+                arrays[name] = getattr(self, name)
+        _storage.save(path, header, arrays)
+
+    # What a fit learns that is neither an array nor among the parameters.
+    _facts = ("n_features_in_", "_target_shape", "converged_", "n_rows_read_")
+
+    @classmethod
+    def load(cls, path):
+        """Read a model that `save` wrote; it is of the class it was saved from.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of ours, or holds another kind of model than this class.
+        """
+        header, arrays = _storage.load(path)
+        kind = getattr(neural_network, header["estimator"], None)
+        if kind is None or not issubclass(kind, cls):
+            raise ValueError(
+                f"{path} holds a {header['estimator']}, not a {cls.__name__}. Use "
+                f"{header['estimator']}.load."
+            )
+        model = kind(**header["params"])
+        for name in ("classes_", "feature_names_in_"):
+            if name in arrays:
+                setattr(model, name, arrays[name])
+        for name, value in header["facts"].items():
+            setattr(model, name, value)
+        model._class_weight = None
+        network = Network(header["layers"], header["in_shape"], dtype=model._precision())
+        network.loss = model._loss(network.out_shape)
+        model._network, model._backend = network, header["backend"]
+        model._standing = _standing(model, header["standing"], arrays)
+        model.history_ = [Epoch(*record) for record in header["history"]]
+        model._publish()
+        return model
+
+    def to_torch(self):
+        """The equivalent ``torch.nn.Module``: raw scores of rows, in eval mode, in this dtype.
+
+        The weights are copied. Masks are not taken, and running variances follow batches with
+        N - 1 for N when it is trained on.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed: ``pip install "daskdsml[torch]"``.
+        """
+        check_is_fitted(self)
+        return to_torch(self._network, self._standing.point)
+
+
+def _standing(model, numbers, arrays) -> Standing:
+    state = {name[6:]: part for name, part in arrays.items() if name.startswith("state.")}
+    kind = type(model._solver().init(np.zeros(0)))
+    state = kind(**{name: part if part.ndim else part.item() for name, part in state.items()})
+    return Standing(state, arrays["statistics"], **numbers)

@@ -1,0 +1,367 @@
+"""What the neural estimators share: the way in, training, and the way out."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from daskdsml import registry
+from daskdsml.backprop import Backprop
+from daskdsml.data.door import is_dask, likeness
+from daskdsml.data.examples import Examples, admit_examples
+from daskdsml.data.labels import split
+from daskdsml.data.windows import WindowedSequences
+from daskdsml.engine.batches import open_batches
+from daskdsml.engine.predict import lazily_rows
+from daskdsml.engine.threads import single_threaded_blas
+from daskdsml.network import Network
+from daskdsml.neural_network._describe import Description, describe
+from daskdsml.neural_network._kept import Kept
+from daskdsml.neural_network._parameters import check_parameters, rules_of, seed_of
+from daskdsml.neural_network._scored import Predictor, Scorer
+from daskdsml.neural_network._training import Trainer, bar
+from daskdsml.settings import outside
+
+# Below this many numbers to learn from, over all epochs, compiling takes longer than training.
+COMPILE_FROM = 2**26
+# Rows of a batch of predictions while a model is scored.
+SCORED_ROWS = 1024
+
+
+class NeuralModel(Kept, BaseEstimator):
+    """Base of the neural estimators.
+
+    A subclass gives ``_label`` (for names of tasks), ``_ranks`` (numbers of axes that X may have),
+    ``_metric`` (the name of its score), ``_targets(examples)`` (examples with targets for the loss,
+    learning what ``_known`` asks), ``_layers(in_shape)`` and ``_loss(out_shape)``.
+    """
+
+    _label = "network"
+    _ranks: tuple[int, ...] | None = None
+    _metric = "r2"
+    _admission: dict = {}
+
+    def describe(self, in_shape=None) -> Description:
+        """A table of the layers: shapes of one row, parameters, bytes.
+
+        Parameters
+        ----------
+        in_shape : tuple of int or None
+            Shape of one row of X; None for that of the fit. An estimator that is not fitted needs
+            it, and knows neither classes nor targets: its own last layer is that for two classes,
+            or for one target.
+
+        Returns
+        -------
+        Description
+            Prints as a table, shows as one in a notebook; ``frame`` is a pandas DataFrame.
+
+        Raises
+        ------
+        ValueError
+            If there is no shape, layers do not meet, or a parameter cannot be used.
+        """
+        return describe(self, in_shape)
+
+    def _check(self) -> None:
+        """Raise ValueError if a parameter of the subclass cannot be used."""
+
+    def _fit(self, X, y, sample_weight=None, mask=None, validation=(None, None, None)) -> None:
+        check_parameters(self)
+        self._check_validation(validation)
+        warm = self.warm_start and hasattr(self, "_standing")
+        examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=True))
+        examples, held = self._held_out(examples, validation)
+        network = self._composed(examples.in_shape)
+        point = network.init(np.random.default_rng(seed_of(self)))
+        if warm and self._network.n_parameters == network.n_parameters:
+            point = self._standing.point
+        backend = self._find_backend(examples)
+        trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
+        self._network, self._backend = network, backend_name(backend)
+        self.history_, self._standing = [], trainer.begin(point)
+        with single_threaded_blas():
+            self._train(trainer, examples, held)
+
+    def _fit_once(self, X, y, sample_weight=None, mask=None) -> None:
+        """One epoch over the rows given, from where the last call ended."""
+        check_parameters(self)
+        if self.early_stopping:
+            raise ValueError(
+                "early_stopping=True has no effect on partial_fit, which makes one epoch. Use "
+                "early_stopping=False, or fit."
+            )
+        first = not hasattr(self, "_standing")
+        examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=first), first)
+        if first:
+            self._network = self._composed(examples.in_shape)
+            self._backend = backend_name(self._find_backend(examples))
+            self.history_ = []
+        backend = registry.find("backends", self._backend)()
+        trainer = Trainer(Backprop(self._network, backend), rules_of(self, examples), 1)
+        if first:
+            point = self._network.init(np.random.default_rng(seed_of(self)))
+            self._standing = trainer.begin(point)
+        with single_threaded_blas():
+            self._train(trainer, examples, None, n_epochs=1)
+
+    def _train(self, trainer, examples, held, n_epochs=None) -> None:
+        """Epochs until one of the ends that were asked for."""
+        partial, n_epochs = n_epochs is not None, n_epochs or self.max_iter
+        batches, others = self._open(examples, shuffle=self.shuffle), None
+        shown = bar(type(self).__name__, n_epochs * batches.n_rows) if self.verbose else None
+        going = True
+        try:
+            others = None if held is None else self._open(held, rows=SCORED_ROWS)
+            for _ in range(n_epochs):
+                standing, record = trainer.epoch(self._standing, batches, _teller(shown))
+                if trainer.failure is not None:
+                    break
+                self._standing = standing
+                if others is not None:
+                    record = record._replace(score=self._score_on(others, standing.point))
+                cost = record.loss if others is None else -record.score
+                self._standing, going = trainer.judged(standing, cost, others is not None)
+                self.history_.append(record)
+                self._publish(batches)
+                if shown is not None:
+                    shown.set_postfix_str(_told(record), refresh=False)
+                if self._called(record) or not going:
+                    going = False
+                    break
+        finally:
+            for opened in (shown, batches, others):
+                if opened is not None:
+                    opened.close()
+        self._end(trainer, batches, going and not partial, partial)
+
+    def _end(self, trainer, batches, exhausted, partial) -> None:
+        """Put the best weights back, publish, and say what did not go well."""
+        if self._standing.kept is not None and not partial:
+            best = self._standing.kept
+            self._standing.point.theta[:] = best.theta
+            self._standing.point.statistics[:] = best.statistics
+        self._publish(batches)
+        self.converged_ = not exhausted and trainer.failure is None
+        if trainer.failure is not None:
+            self._warn(failed(trainer.failure, self))
+        elif exhausted and self.tol is not None:
+            self._warn(
+                f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs, before "
+                f"n_iter_no_change={self.n_iter_no_change} epochs in a row bettered the "
+                f"{'validation score' if self.early_stopping else 'loss'} by less than "
+                f"tol={self.tol:g}. Raise max_iter or tol; tol=None makes max_iter epochs without "
+                "this warning."
+            )
+
+    def _called(self, record) -> bool:
+        """Whether a callback wants training to end."""
+        return any([bool(callback(self, record)) for callback in self.callbacks or ()])
+
+    def _publish(self, batches=None) -> None:
+        """What a fit leaves behind, after each epoch so that callbacks can use the model."""
+        standing, network = self._standing, self._network
+        self.layers_ = list(network.layers)
+        self.weights_ = network.views(*standing.point)
+        self.n_parameters_ = network.n_parameters
+        self.out_shape_ = network.out_shape
+        self.n_iter_, self.t_ = standing.epoch, standing.step
+        self.loss_curve_ = [record.loss for record in self.history_]
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
+        self.best_loss_ = min(self.loss_curve_, default=float("nan"))
+        scores = [record.score for record in self.history_]
+        scored = self.early_stopping and bool(scores)
+        self.validation_scores_ = scores if scored else None
+        self.best_validation_score_ = max(scores) if scored else None
+        if batches is not None:
+            self.n_rows_read_ = batches.n_rows_read
+
+    def _warn(self, text) -> None:
+        warnings.warn(text, ConvergenceWarning, stacklevel=outside())
+
+    def _admitted(self, X, y, sample_weight, mask, *, reset) -> Examples:
+        """The examples of a fit (``reset``) or a score, with features counted and named."""
+        X, y, mask = unwound(X), unwound(y), unwound(mask)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None. Call fit(X, y)."
+            )
+        examples = admit_examples(
+            X, y, sample_weight, mask, ndim=self._ranks, estimator=self, **self._admission
+        )
+        self._count_features(X, examples, reset)
+        return examples
+
+    def _count_features(self, X, examples, reset) -> None:
+        """Count and name the columns of a table; rows of more axes have a shape in their place."""
+        if len(examples.in_shape) == 1:
+            validate_data(self, likeness(X), skip_check_array=True, reset=reset)
+        elif reset:
+            self.n_features_in_ = int(np.prod(examples.in_shape))
+
+    def _held_out(self, examples, validation):
+        """Rows to learn from and rows to be scored, or None for these."""
+        X_val, y_val, mask_val = validation
+        if X_val is not None:
+            held = self._admitted(X_val, y_val, None, mask_val, reset=False)
+            return examples, self._targets(held, first=False, weighted=False)
+        if not self.early_stopping:
+            return examples, None
+        return split(examples, self.validation_fraction, seed_of(self), self._metric == "accuracy")
+
+    def _open(self, examples, *, shuffle=False, rows=None):
+        size = self._batch_rows(examples) if rows is None else rows
+        return open_batches(
+            examples,
+            size,
+            shuffle=shuffle,
+            seed=seed_of(self),
+            pool_bytes=self.pool_bytes,
+            cache=self.cache,
+        )
+
+    def _composed(self, in_shape) -> Network:
+        network = Network(self._layers(in_shape), in_shape, dtype=self._precision())
+        network.loss = self._loss(network.out_shape)
+        return network
+
+    def _precision(self):
+        return self.dtype
+
+    def _batch_rows(self, examples) -> int:
+        return min(self.batch_size, examples.n_rows)
+
+    def _find_backend(self, examples):
+        """The backend asked for, or, for "auto", one that suits what is to be learnt from."""
+        name = self.backend
+        if name == "auto":
+            numbers = examples.n_rows * self.max_iter * int(np.prod(examples.in_shape))
+            name = "numpy" if numbers < COMPILE_FROM else "numba"
+        backend = registry.find("backends", name)()
+        reasons = backend.refuse()
+        if reasons:
+            raise RuntimeError(
+                f"backend={name!r} cannot run here: {'; '.join(reasons)}. Use backend='auto'."
+            )
+        return backend
+
+    def _predictor(self, in_shape=None, point=None) -> Predictor:
+        """Raw scores of rows of ``in_shape``; sequences may be longer or shorter than learnt."""
+        network = self._network
+        if in_shape is not None and tuple(in_shape) != network.in_shape:
+            other = None
+            if len(in_shape) == len(network.in_shape):
+                try:
+                    other = Network(network.layers, in_shape, network.loss, network.dtype)
+                except ValueError:
+                    other = None
+            if other is None or other.n_parameters != network.n_parameters:
+                raise ValueError(
+                    f"X has rows of shape {tuple(in_shape)}, but {type(self).__name__} was fitted "
+                    f"to rows of shape {network.in_shape}. Reshape X."
+                )
+            network = other
+        return Predictor(network, self._standing.point if point is None else point, self._backend)
+
+    def _score_on(self, batches, point) -> float:
+        """The metric of all rows of ``batches`` at ``point``."""
+        metric = registry.find("metrics", self._metric)()
+        scorer = Scorer(self._predictor(batches.in_shape, point), metric)
+        return batches.run(scorer, point, f"{self._label}-score").value(metric)
+
+    def _score(self, X, y, sample_weight=None, mask=None) -> float:
+        check_is_fitted(self)
+        examples = self._admitted(X, y, sample_weight, mask, reset=False)
+        examples = self._targets(examples, first=False, weighted=False)
+        batches = self._open(examples, rows=SCORED_ROWS)
+        try:
+            with single_threaded_blas():
+                return self._score_on(batches, self._standing.point)
+        finally:
+            batches.close()
+
+    def _predicted(self, X, mask, finish, tail, dtype):
+        """``finish`` of the raw scores of X: lazily for a Dask collection, at once otherwise."""
+        check_is_fitted(self)
+        X, mask = unwound(X), unwound(mask)
+        lazy = is_dask(X)
+        examples = admit_examples(X, mask=mask, ndim=self._ranks, estimator=self)
+        self._count_features(X, examples, reset=False)
+        predictor = self._predictor(examples.in_shape)
+        if not lazy:
+            check_finite(examples.X)
+            with single_threaded_blas():
+                return finish(predictor(examples.X, examples.mask))
+        tail = tail(predictor.network.out_shape)
+        return lazily_rows(
+            examples.X,
+            examples.mask,
+            predictor,
+            finish,
+            tail=tail,
+            dtype=self._network.dtype if dtype is None else dtype,
+            name=f"{self._label}-predict",
+        )
+
+    def _check_validation(self, validation) -> None:
+        X_val, y_val, _ = validation
+        if (X_val is None) != (y_val is None):
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
+        if X_val is not None and not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val tell when to stop early, but early_stopping is False. Set "
+                "early_stopping=True, or do not pass them."
+            )
+
+
+def unwound(X) -> Any:
+    """The array behind a `WindowedSequences`; anything else as it is."""
+    return X.X if isinstance(X, WindowedSequences) else X
+
+
+def check_finite(X) -> None:
+    """Raise ValueError if X in this process's memory holds NaN or infinity."""
+    values = X.data if hasattr(X, "tocsr") else X
+    if values.dtype.kind == "f" and not np.isfinite(np.sum(values, dtype=np.float64)):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                "Input X contains NaN or infinity. Impute or drop the rows that hold them."
+            )
+
+
+def backend_name(backend) -> str:
+    """The name users type for a backend."""
+    return type(backend).__module__.rpartition(".")[2]
+
+
+def failed(failure, model) -> str:
+    """What to say of a loss that is no longer finite."""
+    where = "the gradient" if failure.layer is None else f"the output of layer {failure.layer}"
+    return (
+        f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
+        "is not finite. The weights are those before this step. Lower learning_rate_init, set "
+        "clip_norm, or scale the columns of X."
+    )
+
+
+def _teller(shown):
+    if shown is None:
+        return lambda n_rows, loss: None
+
+    def tell(n_rows, loss):
+        shown.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+        shown.update(n_rows)
+
+    return tell
+
+
+def _told(record) -> str:
+    score = "" if np.isnan(record.score) else f", validation score {record.score:.4g}"
+    return f"loss {record.loss:.4g}{score}"

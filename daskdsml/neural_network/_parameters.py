@@ -1,0 +1,127 @@
+"""From the parameters of the neural estimators to the rules they train by."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+from daskdsml import registry
+from daskdsml.neural_network._training import Rules
+from daskdsml.settings import check_flag, check_number
+
+BATCHES = frozenset({"batches"})
+
+
+def check_parameters(model) -> None:
+    """Raise ValueError if a parameter that all neural estimators have cannot be used."""
+    for name in ("max_iter", "n_iter_no_change", "pool_bytes"):
+        check_number(model, name, 1, integer=True)
+    check_flag(model, "shuffle", "early_stopping", "warm_start")
+    if model.batch_size != "auto":
+        check_number(model, "batch_size", 1, integer=True)
+    if model.tol is not None:
+        check_number(model, "tol", 0)
+    if model.clip_norm is not None:
+        check_number(model, "clip_norm", 0, strict=True)
+    if model.early_stopping:
+        check_number(model, "validation_fraction", 0, strict=True, below=1)
+    if str(model.dtype) not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {model.dtype!r}.")
+    if not (model.random_state is None or isinstance(model.random_state, numbers.Integral)):
+        raise ValueError(f"random_state must be an integer or None, got {model.random_state!r}.")
+    for callback in model.callbacks or ():
+        if not callable(callback):
+            raise ValueError(
+                f"callbacks must be callables f(model, record), got {callback!r} among them."
+            )
+    model._check()
+
+
+def rules_of(model, examples) -> Rules:
+    """How a model with good parameters trains."""
+    l1, l2 = model._strengths(examples)
+    factor, adaptive = model._schedule(examples)
+    return Rules(
+        model._solver(),
+        factor,
+        adaptive,
+        l1=l1,
+        l2=l2,
+        clip=None if model.clip_norm is None else float(model.clip_norm),
+        tol=model.tol,
+        patience=model.n_iter_no_change,
+    )
+
+
+def solver_of(solver, learning_rate):
+    """The solver a user names, at a learning rate (None for the solver's own), or gave."""
+    if not isinstance(solver, str):
+        if getattr(solver, "needs", None) != BATCHES:
+            raise ValueError(
+                f"solver must be one of {batch_solvers()} or a solver such as "
+                f"daskdsml.solvers.adam.Adam(), got {solver!r}."
+            )
+        return solver
+    if solver not in batch_solvers():
+        raise ValueError(f"Unknown solver {solver!r}: expected one of {batch_solvers()}.")
+    part = registry.find("solvers", solver)
+    return part() if learning_rate is None else part(learning_rate=float(learning_rate))
+
+
+def batch_solvers() -> list[str]:
+    """Names of the solvers that take mini-batches."""
+    names = registry.available("solvers")
+    return [name for name in names if registry.find("solvers", name).needs == BATCHES]
+
+
+def schedule_of(schedule):
+    """``factor(step, epoch, n_steps)`` of what a user names or gave, and whether it adapts."""
+    if schedule == "adaptive":
+        return registry.find("schedules", "constant")().factor, True
+    if isinstance(schedule, str):
+        known = [*registry.available("schedules"), "adaptive"]
+        if schedule not in known:
+            raise ValueError(f"Unknown learning_rate {schedule!r}: expected one of {known}.")
+        return registry.find("schedules", schedule)().factor, False
+    factor = getattr(schedule, "factor", schedule)
+    if not callable(factor):
+        raise ValueError(
+            "learning_rate must be the name of a schedule, a schedule, or a callable "
+            f"f(step, epoch, n_steps), got {schedule!r}. The rate itself is learning_rate_init."
+        )
+    return factor, False
+
+
+def seed_of(model) -> int:
+    """The seed of all that a model draws; None means 0, so that fits can be repeated."""
+    return 0 if model.random_state is None else int(model.random_state)
+
+
+def check_layers(layers) -> None:
+    """Raise ValueError unless ``layers`` is a list of layers."""
+    if not isinstance(layers, list | tuple) or not layers:
+        raise ValueError(
+            f"layers must be a list of layers, such as [Dense(64, 'relu'), Dense(10)], got "
+            f"{layers!r}."
+        )
+    for layer in layers:
+        if not (hasattr(layer, "forward") and hasattr(layer, "backward")):
+            raise ValueError(
+                f"layers holds {layer!r}, which is no layer. Use those of daskdsml.layers."
+            )
+
+
+def class_weights(given, classes, counts) -> np.ndarray | None:
+    """Weights (K,) of the classes from ``class_weight`` and weighted counts, None for all ones."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return counts.sum() / (len(counts) * np.where(counts > 0.0, counts, np.inf))
+    labels = classes.tolist()
+    strangers = [key for key in given if key not in labels]
+    if strangers:
+        raise ValueError(
+            f"class_weight names {strangers}, but y holds {labels[:10]}. Use the labels of y."
+        )
+    return np.array([float(given.get(label, 1.0)) for label in labels])

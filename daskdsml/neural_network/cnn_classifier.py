@@ -1,0 +1,125 @@
+"""Classification of images by a convolutional network."""
+
+from __future__ import annotations
+
+from daskdsml.layers.batch_norm import BatchNorm
+from daskdsml.layers.conv2d import Conv2D
+from daskdsml.layers.flatten import Flatten
+from daskdsml.layers.max_pool2d import MaxPool2D
+from daskdsml.neural_network._classifier import NeuralClassification
+from daskdsml.neural_network._network_model import Named
+from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
+from daskdsml.settings import check_flag, check_number
+
+
+class CNNClassifier(Named, NeuralClassification):
+    """Classification of images by convolutions, pooling and dense layers.
+
+    Each of ``filters`` makes a convolution of that many filters (padded to keep the size), batch
+    norm if asked for, the activation, and max pooling; dense layers follow.
+
+    Parameters
+    ----------
+    filters : tuple of int
+    kernel_size, pool_size : int
+        ``pool_size`` 1 leaves pooling out.
+    hidden_layer_sizes : tuple of int
+        Units of dense layers before the last.
+    activation : {"relu", "tanh", "logistic", "identity"}
+    batch_norm : bool
+    dropout : float
+        Share of inputs dropped before each dense layer while training.
+
+    All other parameters and attributes are those of `NeuralClassifier`.
+
+    References
+    ----------
+    LeCun, Y., Bottou, L., Bengio, Y. and Haffner, P. (1998). Gradient-based learning applied to
+    document recognition. Proceedings of the IEEE 86(11), 2278-2324.
+    """
+
+    _label = "cnn-classifier"
+    _ranks = (3, 4)
+
+    def __init__(
+        self,
+        filters=(16, 32),
+        *,
+        kernel_size=3,
+        pool_size=2,
+        hidden_layer_sizes=(),
+        activation="relu",
+        batch_norm=False,
+        dropout=0.0,
+        solver="adam",
+        learning_rate_init=0.001,
+        learning_rate="constant",
+        batch_size=128,
+        max_iter=100,
+        l1=0.0,
+        l2=0.0,
+        clip_norm=None,
+        shuffle=True,
+        pool_bytes=2**28,
+        tol=None,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        class_weight=None,
+        callbacks=None,
+        warm_start=False,
+        random_state=None,
+        dtype="float32",
+        backend="auto",
+        cache="auto",
+        verbose=False,
+    ):
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.pool_size = pool_size
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.l1 = l1
+        self.l2 = l2
+        self.clip_norm = clip_norm
+        self.shuffle = shuffle
+        self.pool_bytes = pool_bytes
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.dtype = dtype
+        self.backend = backend
+        self.cache = cache
+        self.verbose = verbose
+
+    def _given(self):
+        layers = []
+        for filters in self.filters:
+            activation = None if self.batch_norm else self.activation
+            layers.append(Conv2D(filters, self.kernel_size, padding="same", activation=activation))
+            if self.batch_norm:
+                layers.append(BatchNorm(activation=self.activation))
+            if self.pool_size > 1:
+                layers.append(MaxPool2D(self.pool_size))
+        return [*layers, Flatten(), *dense_layers(self)]
+
+    def _check(self) -> None:
+        check_sizes(self, "filters", least=1)
+        check_sizes(self, "hidden_layer_sizes")
+        check_number(self, "kernel_size", 1, integer=True)
+        check_number(self, "pool_size", 1, integer=True)
+        check_flag(self, "batch_norm")
+        check_activation(self)
+        super()._check()

@@ -1,0 +1,156 @@
+"""How strong gradients arrive at each layer and at each time step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from daskdsml import registry
+from daskdsml.backprop import Backprop
+from daskdsml.engine.threads import single_threaded_blas
+from daskdsml.network import Network, Point
+from daskdsml.neural_network._model import NeuralModel
+from daskdsml.neural_network._parameters import check_parameters, seed_of
+
+
+class GradientFlow(NamedTuple):
+    """Norms of gradients of a mean loss ``L``, all Euclidean.
+
+    Attributes
+    ----------
+    layers : tuple of str (m,)
+        The layers that have parameters, from the first to the last, such as "0 GRU".
+    norms : array (m,)
+        Of the gradient of ``L`` in all parameters of a layer.
+    weights : array (m,)
+        Of these parameters themselves.
+    steps : dict of arrays (T,), one for each recurrent layer
+        Of the gradient of ``L`` in the states of all rows after step t; of a bidirectional layer,
+        in those of both directions at step t.
+    """
+
+    layers: tuple[str, ...]
+    norms: np.ndarray
+    weights: np.ndarray
+    steps: dict[str, np.ndarray]
+
+    @property
+    def ratios(self) -> np.ndarray:
+        """``norms / weights`` (m,): how much a gradient step of rate 1 changes a layer."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.norms / self.weights
+
+
+class _Sums(NamedTuple):
+    """Weight, gradient of the summed loss (d,), and squares of its norms by layer and step."""
+
+    weight: float
+    gradient: np.ndarray
+    squares: dict[str, np.ndarray]
+
+    def __add__(self, other):
+        squares = {name: part + other.squares[name] for name, part in self.squares.items()}
+        return _Sums(self.weight + other.weight, self.gradient + other.gradient, squares)
+
+
+class _Flow(NamedTuple):
+    """Kernel: the sums of a batch at a point."""
+
+    backprop: Backprop
+
+    def __call__(self, point: Point, batch):
+        parts = self.backprop.network.parts
+        watch: list[dict] = [{} for _ in parts]
+        found = yield from self.backprop.gradient(point, batch, watch)
+        get = self.backprop.backend.get
+        squares = {
+            part.name: get(seen["steps"]) ** 2
+            for part, seen in zip(parts, watch, strict=True)
+            if "steps" in seen
+        }
+        return _Sums(found.weight, np.array(get(found.gradient)), squares)
+
+
+def gradient_flow(model, X, y, mask=None, sample_weight=None) -> GradientFlow:
+    """Norms of the mean loss's gradient, by layer and by time step: do they vanish or explode?
+
+    The loss is what training minimises, without penalties: weighted by ``sample_weight`` and
+    ``class_weight``, with dropout, and with batch statistics of batches of ``batch_size`` rows in
+    the order of X. Gradients are computed in float64, whatever the dtype of the model, so that
+    they can be followed below 1e-38. One read of X.
+
+    A model that is not fitted is looked at with the weights that `fit` would begin with; it stays
+    unfitted. Callbacks may call this to follow a model while it learns.
+
+    Parameters
+    ----------
+    model : neural estimator
+    X, y, mask, sample_weight : as for the model's `fit`
+
+    Returns
+    -------
+    GradientFlow
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no neural estimator.
+    ValueError
+        If data or parameters cannot be used, or all weights are zero.
+
+    References
+    ----------
+    Bengio, Y., Simard, P. and Frasconi, P. (1994). Learning long-term dependencies with gradient
+    descent is difficult. IEEE Transactions on Neural Networks 5(2), 157-166.
+    """
+    if not isinstance(model, NeuralModel):
+        raise TypeError(
+            "gradient_flow needs an estimator of daskdsml.neural_network, got "
+            f"{type(model).__name__}."
+        )
+    backprop, point, model, examples = _looked_at(model, X, y, mask, sample_weight)
+    batches = model._open(examples)
+    try:
+        with single_threaded_blas():
+            total = batches.run(_Flow(backprop), point, f"{model._label}-gradient-flow")
+    finally:
+        batches.close()
+    if not total.weight > 0.0:
+        raise ValueError(
+            "No row (or step) of X has a positive weight, so there is no mean loss. Check "
+            "sample_weight, class_weight and mask."
+        )
+    return _flow_of(backprop.network, point, total)
+
+
+def _looked_at(model, X, y, mask, sample_weight):
+    """The network in float64, where it stands, and a model that has met the examples."""
+    fresh = not hasattr(model, "_standing")
+    if fresh:
+        check_parameters(model)
+        model = clone(model)
+    examples = model._admitted(X, y, sample_weight, mask, reset=fresh)
+    examples = model._targets(examples, first=fresh)
+    if fresh:
+        network, backend = model._composed(examples.in_shape), model._find_backend(examples)
+        point = network.init(np.random.default_rng(seed_of(model)))
+    else:
+        network = model._predictor(examples.in_shape).network
+        backend, point = registry.find("backends", model._backend)(), model._standing.point
+    network = Network(network.layers, network.in_shape, network.loss, np.float64)
+    point = Point(*(array.astype(np.float64) for array in point))
+    return Backprop(network, backend), point, model, examples
+
+
+def _flow_of(network, point, total) -> GradientFlow:
+    gradient = total.gradient / total.weight
+    parts = [part for part in network.parts if part.arrays]
+    where = [slice(part.arrays[0][1].start, part.arrays[-1][1].stop) for part in parts]
+    return GradientFlow(
+        tuple(part.name for part in parts),
+        np.array([np.linalg.norm(gradient[w]) for w in where]),
+        np.array([np.linalg.norm(point.theta[w]) for w in where]),
+        {name: np.sqrt(squares) / total.weight for name, squares in total.squares.items()},
+    )

@@ -1,0 +1,146 @@
+"""Regression by a multi-layer perceptron with scikit-learn's parameters."""
+
+from __future__ import annotations
+
+from daskdsml.neural_network._mlp import MLP
+from daskdsml.neural_network._regressor import NeuralRegression
+
+
+class MLPRegressor(MLP, NeuralRegression):
+    """Multi-layer perceptron that predicts numbers, with scikit-learn's parameters and more.
+
+    Minimises the mean loss (half the squared error, the mean over targets) plus
+    ``alpha / (2 batch_size) ||W||**2``.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson"} or another loss of `NeuralRegressor`
+    hidden_layer_sizes : int or tuple of int
+        Units of the hidden layers; () makes logistic regression.
+    activation : {"identity", "logistic", "tanh", "relu"}
+    solver : {"adam", "sgd", "lbfgs"}
+        "sgd" with ``momentum`` (Nesterov's by default); "lbfgs" takes all rows in each step, one
+        pass over the data, in float64.
+    alpha : float
+        ``alpha / 2 ||W||**2`` is added to the summed loss of a batch, as in scikit-learn: divided
+        by ``batch_size`` it is the strength against the mean loss. Biases go free.
+    batch_size : int or "auto"
+        Rows of a step; "auto" is 200, or all rows if there are fewer.
+    learning_rate : {"constant", "invscaling", "adaptive"}
+        For "adam", too. "adaptive" divides by 5 where training would end.
+    learning_rate_init, power_t : float
+    max_iter : int
+        Most epochs; most steps of "lbfgs".
+    shuffle : bool
+        Whether rows are met in another order in each epoch.
+    random_state : int or None
+        Seed of all that is drawn; None means 0, so that fits can be repeated.
+    tol : float or None
+        Training ends when ``n_iter_no_change`` epochs in a row did not better the best loss (or
+        validation score) by ``tol``; "lbfgs" ends when no entry of the gradient is above it.
+    verbose : bool
+        Whether to show a progress bar.
+    warm_start : bool
+    momentum : float
+    nesterovs_momentum : bool
+    early_stopping : bool
+        Whether a validation score tells when to end; the best weights are put back.
+    validation_fraction : float
+    beta_1, beta_2, epsilon : float
+        Of "adam".
+    n_iter_no_change : int
+    max_fun : int
+        Most passes of "lbfgs", whose steps take one each.
+    batch_norm : bool
+        Whether each hidden layer is normalised by its batch before the activation.
+    dropout : float
+        Share of the units of each hidden layer dropped while training.
+    clip_norm, pool_bytes, callbacks, dtype, backend, cache : see `NeuralRegressor`
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : lists of arrays (n_in, n_out) and (n_out,)
+    n_layers_, n_outputs_ : int
+        Layers with input and output; scores of a row.
+    out_activation_ : str
+
+    All other attributes are those of `NeuralRegressor`.
+    """
+
+    _label = "mlp-regressor"
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        batch_norm=False,
+        dropout=0.0,
+        clip_norm=None,
+        pool_bytes=2**28,
+        callbacks=None,
+        dtype="float32",
+        backend="auto",
+        cache="auto",
+    ):
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.clip_norm = clip_norm
+        self.pool_bytes = pool_bytes
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.backend = backend
+        self.cache = cache
+
+    def _n_scores(self) -> int:
+        return self._target_shape[0] if getattr(self, "_target_shape", ()) else 1
+
+    def _publish(self, batches=None) -> None:
+        super()._publish(batches)
+        self.out_activation_ = "exp" if self.loss in ("poisson", "gamma") else "identity"

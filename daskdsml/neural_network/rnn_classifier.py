@@ -1,0 +1,128 @@
+"""Classification of sequences by a recurrent network."""
+
+from __future__ import annotations
+
+from daskdsml.layers.bidirectional import Bidirectional
+from daskdsml.layers.dropout import Dropout
+from daskdsml.layers.gru import GRU
+from daskdsml.layers.lstm import LSTM
+from daskdsml.layers.rnn import RNN
+from daskdsml.neural_network._classifier import NeuralClassification
+from daskdsml.neural_network._network_model import Named
+from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
+from daskdsml.settings import check_flag, check_number
+
+CELLS = {"gru": GRU, "lstm": LSTM, "elman": RNN}
+
+
+class RNNClassifier(Named, NeuralClassification):
+    """Classification of sequences by recurrent layers, from the state after the last step.
+
+    Parameters
+    ----------
+    cell : {"gru", "lstm", "elman"}
+    units : int
+        Units of each recurrent layer.
+    n_layers : int
+        Recurrent layers.
+    bidirectional : bool
+        Whether each layer also runs backward in time.
+    hidden_layer_sizes : tuple of int
+        Units of dense layers between the last state and the scores.
+    activation : {"relu", "tanh", "logistic", "identity"}
+        Of these dense layers.
+    dropout : float
+        Share of inputs dropped between layers while training.
+
+    All other parameters and attributes are those of `NeuralClassifier`.
+
+    References
+    ----------
+    Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation. EMNLP, 1724-1734.
+    """
+
+    _label = "rnn-classifier"
+    _ranks = (2, 3)
+
+    def __init__(
+        self,
+        cell="gru",
+        *,
+        units=64,
+        n_layers=1,
+        bidirectional=False,
+        hidden_layer_sizes=(),
+        activation="relu",
+        dropout=0.0,
+        solver="adam",
+        learning_rate_init=0.001,
+        learning_rate="constant",
+        batch_size=128,
+        max_iter=100,
+        l1=0.0,
+        l2=0.0,
+        clip_norm=None,
+        shuffle=True,
+        pool_bytes=2**28,
+        tol=None,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        class_weight=None,
+        callbacks=None,
+        warm_start=False,
+        random_state=None,
+        dtype="float32",
+        backend="auto",
+        cache="auto",
+        verbose=False,
+    ):
+        self.cell = cell
+        self.units = units
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.l1 = l1
+        self.l2 = l2
+        self.clip_norm = clip_norm
+        self.shuffle = shuffle
+        self.pool_bytes = pool_bytes
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.dtype = dtype
+        self.backend = backend
+        self.cache = cache
+        self.verbose = verbose
+
+    def _given(self):
+        layers = []
+        for i in range(self.n_layers):
+            recurrent = CELLS[self.cell](self.units, return_sequences=i < self.n_layers - 1)
+            if i and self.dropout:
+                layers.append(Dropout(self.dropout))
+            layers.append(Bidirectional(recurrent) if self.bidirectional else recurrent)
+        return [*layers, *dense_layers(self)]
+
+    def _check(self) -> None:
+        if self.cell not in CELLS:
+            raise ValueError(f"Unknown cell {self.cell!r}: expected one of {list(CELLS)}.")
+        check_number(self, "units", 1, integer=True)
+        check_number(self, "n_layers", 1, integer=True)
+        check_flag(self, "bidirectional")
+        check_sizes(self, "hidden_layer_sizes")
+        check_activation(self)
+        super()._check()

@@ -1,0 +1,488 @@
+"""Neural estimators: training, stopping, weights, labels, masks, predictions, and bad input."""
+
+import pickle
+import warnings
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_classification
+from sklearn.exceptions import ConvergenceWarning
+
+from daskdsml.layers.activation import Activation
+from daskdsml.layers.batch_norm import BatchNorm
+from daskdsml.layers.bidirectional import Bidirectional
+from daskdsml.layers.conv2d import Conv2D
+from daskdsml.layers.dense import Dense
+from daskdsml.layers.dropout import Dropout
+from daskdsml.layers.flatten import Flatten
+from daskdsml.layers.gru import GRU
+from daskdsml.neural_network import (
+    CNNClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    NeuralClassifier,
+    NeuralRegressor,
+    RNNClassifier,
+    SequenceTagger,
+    WindowedSequences,
+)
+from daskdsml.solvers.adam import Adam
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X / 16.0, y
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    return make_classification(300, 6, n_informative=4, n_classes=3, random_state=0)
+
+
+def small(layers=None, **settings):
+    """A quick classifier of three classes."""
+    layers = [Dense(16, "relu"), Dense(3)] if layers is None else layers
+    settings = {"max_iter": 10, "batch_size": 32, "learning_rate_init": 0.01} | settings
+    return NeuralClassifier(layers, **settings)
+
+
+def thetas(model):
+    return np.concatenate([a.ravel() for part in model.weights_ for a in part.values()])
+
+
+def sequences(n=160, T=9, seed=0):
+    """Sequences (n, T, 2) with a label for each step: whether the running sum is positive."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, T, 2)).astype(np.float32)
+    mask = np.arange(T) < rng.integers(1, T + 1, size=n)[:, None]
+    return X, np.where(np.cumsum(X[..., 0], axis=1) > 0, "up", "down"), mask
+
+
+def test_digits_by_perceptron(digits):
+    X, y = digits
+    model = MLPClassifier((64,), max_iter=60, tol=None, learning_rate_init=0.01).fit(X[::2], y[::2])
+    assert model.score(X[1::2], y[1::2]) > 0.96
+    assert model.loss_curve_[-1] < 0.1 * model.loss_curve_[0]
+    assert [c.shape for c in model.coefs_] == [(64, 64), (64, 10)]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_other_solvers_of_the_perceptron(digits, solver):
+    X, y = digits
+    settings = {"sgd": {"learning_rate_init": 0.1, "tol": None}, "lbfgs": {"tol": 1e-3}}[solver]
+    model = MLPClassifier((32,), solver=solver, max_iter=60, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X[::2], y[::2])
+    assert model.score(X[1::2], y[1::2]) > 0.94
+
+
+def test_regressors_learn_a_curve():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, size=(400, 1))
+    y = np.column_stack([np.sin(2 * X[:, 0]), X[:, 0] ** 2])
+    model = MLPRegressor(
+        hidden_layer_sizes=(32, 32), activation="tanh", max_iter=150, learning_rate_init=0.01
+    )
+    model.set_params(tol=None).fit(X, y)
+    assert model.score(X, y) > 0.99
+    assert model.predict(X).shape == (400, 2)
+    one = NeuralRegressor([Dense(16, "tanh"), Dense(1)], max_iter=100, learning_rate_init=0.01)
+    assert one.fit(X, y[:, 0]).predict(X).shape == (400,)
+    assert one.score(X, y[:, 0]) > 0.9
+
+
+def test_counts_by_poisson_loss():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2))
+    y = rng.poisson(np.exp(0.5 + X[:, 0]))
+    model = NeuralRegressor([Dense(1)], loss="poisson", max_iter=200, learning_rate_init=0.02)
+    model.fit(X, y)
+    np.testing.assert_allclose(model.weights_[0]["W"].ravel(), [1.0, 0.0], atol=0.1)
+    assert (model.predict(X) > 0).all()
+
+
+def test_presets_on_images_and_sequences(digits):
+    X, y = digits
+    images = X.reshape(-1, 8, 8)
+    cnn = CNNClassifier((8,), batch_norm=True, dropout=0.1, max_iter=8, learning_rate_init=0.01)
+    assert cnn.fit(images[::2], y[::2]).score(images[1::2], y[1::2]) > 0.9
+    rnn = RNNClassifier("elman", units=24, bidirectional=True, n_layers=2, max_iter=12)
+    rnn.set_params(learning_rate_init=0.01, hidden_layer_sizes=(16,))
+    assert rnn.fit(images[::2], y[::2]).score(images[1::2], y[1::2]) > 0.85
+
+
+def test_tagger_ignores_what_a_mask_hides():
+    X, y, mask = sequences()
+    layers = [Bidirectional(GRU(12, return_sequences=True)), Dense(2)]
+    settings = {"max_iter": 15, "learning_rate_init": 0.02, "batch_size": 32}
+    model = SequenceTagger(layers, **settings).fit(X, y, mask=mask)
+    assert model.score(X, y, mask=mask) > 0.85
+    other_X, other_y = X.copy(), y.copy()
+    other_X[~mask], other_y[~mask] = 7.0, "never"
+    other = SequenceTagger(layers, **settings).fit(other_X, other_y, mask=mask)
+    np.testing.assert_array_equal(thetas(model), thetas(other))
+    assert model.score(X, y, mask=mask) == other.score(other_X, other_y, mask=mask)
+    assert set(np.unique(model.predict(X, mask))) <= {"up", "down"}
+
+
+def test_tagger_weighs_classes_of_steps():
+    X, y, mask = sequences()
+    heavy = SequenceTagger([Dense(2)], class_weight={"up": 50.0}, learning_rate_init=0.1)
+    heavy.fit(X, y, mask=mask)
+    assert np.mean(heavy.predict(X) == "up") > 0.9
+    lazily = SequenceTagger([Dense(2)], class_weight={"up": 50.0}, max_iter=20, shuffle=False)
+    w = np.linspace(0.5, 1.5, len(X))
+    at_once = clone(lazily).fit(X, y, sample_weight=w, mask=mask)
+    chunked = [da.from_array(a, chunks=(len(X), *a.shape[1:])) for a in (X, y, w, mask)]
+    lazily.fit(chunked[0], chunked[1], sample_weight=chunked[2], mask=chunked[3])
+    np.testing.assert_allclose(thetas(lazily), thetas(at_once), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["a", "b", "c"], [1.0, 2.0, 9.0]])
+def test_labels_of_any_kind(blobs, labels):
+    X, y = blobs
+    named = np.array(labels)[y]
+    model = small().fit(X, named)
+    assert model.predict(X).dtype == named.dtype
+    np.testing.assert_array_equal(model.classes_, np.unique(named))
+    np.testing.assert_array_equal(model.predict_proba(X), small().fit(X, y).predict_proba(X))
+
+
+def test_two_classes_have_one_score_or_two(blobs):
+    X, y = blobs
+    one = small([Dense(1)]).fit(X, y > 0)
+    two = small([Dense(2)]).fit(X, y > 0)
+    for model in (one, two):
+        shares = model.predict_proba(X)
+        assert shares.shape == (300, 2)
+        np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-6)
+        np.testing.assert_array_equal(shares[:, 1] > 0.5, model.predict(X))
+        np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), shares, rtol=1e-5)
+
+
+def test_a_last_softmax_is_taken_into_the_loss(blobs):
+    X, y = blobs
+    model = small([Dense(3), Activation("softmax")]).fit(X, y)
+    np.testing.assert_array_equal(thetas(model), thetas(small([Dense(3)]).fit(X, y)))
+
+
+def test_weights_are_repeated_rows(blobs):
+    X, y = blobs
+    w = np.arange(300) % 3
+    layers = [Dense(8, "tanh"), Dense(3)]
+    settings = {"shuffle": False, "batch_size": 1000, "dtype": "float64", "l2": 0.1}
+    weighed = small(layers, **settings).fit(X, y, sample_weight=w)
+    repeated = small(layers, **settings).fit(np.repeat(X, w, axis=0), np.repeat(y, w))
+    np.testing.assert_allclose(thetas(weighed), thetas(repeated), rtol=1e-9, atol=1e-12)
+
+
+def test_class_weight_is_a_weight_of_rows(blobs):
+    X, y = blobs
+    given = {0: 2.0, 1: 1.0, 2: 0.5}
+    by_class = small(class_weight=given).fit(X, y)
+    by_row = small().fit(X, y, sample_weight=np.vectorize(given.get)(y))
+    np.testing.assert_array_equal(thetas(by_class), thetas(by_row))
+    balanced = small(class_weight="balanced").fit(X, y)
+    counts = np.bincount(y)
+    equal = small(class_weight=dict(enumerate(300 / (3 * counts)))).fit(X, y)
+    np.testing.assert_array_equal(thetas(balanced), thetas(equal))
+
+
+def test_same_bits_whatever_the_threads(blobs):
+    X, y = blobs
+    Xd, yd = da.from_array(X, chunks=(70, 6)), da.from_array(y, chunks=70)
+    layers = [Dense(16), BatchNorm(activation="relu"), Dropout(0.2), Dense(3)]
+    found = []
+    for workers in (1, 2, 3):
+        with dask.config.set(scheduler="threads", num_workers=workers):
+            found.append(thetas(small(layers, random_state=3).fit(Xd, yd)))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert not np.array_equal(found[0], thetas(small(layers, random_state=4).fit(Xd, yd)))
+
+
+def test_backends_agree(blobs):
+    X, y = blobs
+    layers = [Dense(16), BatchNorm(activation="relu"), Dense(3)]
+    models = [small(layers, backend=b, dtype="float64").fit(X, y) for b in ("numpy", "numba")]
+    np.testing.assert_allclose(*map(thetas, models), rtol=1e-8, atol=1e-8)
+
+
+def test_early_stopping_puts_the_best_weights_back(blobs):
+    X, y = blobs
+    seen = []
+    model = small(
+        [Dense(64, "relu"), Dense(3)],
+        max_iter=200,
+        learning_rate_init=0.05,
+        early_stopping=True,
+        tol=1e-4,
+        n_iter_no_change=5,
+        callbacks=[lambda m, record: seen.append((record.score, thetas(m).copy()))],
+    ).fit(X, y)
+    assert model.n_iter_ < 200
+    assert model.converged_
+    scores = [score for score, _ in seen]
+    assert model.validation_scores_ == scores
+    best = seen[int(np.argmax(scores))][1]
+    np.testing.assert_array_equal(thetas(model), best)
+    assert model.best_validation_score_ == max(scores)
+
+
+def test_validation_rows_of_the_user(blobs):
+    X, y = blobs
+    model = small(early_stopping=True).fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert model.best_validation_score_ == model.score(X[200:], y[200:])
+
+
+def test_partial_fit_is_an_epoch(blobs):
+    X, y = blobs
+    model = small(shuffle=False, max_iter=1)
+    for _ in range(4):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    whole = small(shuffle=False, max_iter=4).fit(X, y)
+    np.testing.assert_array_equal(thetas(model), thetas(whole))
+    assert len(model.history_) == 4
+
+
+def test_partial_fit_refuses_unknown_labels(blobs):
+    X, y = blobs
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        small().partial_fit(X, y)
+    with pytest.raises(ValueError, match="label 2, which is none of the classes"):
+        small([Dense(2)]).partial_fit(X, y, classes=[0, 1])
+    model = small().partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="not the same as on the last call"):
+        model.partial_fit(X, y, classes=[0, 1])
+
+
+def test_warm_start_goes_on(blobs):
+    X, y = blobs
+    model = small(warm_start=True, solver="gradient_descent", shuffle=False).fit(X, y)
+    first = model.loss_
+    assert model.fit(X, y).loss_curve_[0] < first
+
+
+def test_resumed_after_pickling(blobs):
+    X, y = blobs
+    model = small(shuffle=False).partial_fit(X, y, classes=[0, 1, 2])
+    other = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(thetas(model.partial_fit(X, y)), thetas(other.partial_fit(X, y)))
+
+
+def test_resumed_from_a_file(blobs, tmp_path):
+    X, y = blobs
+    layers = [Dense(8), BatchNorm(activation="relu"), Dropout(0.1), Dense(3)]
+    named = np.array(["ox", "cow", "yak"])[y]
+    model = small(layers).partial_fit(X, named, classes=np.unique(named))
+    model.save(tmp_path / "model.npz")
+    other = NeuralClassifier.load(tmp_path / "model.npz")
+    assert other.get_params() == model.get_params()
+    assert other.loss_curve_ == model.loss_curve_
+    np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+    for each in (model, other):
+        each.partial_fit(X, named)
+    np.testing.assert_array_equal(thetas(other), thetas(model))
+    with pytest.raises(ValueError, match=r"Use NeuralClassifier\.load"):
+        MLPClassifier.load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPRegressor(hidden_layer_sizes=(4,), tol=None, max_iter=2),
+        MLPClassifier((4,), solver="lbfgs", tol=None, max_iter=2),
+        RNNClassifier("lstm", units=4, max_iter=2),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_kept_in_files(model, blobs, tmp_path):
+    X, y = blobs
+    X = X[..., None] if isinstance(model, RNNClassifier) else X
+    model.fit(X, y).save(tmp_path / "model")
+    other = type(model).load(tmp_path / "model")
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+    assert other.score(X, y) == model.score(X, y)
+
+
+def test_as_a_torch_module(blobs):
+    torch = pytest.importorskip("torch")
+    X, y = blobs
+    layers = [Dense(8), BatchNorm(activation="relu"), Dropout(0.1), Dense(3)]
+    model = small(layers, dtype="float64").fit(X, y)
+    with torch.no_grad():
+        shares = torch.softmax(model.to_torch()(torch.from_numpy(X)), dim=1).numpy()
+    np.testing.assert_allclose(shares, model.predict_proba(X), atol=1e-10)
+
+
+def test_callbacks_can_end_training(blobs):
+    X, y = blobs
+    model = small(callbacks=[lambda m, record: record.epoch == 3]).fit(X, y)
+    assert (model.n_iter_, model.converged_) == (3, True)
+    record = model.history_[-1]
+    assert record.rows_per_second > 0
+    assert record.gradient_norm > 0
+    assert record.learning_rate == 0.01
+
+
+def test_schedules_and_solvers(blobs):
+    X, y = blobs
+    halved = small(learning_rate=lambda step, epoch, n_steps: 0.5**epoch, max_iter=3).fit(X, y)
+    rates = [record.learning_rate for record in halved.history_]
+    np.testing.assert_allclose(rates, [0.01, 0.005, 0.0025])
+    own = small(solver=Adam(0.01, beta_1=0.8)).fit(X, y)
+    assert not np.array_equal(thetas(own), thetas(small().fit(X, y)))
+    adaptive = small(learning_rate="adaptive", tol=10.0, n_iter_no_change=1, max_iter=50)
+    adaptive.fit(X, y)
+    assert adaptive.history_[-1].learning_rate < 0.01
+
+
+def test_clipped_gradients_make_short_steps(blobs):
+    X, y = blobs
+    settings = {"solver": "gradient_descent", "learning_rate_init": 1.0, "batch_size": 300}
+    start = small(**settings, max_iter=1, clip_norm=1e-9).fit(X, y)
+    model = small(**settings, max_iter=1, clip_norm=0.01).fit(X, y)
+    np.testing.assert_allclose(np.linalg.norm(thetas(model) - thetas(start)), 0.01, rtol=1e-3)
+
+
+def test_l1_and_l2_pull_weights_to_zero(blobs):
+    X, y = blobs
+    free, pulled = small(max_iter=30).fit(X, y), small(max_iter=30, l2=1.0).fit(X, y)
+    assert np.abs(pulled.weights_[0]["W"]).sum() < 0.2 * np.abs(free.weights_[0]["W"]).sum()
+    sparse = small(max_iter=60, l1=0.5).fit(X, y)
+    assert np.abs(sparse.weights_[0]["W"]).max() < 0.1
+
+
+def test_lazy_in_lazy_out(blobs):
+    X, y = blobs
+    Xd = da.from_array(X, chunks=(100, 3))
+    model = small().fit(Xd, da.from_array(y, chunks=100))
+    for name in ("predict", "predict_proba"):
+        lazy = getattr(model, name)(Xd)
+        assert isinstance(lazy, da.Array)
+        np.testing.assert_allclose(lazy.compute(), getattr(model, name)(X), rtol=1e-5)
+    np.testing.assert_allclose(model.score(Xd, y), model.score(X, y))
+    assert isinstance(model.score(Xd, y), float)
+
+
+def test_lazy_tags():
+    X, y, mask = sequences()
+    model = SequenceTagger([GRU(6, return_sequences=True), Dense(2)], max_iter=2)
+    model.fit(X, y, mask=mask)
+    Xd, maskd = da.from_array(X, chunks=(50, 9, 2)), da.from_array(mask, chunks=(50, 9))
+    np.testing.assert_array_equal(model.predict(Xd, maskd).compute(), model.predict(X, mask))
+    assert model.predict_proba(Xd).shape == (160, 9, 2)
+    longer = np.concatenate([X, X], axis=1)
+    assert model.predict(longer).shape == (160, 18)
+    with pytest.raises(ValueError, match="was fitted to rows of shape"):
+        model.predict(X[..., :1])
+
+
+def test_windows_of_a_series():
+    t = np.arange(600)
+    series = np.sin(t / 5.0)
+    windows = WindowedSequences(series, window=12, horizon=1)
+    model = NeuralRegressor([GRU(8), Dense(1)], max_iter=30, learning_rate_init=0.01)
+    assert model.fit(windows, windows.after(series)).score(windows, windows.after(series)) > 0.95
+
+
+def test_a_loss_that_is_lost_ends_with_good_weights(blobs):
+    X, y = blobs
+    model = NeuralRegressor(
+        [Dense(32), Dense(1)], solver="gradient_descent", learning_rate_init=1e4, max_iter=20
+    )
+    with pytest.warns(ConvergenceWarning, match=r"stopped at step \d+ in epoch \d+.*layer"):
+        model.fit(X, y)
+    assert np.isfinite(thetas(model)).all()
+    assert not model.converged_
+
+
+def test_the_last_epoch_asks_for_more(blobs):
+    X, y = blobs
+    with pytest.warns(ConvergenceWarning, match="Raise max_iter or tol"):
+        MLPClassifier((4,), max_iter=2).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "message"),
+    [
+        ([Conv2D(4), Dense(3)], (8, 8), r"layer 0, Conv2D.*\(4, \d, \d\).*layer 1, Dense"),
+        ([Dense(3), Conv2D(4)], (6,), r"layer 0, Dense.*\(3,\).*layer 1, Conv2D"),
+        ([GRU(3), GRU(3)], (5, 2), r"layer 0, GRU.*\(3,\).*layer 1, GRU"),
+        ([Dense(7)], (6,), r"gives \(7,\) for each row, but y holds 3 classes.*Dense\(3\)"),
+        ([Flatten(), Dense(1)], (6,), r"gives \(1,\)"),
+        ([GRU(3, return_sequences=True), Dense(3)], (5, 2), r"gives \(5, 3\)"),
+        ([], (6,), "layers must be a list of layers"),
+        ([3], (6,), "which is no layer"),
+    ],
+    ids=str,
+)
+def test_layers_that_do_not_meet(layers, shape, message):
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=message):
+        small(layers).fit(rng.normal(size=(30, *shape)), np.arange(30) % 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"solver": "newton"}, "Unknown solver 'newton': expected one of"),
+        ({"learning_rate": "fast"}, "Unknown learning_rate 'fast'"),
+        ({"batch_size": 0}, "batch_size of NeuralClassifier must be"),
+        ({"dtype": "float16"}, "dtype must be"),
+        ({"class_weight": {7: 1.0}}, r"class_weight names \[7\]"),
+        ({"callbacks": [1]}, "callbacks must be callables"),
+        ({"backend": "gpu"}, "Unknown backend 'gpu'"),
+        ({"validation_fraction": 2.0, "early_stopping": True}, "validation_fraction"),
+        ({"random_state": "x"}, "random_state must be"),
+        ({"clip_norm": -1.0}, "clip_norm"),
+    ],
+    ids=str,
+)
+def test_bad_settings(blobs, settings, message):
+    with pytest.raises(ValueError, match=message):
+        small(**settings).fit(*blobs)
+
+
+def test_bad_data(blobs):
+    X, y = blobs
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        small().fit(np.where(X > 2, np.nan, X), y)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        small().fit(X, y).predict(np.where(X > 2, np.inf, X))
+    with pytest.raises(ValueError, match="expected 3 or 4"):
+        CNNClassifier().fit(X, y)
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        small().fit(X, y + 0.5)
+    with pytest.raises(ValueError, match="All weights are zero"):
+        small().fit(X, y, sample_weight=np.zeros(300))
+    with pytest.raises(ValueError, match="one class"):
+        small().fit(X, np.zeros(300))
+    images, tags, mask = sequences()
+    tagger = SequenceTagger([GRU(3, return_sequences=True), Dense(2)])
+    with pytest.raises(ValueError, match=r"mask.shape == \(160, 8\), expected \(160, 9\)"):
+        tagger.fit(images, tags, mask=mask[:, :8])
+    with pytest.raises(ValueError, match="one target per step"):
+        tagger.fit(images, tags[:, :8])
+    with pytest.raises(ValueError, match="X_val was given without y_val"):
+        small(early_stopping=True).fit(X, y, X_val=X)
+    with pytest.raises(ValueError, match="early_stopping is False"):
+        small().fit(X, y, X_val=X, y_val=y)
+    with pytest.raises(ValueError, match="fewer than window"):
+        WindowedSequences(np.zeros(5), window=6)
+    with pytest.raises(ValueError, match="Unknown activation"):
+        Dense(3, "swosh")
+
+
+def test_progress_is_shown(blobs, capsys):
+    small(verbose=True, max_iter=2).fit(*blobs)
+    shown = capsys.readouterr().err
+    assert "NeuralClassifier" in shown
+    assert "rows/s" in shown
+    assert "loss" in shown
