@@ -25,7 +25,7 @@ CONVOLUTIONS = [
     (Conv2D(2, 3, 2, "same", "relu"), (2, 8, 7)),
     (Conv2D(2, 2, 4, "valid", "identity"), (3, 11, 9)),
     (Conv2D(3, 5, 1, 4), (2, 3, 2)),
-    (Conv2D(2, 3, 1, 1), (6, 5)),
+    (Conv2D(2, 3, 2, 1), (6, 5)),
     (Conv2D(1, 1), (1, 1, 1)),
 ]
 SEQUENCES = [
