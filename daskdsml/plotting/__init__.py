@@ -4,6 +4,8 @@ from daskdsml.plotting.calibration import CalibrationDisplay
 from daskdsml.plotting.coefficient_path import CoefficientPathDisplay
 from daskdsml.plotting.cross_validation_path import CrossValidationPathDisplay
 from daskdsml.plotting.effects import EffectDisplay
+from daskdsml.plotting.gradient_flow import GradientFlowDisplay
+from daskdsml.plotting.learning_curve import LearningCurveDisplay
 from daskdsml.plotting.precision_recall import PrecisionRecallDisplay
 from daskdsml.plotting.roc_curve import RocCurveDisplay
 
@@ -12,6 +14,8 @@ __all__ = [
     "CoefficientPathDisplay",
     "CrossValidationPathDisplay",
     "EffectDisplay",
+    "GradientFlowDisplay",
+    "LearningCurveDisplay",
     "PrecisionRecallDisplay",
     "RocCurveDisplay",
 ]

@@ -88,6 +88,13 @@ def draw_penalty_axis(ax, strength, values) -> None:
     ax.set_xlabel(f"{strength} (log scale; weaker penalty to the right)")
 
 
+def draw_whole_numbers(ax) -> None:
+    """An x axis of epochs or time steps: labels at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+
+
 def draw_choice(ax, strength, value, label, **style):
     """A vertical line at ``value``, named in the legend; None where there is no place for it."""
     if value is None or not value > 0.0:
