@@ -11,7 +11,7 @@ RECTIFIERS = ("elu", "leaky_relu", "relu", "softplus")
 
 def check_activation(name, layer) -> None:
     """Raise ValueError unless ``name`` is an activation; the message lists those known."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(
             f"Unknown activation {name!r} of {type(layer).__name__}: "
             f"expected one of {sorted(ACTIVATIONS)}."
