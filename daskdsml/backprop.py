@@ -36,7 +36,7 @@ class Backprop:
         """What this thread keeps between batches."""
         kept = getattr(self._threads, "kept", None)
         if kept is None:
-            kept = self._threads.kept = _Kept(self.network, self._kernels.xp)
+            kept = self._threads.kept = _Kept(self.network, self.backend, self._kernels.xp)
         return kept
 
     def gradient(self, point: Point, batch: Batch, watch=None):
@@ -54,7 +54,7 @@ class Backprop:
             dout = layer.backward(self._kernels, params[i], tape, dout, grads[i], step)
             if layer.collective:
                 dout = yield from dout
-        return Slopes(value, weight, gradient, self._statistics(tapes))
+        return Slopes(value, weight, self.backend.get(gradient), self._statistics(tapes))
 
     def scores(self, point: Point, X, mask=None):
         """Raw scores of rows X (n, *in_shape), as for prediction."""
@@ -69,6 +69,7 @@ class Backprop:
             w = _step_weights(w, batch.mask, z.shape[:2])
         flat = z.reshape(-1, z.shape[-1])
         y = self.backend.put(y.reshape(-1) if loss.coupled else y.reshape(flat.shape))
+        w = None if w is None else self.backend.put(w)
         value, weight, dz = self._kernels.loss(loss, y, flat, w)
         return value, weight, dz.reshape(z.shape)
 
@@ -83,10 +84,11 @@ class Backprop:
         x = self.inputs(batch.X)
         kept = self._kept
         params = kept.params(point)
+        mask = None if batch.mask is None else self.backend.put(batch.mask)
         for i, part in enumerate(self.network.parts):
             step = Step(
                 training,
-                batch.mask,
+                mask,
                 _Rows(batch, i),
                 kept.work[i],
                 i > 0,
@@ -116,22 +118,27 @@ class Backprop:
         statistics = np.empty(self.network.n_statistics, self.network.dtype)
         for part, (tape, _) in zip(self.network.parts, tapes, strict=True):
             for name, where, _ in part.followed:
-                statistics[where] = np.ravel(tape.statistics[name])
+                statistics[where] = np.ravel(self.backend.get(tape.statistics[name]))
         return statistics
 
 
 class _Kept:
     """What a thread keeps from one batch to the next: buffers, and views of what does not move."""
 
-    def __init__(self, network, xp):
-        self._network = network
+    def __init__(self, network, backend, xp):
+        self._network, self._backend, self._on_host = network, backend, xp is np
         self._seen = (None, None, None)
         self.work = [_Workspace(xp, network.dtype) for _ in network.parts]
-        self.gradient = np.empty(network.n_parameters, network.dtype)
+        self.gradient = xp.empty(network.n_parameters, dtype=network.dtype)
         self.grads = network.views(self.gradient)
 
     def params(self, point):
-        """Views into the point, made once for the same arrays: solvers change these in place."""
+        """Views into the point, made once for the same arrays: solvers change these in place.
+
+        A device gets the arrays anew each time, for the same reason.
+        """
+        if not self._on_host:
+            return self._network.views(*map(self._backend.put, point))
         if self._seen[0] is not point.theta or self._seen[1] is not point.statistics:
             self._seen = (*point, self._network.views(*point))
         return self._seen[2]

@@ -21,6 +21,13 @@ class CuPy(ArrayBackend):
 
         return array_api_compat.cupy
 
+    def layers(self):
+        import cupy
+
+        from daskdsml.backends._layers.array import ArrayKernels
+
+        return ArrayKernels(cupy)
+
     def refuse(self) -> list[str]:
         """Reasons why CuPy cannot run here: not installed, or no card."""
         try:

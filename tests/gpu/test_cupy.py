@@ -1,9 +1,19 @@
 """The checks of every backend, on an NVIDIA card."""
 
 import checks
+import numpy as np
 import pytest
 
 from daskdsml import registry
+from daskdsml.layers.batch_norm import BatchNorm
+from daskdsml.layers.bidirectional import Bidirectional
+from daskdsml.layers.conv2d import Conv2D
+from daskdsml.layers.dense import Dense
+from daskdsml.layers.dropout import Dropout
+from daskdsml.layers.flatten import Flatten
+from daskdsml.layers.lstm import LSTM
+from daskdsml.layers.max_pool2d import MaxPool2D
+from daskdsml.neural_network import NeuralClassifier
 
 pytestmark = pytest.mark.gpu
 
@@ -33,3 +43,16 @@ def backend():
 )
 def test_check(backend, check):
     check(backend)
+
+
+def test_networks_train_alike(backend):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 8, 8)), np.arange(300) % 3
+    layers = [Conv2D(4), BatchNorm(activation="relu"), MaxPool2D(), Flatten(), Dense(3)]
+    sequence = [Bidirectional(LSTM(6)), Dropout(0.1), Dense(3)]
+    for each in (layers, sequence):
+        found = [
+            NeuralClassifier(each, dtype="float64", backend=name, max_iter=2).fit(X, y).loss_curve_
+            for name in ("numpy", "cupy")
+        ]
+        np.testing.assert_allclose(*found, rtol=1e-9)
