@@ -234,6 +234,7 @@ REFERENCES = [
     ("exp", np.exp, [(-700.0, 709.0), (-86.0, 88.0)]),
     ("log1p", np.log1p, [(-1.0, 50.0), (-1.0, 50.0)]),
     ("log", np.log, [(1e-300, 50.0), (1e-30, 50.0)]),
+    ("tanh", np.tanh, [(-20.0, 20.0), (-20.0, 20.0)]),
 ]
 
 
@@ -257,7 +258,7 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("name", ["exp", "log1p", "log", "sign", "abs", "sqrt"])
+@pytest.mark.parametrize("name", ["exp", "log1p", "log", "tanh", "sign", "abs", "sqrt"])
 @every_precision
 def test_special_values(name, real):
     x = np.array([*SPECIAL[real], -1.0, -2.0, 1.0], real)

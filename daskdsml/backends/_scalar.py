@@ -38,6 +38,7 @@ class _Format(NamedTuple):
 
     ``shift`` is 1.5 * 2**fraction: a number added to it is rounded to an integer, which stands in
     the low bits. ``ln2_high`` is log(2) to so few bits that its product with an exponent is exact.
+    Beyond ``tanh_flat`` tanh is 1 to the last bit.
     """
 
     fraction: int
@@ -54,6 +55,7 @@ class _Format(NamedTuple):
     smallest: float
     largest: float
     infinity: float
+    tanh_flat: float
     exp_terms: tuple
     log_terms: tuple
 
@@ -75,6 +77,7 @@ def _format_of(real, fraction, bias, exp_order, log_order):
         "smallest": -ln2 * (bias + fraction + 0.5),
         "largest": ln2 * (bias + 1.5),
         "infinity": np.inf,
+        "tanh_flat": ln2 * (fraction + 2) / 2,
     }
     return _Format(
         fraction=fraction,
@@ -198,10 +201,20 @@ def expm1(x):
 
 @njit(**OPTIONS)
 def tanh(x):
-    """Hyperbolic tangent, which keeps its digits near 0."""
+    """Hyperbolic tangent within 4 units in the last place, also near 0.
+
+    It is m / (m + 2) with m = e**(2 x) - 1. Where tanh is 1 to the last bit x is cut, so one power
+    of two is enough: it takes two thirds of the time that `expm1` would.
+    """
     f = _format(x)
-    decay = expm1(-f.two * math.fabs(x))
-    return math.copysign(decay / (decay + f.two), x)
+    bounded = where(x < -f.tanh_flat, -f.tanh_flat, x)
+    bounded = f.two * where(bounded > f.tanh_flat, f.tanh_flat, bounded)
+    shifted = bounded * f.log2_e + f.shift
+    k = shifted - f.shift
+    r = (bounded - k * f.ln2_high) - k * f.ln2_low
+    scale = _real((_bits(shifted) + f.bias) << f.fraction, x)
+    m = scale * (r + r * r * _series(f.exp_terms, r)) + (scale - f.one)
+    return m / (m + f.two)
 
 
 @njit(**OPTIONS)

@@ -172,21 +172,15 @@ def test_both_kernels_give_the_same(layer, dtype, tolerance):
     np.testing.assert_allclose(found[0][0], found[1][0], atol=tolerance)
 
 
-@both_kernels
 @every_cell
-def test_a_chunk_of_steps_is_no_special_place(cell, kernels, monkeypatch):
-    """Gradients gathered over one, some and all steps at a time are the same."""
-    from daskdsml.backends._layers import numba_recurrent
-
+@pytest.mark.parametrize("n, steps", [(30, 9), (128, 2), (300, 2)])
+def test_gathering_tiles_of_rows_and_steps(cell, n, steps):
+    """Gradients are gathered over 128 rows at once: of some steps, of one, of a part of one."""
     layer = cell(3, return_sequences=True)
-    params, x, mask, dout = problem(layer, steps=7)
-    _, whole = gradients(layer, kernels, params, x, mask, dout)
-    for steps in (1, 3):
-        size = steps * len(x) * params["b"].nbytes
-        monkeypatch.setattr(numba_recurrent, "CHUNK_BYTES", size)
-        _, parts = gradients(layer, kernels, params, x, mask, dout)
-        for name, gradient in whole.items():
-            np.testing.assert_allclose(parts[name], gradient, atol=1e-13)
+    params, x, mask, dout = problem(layer, n, steps)
+    found = [gradients(layer, kernels, params, x, mask, dout)[1] for kernels in KERNELS.values()]
+    for name, gradient in found[0].items():
+        np.testing.assert_allclose(found[1][name], gradient, rtol=1e-10, atol=1e-12)
 
 
 @both_kernels

@@ -17,6 +17,10 @@ from numba import njit
 from daskdsml.backends import _scalar
 from daskdsml.backends._kernels import FAST, _kernel
 
+# Of a product over more rows, what BLAS packs leaves the second-level cache: with another process
+# on the same core it then took three times as long, and was no quicker without.
+TILE_ROWS = 128
+
 
 @njit(**FAST)
 def _tanh(a, b):
@@ -31,6 +35,26 @@ def _logistic(a, b):
     half = a.dtype.type(0.5)
     for j in range(a.size):
         a[j] = half * _scalar.tanh(half * (a[j] + b[j])) + half
+
+
+@njit(**FAST)
+def _copy(source, target):
+    for j in range(target.size):
+        target[j] = source[j]
+
+
+@njit(**FAST)
+def _clear(target):
+    for j in range(target.size):
+        target[j] = 0
+
+
+@njit(**FAST)
+def _take(before, counts, dh):
+    """Go one step back where steps count; the others hand the gradient on as it is."""
+    for i in range(counts.size):
+        if counts[i]:
+            _copy(before[i], dh[i])
 
 
 @njit(**FAST)
@@ -56,16 +80,25 @@ def _add(rest, total):
 
 
 @njit(**FAST)
+def _add_rows(rows, total):
+    for i in range(len(rows)):
+        row = rows[i]
+        for j in range(row.size):
+            total[j] += row[j]
+
+
+@njit(**FAST)
 def _gather(inputs, slopes, weights, dweights, dbias, dx):
     """Add to the gradients what some steps' ``slopes`` in the sums of the gates give."""
-    flat = slopes.reshape(-1, slopes.shape[2])
-    _add(np.dot(inputs.reshape(len(flat), -1).T, flat), dweights)
-    for i in range(len(flat)):
-        row = flat[i]
-        for j in range(row.size):
-            dbias[j] += row[j]
-    if dx.size:
-        _add(np.dot(flat, weights[: dx.shape[2]].T), dx)
+    p = dx.shape[2]
+    S = slopes.reshape(-1, slopes.shape[2])
+    X, dX = inputs.reshape(len(S), -1), dx.reshape(-1, p)
+    for start in range(0, len(S), TILE_ROWS):
+        part = slice(start, min(start + TILE_ROWS, len(S)))
+        _add(np.dot(X[part].T, S[part]), dweights)
+        _add_rows(S[part], dbias)
+        if p:
+            _add(np.dot(S[part], weights[:p].T), dX[part])
 
 
 @_kernel
@@ -76,9 +109,9 @@ def elman_forward(joined, weights, bias, mask, sums):
         for i in range(len(sums)):
             if mask[t, i]:
                 _tanh(sums[i], bias)
-                joined[t + 1, i, p:] = sums[i]
+                _copy(sums[i], joined[t + 1, i, p:])
             else:
-                joined[t + 1, i, p:] = joined[t, i, p:]
+                _copy(joined[t, i, p:], joined[t + 1, i, p:])
 
 
 @njit(**FAST)
@@ -91,22 +124,17 @@ def _elman_slopes(h, dh, slope):
 @_kernel
 def elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, slopes):
     steps, chunk, p = len(mask), len(slopes), joined.shape[2] - dh.shape[1]
-    handed_on = np.empty_like(dh)
-    dweights[:] = 0
-    dbias[:] = 0
-    dx[:] = 0
+    before = np.empty_like(dh)
     for t in range(steps - 1, -1, -1):
         _meet(t, steps, dsteps, dh, norms)
         slope = slopes[t % chunk]
         for i in range(len(dh)):
             if mask[t, i]:
                 _elman_slopes(joined[t + 1, i, p:], dh[i], slope[i])
-                handed_on[i] = 0
             else:
-                slope[i] = 0
-                handed_on[i] = dh[i]
-        np.dot(slope, weights[p:].T, dh)
-        _add(handed_on, dh)
+                _clear(slope[i])
+        np.dot(slope, weights[p:].T, before)
+        _take(before, mask[t], dh)
         if t % chunk == 0:
             stop = min(t + chunk, steps)
             _gather(joined[t:stop], slopes[: stop - t], weights, dweights, dbias, dx[t:stop])
@@ -153,8 +181,8 @@ def lstm_forward(joined, weights, bias, mask, gates, cells, squashed):
                 _squash(cells[t + 1, i], squashed[t, i])
                 _product(row[3 * u :], squashed[t, i], joined[t + 1, i, p:])
             else:
-                cells[t + 1, i] = cells[t, i]
-                joined[t + 1, i, p:] = joined[t, i, p:]
+                _copy(cells[t, i], cells[t + 1, i])
+                _copy(joined[t, i, p:], joined[t + 1, i, p:])
 
 
 @njit(**FAST)
@@ -199,22 +227,17 @@ def lstm_backward(
     dsteps, dh, dc, dweights, dbias, dx, norms, slopes,
 ):  # fmt: skip
     steps, chunk, p = len(mask), len(slopes), joined.shape[2] - dh.shape[1]
-    handed_on = np.empty_like(dh)
-    dweights[:] = 0
-    dbias[:] = 0
-    dx[:] = 0
+    before = np.empty_like(dh)
     for t in range(steps - 1, -1, -1):
         _meet(t, steps, dsteps, dh, norms)
         slope = slopes[t % chunk]
         for i in range(len(dh)):
             if mask[t, i]:
                 _lstm_slopes(gates[t, i], cells[t, i], squashed[t, i], dh[i], dc[i], slope[i])
-                handed_on[i] = 0
             else:
-                slope[i] = 0
-                handed_on[i] = dh[i]
-        np.dot(slope, weights[p:].T, dh)
-        _add(handed_on, dh)
+                _clear(slope[i])
+        np.dot(slope, weights[p:].T, before)
+        _take(before, mask[t], dh)
         if t % chunk == 0:
             stop = min(t + chunk, steps)
             _gather(joined[t:stop], slopes[: stop - t], weights, dweights, dbias, dx[t:stop])
@@ -242,7 +265,7 @@ def gru_forward(joined, reset, weights, weights_g, bias, bias_g, mask, gates, g)
             if mask[t, i]:
                 _mix(gates[t, i, :u], joined[t, i, p:], g[t, i], joined[t + 1, i, p:])
             else:
-                joined[t + 1, i, p:] = joined[t, i, p:]
+                _copy(joined[t, i, p:], joined[t + 1, i, p:])
 
 
 @njit(**FAST)
@@ -273,12 +296,7 @@ def gru_backward(
 ):  # fmt: skip
     steps, chunk, u = len(mask), len(slopes), dh.shape[1]
     p = joined.shape[2] - u
-    dreset = np.empty_like(dh)
-    for array in (dweights, dweights_g):
-        array[:] = 0
-    for array in (dbias, dbias_g):
-        array[:] = 0
-    dx[:] = 0
+    before, dreset = np.empty_like(dh), np.empty_like(dh)
     for t in range(steps - 1, -1, -1):
         _meet(t, steps, dsteps, dh, norms)
         slope, slope_g = slopes[t % chunk], slopes_g[t % chunk]
@@ -286,7 +304,7 @@ def gru_backward(
             if mask[t, i]:
                 _candidate_slopes(gates[t, i, :u], g[t, i], dh[i], slope_g[i])
             else:
-                slope_g[i] = 0
+                _clear(slope_g[i])
         np.dot(slope_g, weights_g[p:].T, dreset)
         for i in range(len(dh)):
             if mask[t, i]:
@@ -295,10 +313,10 @@ def gru_backward(
                 _through_logistic(dreset[i], h, r, slope[i, u:])
                 _gru_handed_on(z, r, dh[i], dreset[i])
             else:
-                slope[i] = 0
-                dreset[i] = dh[i]
-        np.dot(slope, weights[p:].T, dh)
-        _add(dreset, dh)
+                _clear(slope[i])
+        np.dot(slope, weights[p:].T, before)
+        _add(dreset, before)
+        _take(before, mask[t], dh)
         if t % chunk == 0:
             stop = min(t + chunk, steps)
             part = slice(0, stop - t)

@@ -6,9 +6,6 @@ import numpy as np
 
 from daskdsml.backends._layers import _recurrent_kernels as loops
 
-# Slopes of so many steps stay in the cache until they are gathered.
-CHUNK_BYTES = 2**19
-
 
 class NumbaRecurrent:
     """Compiled kernels of recurrent layers; `ArrayRecurrent` describes them."""
@@ -18,7 +15,7 @@ class NumbaRecurrent:
         loops.elman_forward(joined, weights, bias, mask, sums)
 
     def elman_backward(self, joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, work):
-        dx, norms = _or_empty(dx, norms, joined)
+        dx, norms = _begun(dx, norms, dweights, dbias)
         slopes = _slopes("slopes", mask, dbias, work)
         loops.elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, slopes)
 
@@ -29,7 +26,7 @@ class NumbaRecurrent:
         self, joined, weights, mask, gates, cells, squashed,
         dsteps, dh, dc, dweights, dbias, dx, norms, work,
     ):  # fmt: skip
-        dx, norms = _or_empty(dx, norms, joined)
+        dx, norms = _begun(dx, norms, dweights, dbias)
         slopes = _slopes("slopes", mask, dbias, work)
         loops.lstm_backward(
             joined, weights, mask, gates, cells, squashed,
@@ -43,7 +40,7 @@ class NumbaRecurrent:
         self, joined, reset, weights, weights_g, mask, gates, g,
         dsteps, dh, dweights, dweights_g, dbias, dbias_g, dx, norms, work,
     ):  # fmt: skip
-        dx, norms = _or_empty(dx, norms, joined)
+        dx, norms = _begun(dx, norms, dweights, dweights_g, dbias, dbias_g)
         slopes = _slopes("slopes", mask, dbias, work)
         slopes_g = work("slopes_g", (*slopes.shape[:2], dbias_g.size))
         loops.gru_backward(
@@ -55,15 +52,20 @@ class NumbaRecurrent:
         loops.scatter_rows(codes, np.ascontiguousarray(rows, table.dtype), table)
 
 
-def _or_empty(dx, norms, joined):
-    """Empty arrays in the place of None, so that one machine code serves both."""
-    if dx is None:
-        dx = np.empty((len(joined) - 1, 0, 0), joined.dtype)
-    return dx, np.empty(0, joined.dtype) if norms is None else norms
+def _begun(dx, norms, *gradients):
+    """Empty arrays for None, so that one machine code serves both; what is added to is zero."""
+    real = gradients[0].dtype
+    for array in gradients:
+        array[...] = 0
+    if dx is not None:
+        dx[...] = 0
+    return (
+        np.empty((0, 0, 0), real) if dx is None else dx,
+        np.empty(0, real) if norms is None else norms,
+    )
 
 
 def _slopes(name, mask, dbias, work):
-    """A buffer of the slopes of as many steps as stay in the cache."""
+    """A buffer of the slopes of as many steps as are gathered at once."""
     steps, n = mask.shape
-    chunk = CHUNK_BYTES // (n * dbias.size * dbias.itemsize)
-    return work(name, (max(1, min(steps, chunk)), n, dbias.size))
+    return work(name, (max(1, min(steps, loops.TILE_ROWS // n)), n, dbias.size))
