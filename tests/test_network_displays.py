@@ -362,6 +362,8 @@ def test_what_has_no_learning_curve():
             LearningCurveDisplay(losses, scores)
     with pytest.raises(ValueError, match=r"scores name \['b'\]"):
         LearningCurveDisplay({"a": [1.0]}, {"b": [1.0]})
+    with pytest.raises(ValueError, match="scores must be a dict by name"):
+        LearningCurveDisplay({"a": [1.0]}, [1.0])
     with pytest.raises(ValueError, match="Expected at least one model"):
         LearningCurveDisplay({})
 

@@ -35,6 +35,11 @@ class LearningCurveDisplay:
         if not isinstance(losses, dict):
             losses, scores = {None: losses}, {None: scores}
         scores = {} if scores is None else scores
+        if not isinstance(scores, dict):
+            raise ValueError(
+                "scores must be a dict by name, as losses are, or None, got "
+                f"{type(scores).__name__}."
+            )
         self.names = list(losses)
         self.losses = [_as_array(losses[name]) for name in losses]
         self.scores = [_as_array(scores.get(name)) for name in losses]
@@ -46,8 +51,8 @@ class LearningCurveDisplay:
         """From a fitted estimator, or from several to be compared.
 
         Reads ``loss_curve_`` and, where there is one, ``validation_scores_``: of the estimators of
-        daskdsml.neural_network, SGDClassifier and SGDRegressor, and scikit-learn's MLPClassifier
-        and MLPRegressor.
+        daskdsml.neural_network, SGDRegressor and (of two classes) SGDClassifier, and scikit-learn's
+        MLPClassifier and MLPRegressor.
 
         Parameters
         ----------
