@@ -38,7 +38,6 @@ SETTINGS = [
     (Dense(1, "tanh", bias=False), (1,)),
     (Dense(3, "softmax"), (2,)),
     (Dense(3, "logistic"), (5, 2)),
-    (Dense(2), (500,)),  # a long inner product is cut
     (Activation("elu"), (5,)),
     (Activation("identity"), (5,)),
     (Activation("leaky_relu"), (5, 2)),

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import threading
 
 import numpy as np
 
 from daskdsml.backends._layers import _dense_kernels, _loss_kernels
 from daskdsml.backends._layers._activations import ACTIVATIONS
+
+_thread = threading.local()
+
+
+def _touch_buffers():
+    """Have BLAS write to its buffers, once for a thread, by a product of 10 ms.
+
+    OpenBLAS reads ahead of what it has copied there. Into pages that nothing was ever written to
+    that fails each time, and a product of (128, 784) and (784, 128) takes twice as long, for good.
+    """
+    np.ones((512, 320), np.float32) @ np.ones((320, 1024), np.float32)
+    _thread.ready = True
 
 
 class NumbaDense:
@@ -17,27 +29,10 @@ class NumbaDense:
     plain kernels.
     """
 
-    # OpenBLAS multiplies up to 320 entries at once in float32, and halves what is below 640. Where
-    # that leaves more than 200, a first-level cache of 32 KiB is too small, at half the speed.
-    inner_sizes = 200, 320, 400
-    inner_bytes = 2**18
-
     def product(self, a, b, out):
-        inner = a.shape[1]
-        n_parts = self._parts(inner) if out.itemsize == 4 and out.nbytes <= self.inner_bytes else 1
-        if n_parts == 1:
-            return np.matmul(a, b, out=out)
-        borders = [inner * part // n_parts for part in range(n_parts + 1)]
-        np.matmul(a[:, : borders[1]], b[: borders[1]], out=out)
-        for start, stop in pairwise(borders[1:]):
-            out += np.matmul(a[:, start:stop], b[start:stop])
-        return out
-
-    def _parts(self, inner) -> int:
-        """Number of parts that an inner dimension is best cut into."""
-        small, whole, halved = self.inner_sizes
-        n_parts = max(1, -(-inner // halved))
-        return -(-inner // small) if small < inner / n_parts <= whole else n_parts
+        if not getattr(_thread, "ready", False):
+            _touch_buffers()
+        return np.matmul(a, b, out=out)
 
     def bias_activation(self, z, b, activation):
         chosen = ACTIVATIONS[activation]
