@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import cloudpickle
 import numpy as np
 
 from daskdsml.engine import tree
 from daskdsml.engine.cluster import RESENDS
+from daskdsml.engine.deliveries import Deliveries
 from daskdsml.engine.ledger import Ledger
 from daskdsml.engine.meeting import pass_rows
-from daskdsml.engine.place import Given, Portion, Remote, Share
+from daskdsml.engine.place import Given, Portion, Share, meet_here
 from daskdsml.engine.pools import Layout, Load, Plan
 from daskdsml.engine.seats import Seats
+from daskdsml.engine.shards import split
 
 
 class ClusterStep(NamedTuple):
@@ -53,9 +56,10 @@ class ClusterBatches:
         self._pass_rows = pass_rows(examples, layout.batch_size)
         self._sources, self._at_home = pieces.sources, pieces.at_home
         # Pieces that share upstream work are made once, and stay with Dask.
-        self._futures = None if pieces.tasks is None else client.compute(pieces.tasks)
-        keep = keep and self._futures is None
-        self._keep, self._stay = keep, layout.whole and (keep or self._futures is not None)
+        held = pieces.tasks is not None
+        self._client = client
+        self._dask = Deliveries(client, client.compute(pieces.tasks)) if held else None
+        self._keep, self._stay = keep and not held, layout.whole and (keep or held)
         self._packed: tuple = (None, b"")
         n_workers = max(len(client.nthreads()), 1)
         room = -(-layout.capacity // n_workers)
@@ -95,6 +99,8 @@ class ClusterBatches:
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for."""
         packed, n = self._pack(kernel), len(self._layout.lengths)
+        if self._dask is not None:
+            return self._run_tasks(packed, state, name)
         todo = {k: list(range(k, n, len(self._seats))) for k in range(min(len(self._seats), n))}
         nodes = []
         for _ in range(RESENDS):
@@ -118,7 +124,28 @@ class ClusterBatches:
     def close(self) -> None:
         """Let go of the places and all they hold."""
         self._seats.close()
-        self._futures = None
+        self._dask = None
+
+    def _run_tasks(self, packed, state, name):
+        """The sum over pieces that Dask holds, by tasks that go where these are."""
+        lengths = self._layout.lengths.tolist()
+        runs = split(len(lengths), sum(self._client.nthreads().values()))
+        tasks = [
+            self._client.submit(
+                meet_here,
+                packed,
+                state,
+                list(run),
+                [self._dask.futures[i] for i in run],
+                lengths,
+                self._pass_rows,
+                key=f"{name}-{uuid4().hex}",
+            )
+            for run in runs
+        ]
+        parts = self._client.gather(tasks)
+        self._read_before += sum(part.n_rows for part in parts)
+        return tree.root(tree.merge((part.nodes for part in parts), len(lengths)), len(lengths))
 
     def _begin(self, order) -> None:
         """Before an epoch whose pieces come in ``order``: the pool is empty, unless rows stay."""
@@ -128,6 +155,8 @@ class ClusterBatches:
             return
         self._ledger = Ledger(self._layout.capacity, n)
         self._loads: list[list] = [[] for _ in range(n)]
+        if self._dask is not None:
+            self._dask.clear()
 
     def _home(self, position: int, piece: int) -> int:
         """The place of a piece: always the same if it stays, in turn if not, for equal shares."""
@@ -154,6 +183,8 @@ class ClusterBatches:
     def _attempt(self, packed, state, slots, key):
         """The places that were lost, with their errors, or none and the sum over all places."""
         shares = self._ledger.shares(slots)
+        if self._dask is not None:
+            self._deliver(shares)
         orders = {
             k: self._share(k, packed, state, share, len(slots), key) for k, share in shares.items()
         }
@@ -177,9 +208,20 @@ class ClusterBatches:
 
     def _share(self, k, packed, state, share, size, key) -> Share:
         (own, places), loads, following = share, self._loads[k], self._following(k)
-        pieces = [piece for piece, _, _ in loads]
-        news = self._news(k, pieces if following is None else [*pieces, following])
+        pieces, ahead = [i for i, _, _ in loads], [] if following is None else [following]
+        if self._dask is not None:
+            self._dask.end(self._seats[k], pieces)
+            news, following = {}, None
+        else:
+            news = self._news(k, [*pieces, *ahead])
         return Share(news, loads, following, own, places, size, key, packed, state)
+
+    def _deliver(self, places) -> None:
+        """Have what places are to load now, and next, brought to them."""
+        for k in places:
+            following = self._following(k)
+            pieces = [piece for piece, _, _ in self._loads[k]]
+            self._dask.begin(self._seats[k], pieces if following is None else [*pieces, following])
 
     def _ask(self, method, orders):
         answers, lost = self._seats.ask(method, orders)
@@ -194,8 +236,6 @@ class ClusterBatches:
         return {i: self._source(i) for i in pieces if i not in self._known[k]}
 
     def _source(self, i: int):
-        if self._futures is not None:
-            return Remote(self._futures[i].key)
         return Given(self._sources[i]()) if self._at_home else self._sources[i].packed()
 
     def _pack(self, kernel) -> bytes:

@@ -15,7 +15,7 @@ from daskdsml.engine.slots import Rows
 
 # Reading pieces one by one may repeat upstream work this often before Dask had better make them
 # all at once: rechunked data and windows across chunks do so twice, a shuffle once a piece.
-MOST_REPEATS = 3.0
+MOST_REPEATS = 3
 
 
 class Piece(NamedTuple):
@@ -159,7 +159,11 @@ def _row_bytes(examples, recipes, lengths) -> float:
 
 
 def _tasks(examples, groups, n_rows) -> list:
-    blocks = [None if p is None else p.to_delayed().ravel() for p in examples.parts]
+    # Optimised one by one, parts would read a source they share twice, and persisted chunks would
+    # be given other names than those that the scheduler knows them by.
+    blocks = [
+        None if p is None else p.to_delayed(optimize_graph=False).ravel() for p in examples.parts
+    ]
     make = dask.delayed(_made, pure=False)
     return [
         make([[None if b is None else b[j] for b in blocks] for j in group], n)

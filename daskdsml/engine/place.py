@@ -5,37 +5,18 @@ from __future__ import annotations
 import pickle
 from functools import wraps
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from daskdsml.engine.meeting import meet
-from daskdsml.engine.shelf import Shelf
+from daskdsml.engine.shelf import Given, Shelf
 from daskdsml.engine.slots import Rows
 from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.network_contracts import Batch
 
-
-class Given(NamedTuple):
-    """A piece that was sent along."""
-
-    rows: Rows
-
-    def __call__(self) -> Rows:
-        X, *others = self.rows
-        X = X if hasattr(X, "tocsr") else np.require(X, requirements="A")
-        return Rows(X, *(p if p is None else np.require(p, requirements="A") for p in others))
-
-
-class Remote(NamedTuple):
-    """A piece that a future of the cluster holds."""
-
-    key: str
-
-    def here(self):
-        """The piece as this worker can get it from whatever worker holds it."""
-        from distributed import Future, get_client
-
-        return Future(self.key, get_client()).result
+# The shelves of this process, by the names of their places, for tasks that bring pieces.
+_shelves: WeakValueDictionary[str, Shelf] = WeakValueDictionary()
 
 
 class Share(NamedTuple):
@@ -96,14 +77,16 @@ class Place:
 
     Parameters
     ----------
+    name : str
+        One that no other place has.
     lengths : array (n_pieces,)
         Rows of all pieces.
     keep, stay, capacity : see `Shelf`
     """
 
-    def __init__(self, lengths, keep: bool, stay: bool, capacity: int):
+    def __init__(self, name: str, lengths, keep: bool, stay: bool, capacity: int):
         self._lengths = np.asarray(lengths).tolist()
-        self._shelf = Shelf(keep, stay, capacity)
+        self._shelf = _shelves[name] = Shelf(keep, stay, capacity)
         self._known = b""
         self._kernel: Any = None
         self._work: Any = None
@@ -111,7 +94,7 @@ class Place:
     @_answered
     def step(self, share: Share):
         """Load rows, and run the kernel over the share of a batch until it yields or ends."""
-        self._learn(share.sources)
+        self._shelf.learn(share.sources)
         for piece, rows, slots in share.loads:
             self._shelf.load(piece, rows, slots)
         self._shelf.expect(share.following)
@@ -128,7 +111,7 @@ class Place:
     @_answered
     def meet(self, portion: Portion):
         """The sums over pieces, in order."""
-        self._learn(portion.sources)
+        self._shelf.learn(portion.sources)
         kernel = self._unpacked(portion.kernel)
         pieces = self._shelf.pieces(portion.pieces)
         return True, meet(kernel, portion.state, pieces, self._lengths, portion.n_rows)
@@ -145,12 +128,21 @@ class Place:
             self._work = None
             return True, end.value
 
-    def _learn(self, sources) -> None:
-        made = {i: s.here() if isinstance(s, Remote) else s for i, s in sources.items()}
-        self._shelf.learn(made)
-
     def _unpacked(self, kernel: bytes):
         # Kernels keep buffers between steps, which a new one would have to make again.
         if kernel != self._known:
             self._known, self._kernel = kernel, pickle.loads(kernel)
         return self._kernel
+
+
+def deliver(name: str, piece: int, rows: Rows) -> None:
+    """Hand a piece to the place of this name, if it is in this process."""
+    shelf = _shelves.get(name)
+    if shelf is not None:
+        shelf.learn({piece: Given(rows)})
+
+
+def meet_here(kernel: bytes, state, pieces, rows: list[Rows], lengths, n_rows: int):
+    """The sums over pieces that Dask brought to this task; see `meet`."""
+    numbered = zip(pieces, rows, strict=True)
+    return meet(pickle.loads(kernel), state, numbered, lengths, n_rows)

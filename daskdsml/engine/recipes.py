@@ -61,14 +61,14 @@ class Recipes(NamedTuple):
     """The chunks of a table.
 
     ``shared`` tells that chunks have upstream work in common (a shuffle, a rechunk), which reading
-    them one by one would repeat, ``repeats`` times on average; ``held`` that the collection is
+    them one by one would repeat, some of it ``repeats`` times; ``held`` that the collection is
     persisted on a cluster.
     """
 
     chunks: list
     shared: bool = False
     held: bool = False
-    repeats: float = 1.0
+    repeats: int = 1
 
 
 def cut(table: Table) -> Recipes:
@@ -84,8 +84,8 @@ def cut(table: Table) -> Recipes:
         piece, _ = cull(graph, wanted)
         chunks.append(Recipe(piece, keys))
         uses.update(key for key, node in piece.items() if _is_work(node))
-    repeats = uses.total() / max(len(uses), 1)
-    return Recipes(chunks, shared=any(count > 1 for count in uses.values()), repeats=repeats)
+    repeats = max(uses.values(), default=1)
+    return Recipes(chunks, shared=repeats > 1, repeats=repeats)
 
 
 def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from daskdsml.engine.cluster import SEND_SECONDS
@@ -12,6 +13,15 @@ from daskdsml.engine.place import Answer, Place
 LOOK_SECONDS = 1.0
 # How long to wait for a worker that takes a place.
 START_SECONDS = 60.0
+
+
+class Seat(NamedTuple):
+    """A place: its name, the address of its worker, and the actor that it is."""
+
+    name: str
+    worker: str
+    future: Any
+    actor: Any
 
 
 class Seats:
@@ -36,23 +46,23 @@ class Seats:
         )
         self._arguments = arguments
         try:
-            workers = self._workers()
-            self._futures = [self._submit(worker) for worker in workers]
-            self._actors = [self._taken(future) for future in self._futures]
+            self._seats = [self._taken(worker) for worker in self._workers()]
         except BaseException:
             self._client.close()
             raise
-        self._where = list(workers)
 
     def __len__(self) -> int:
-        return len(self._actors)
+        return len(self._seats)
+
+    def __getitem__(self, i: int) -> Seat:
+        return self._seats[i]
 
     def ask(self, method: str, orders: dict) -> tuple[dict[int, Answer], dict[int, Exception]]:
         """Call a method of places at once: their answers, and what tells that a place is lost."""
         answers, lost, asked = {}, {}, {}
         for i, order in orders.items():
             try:
-                asked[i] = getattr(self._actors[i], method)(order)
+                asked[i] = getattr(self._seats[i].actor, method)(order)
             except RuntimeError as error:
                 lost[i] = error
         for i, call in asked.items():
@@ -67,21 +77,17 @@ class Seats:
 
     def replace(self, i: int) -> None:
         """Have another worker, or the same one started again, take a place that was lost."""
-        workers = self._workers()
-        others = [where for j, where in enumerate(self._where) if j != i]
-        worker = min(workers, key=others.count)
-        self._futures[i] = self._submit(worker)
-        self._actors[i] = self._taken(self._futures[i])
-        self._where[i] = worker
+        others = [seat.worker for j, seat in enumerate(self._seats) if j != i]
+        self._seats[i] = self._taken(min(self._workers(), key=others.count))
 
     def close(self) -> None:
         """Let go of all rows and of the actors that hold them."""
-        for actor in self._actors:
+        for seat in self._seats:
             try:
-                actor.close().result(timeout=SEND_SECONDS)
+                seat.actor.close().result(timeout=SEND_SECONDS)
             except Exception:  # its worker is lost, and the rows with it
                 continue
-        self._actors, self._futures = [], []
+        self._seats = []
         self._client.close()
 
     def _waited(self, i, call) -> Answer:
@@ -89,7 +95,7 @@ class Seats:
             try:
                 return call.result(timeout=LOOK_SECONDS)
             except TimeoutError:
-                if self._futures[i].status != "finished":
+                if self._seats[i].future.status != "finished":
                     raise
 
     def _workers(self) -> list[str]:
@@ -103,22 +109,24 @@ class Seats:
             time.sleep(0.1)
         return workers
 
-    def _submit(self, worker):
-        return self._client.submit(
+    def _taken(self, worker: str) -> Seat:
+        name = f"daskdsml-place-{uuid4().hex}"
+        future = self._client.submit(
             Place,
+            name,
             *self._arguments,
             actor=True,
-            key=f"daskdsml-place-{uuid4().hex}",
+            key=name,
             workers=[worker],
             allow_other_workers=True,
         )
-
-    def _taken(self, future):
         try:
             with self._client.as_current():
-                return future.result(timeout=START_SECONDS)
+                actor = future.result(timeout=START_SECONDS)
         except TimeoutError as error:
             raise RuntimeError(
                 f"No worker took rows of the data in {START_SECONDS:g} seconds. Look at the "
                 "cluster's dashboard for workers that are busy or paused."
             ) from error
+        holders = self._client.who_has([future]).get(name, ())
+        return Seat(name, next(iter(holders), worker), future, actor)

@@ -5,9 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
 
 from daskdsml.engine.shards import read_ahead
 from daskdsml.engine.slots import Placed, Rows, Slots
+
+
+class Given(NamedTuple):
+    """A piece that was sent; it is forgotten once it was asked for."""
+
+    rows: Rows
+
+    def __call__(self) -> Rows:
+        # What came over a network may start anywhere, where NumPy leaves BLAS.
+        X, *others = self.rows
+        X = X if hasattr(X, "tocsr") else np.require(X, requirements="A")
+        return Rows(X, *(p if p is None else np.require(p, requirements="A") for p in others))
 
 
 class Shelf:
@@ -61,9 +76,7 @@ class Shelf:
         self._slots.put(slots, found if rows is None else found.only(rows))
         if self._stay:
             self._where[piece] = slots
-            # The rows would be in memory twice, were they kept or part of the source.
             self._kept.pop(piece, None)
-            self._sources.pop(piece, None)
 
     def holds(self, piece: int) -> bool:
         """Whether the rows of a piece stay in slots."""
@@ -106,7 +119,10 @@ class Shelf:
         return self._read(piece) if ahead is None else ahead.result()
 
     def _read(self, piece) -> Rows:
-        rows = self._sources[piece]()
+        source = self._sources[piece]
+        rows = source()
+        if isinstance(source, Given):
+            del self._sources[piece]
         self._count(rows.n_rows)
         if self._keep:
             self._kept[piece] = rows
