@@ -77,13 +77,21 @@ def net_digits(setup) -> list[Line]:
     split = train_test_split(
         X, digits.target, test_size=0.2, random_state=0, stratify=digits.target
     )
-    epochs = setup.size(60, 5)
-    common = {"max_iter": epochs, "batch_size": 64}
-    recurrent = partial(RNNClassifier, "gru", units=64, learning_rate_init=0.005, **common)
+    perceptron = partial(MLPClassifier, (200,), batch_norm=True, dropout=0.3, tol=None)
+    convolutional = partial(
+        CNNClassifier,
+        hidden_layer_sizes=(128,),
+        batch_norm=True,
+        dropout=0.4,
+        learning_rate="cosine",
+        learning_rate_init=0.003,
+    )
+    recurrent = partial(RNNClassifier, "gru", learning_rate="cosine", learning_rate_init=0.01)
+    common = {"max_iter": setup.size(50, 5), "batch_size": 64}
     return [
-        _learnt("MLP 64-100-10", partial(MLPClassifier, tol=None, **common), (64,), split, 0.97),
-        _learnt("CNN 16-32 filters", partial(CNNClassifier, **common), (1, 8, 8), split, 0.985),
-        _learnt("GRU over rows, 64 units", recurrent, (8, 8), split, 0.96),
+        _learnt("MLP 64-200(bn)-10", partial(perceptron, **common), (64,), split, 0.97),
+        _learnt("CNN 16-32(bn)-128-10", partial(convolutional, **common), (1, 8, 8), split, 0.985),
+        _learnt("GRU over rows, 64 units", partial(recurrent, **common), (8, 8), split, 0.96),
     ]
 
 
