@@ -14,8 +14,8 @@ next tile (11), tiles of 8 to 64 rows in the first-level cache (14 to 16).
 
 from __future__ import annotations
 
-import hashlib
 import inspect
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ def _source_digest(signature):
 
     None if a loss was defined in ``__main__``, whose classes no other process can look up.
     """
-    digest = hashlib.sha256(Path(_scalar.__file__).read_bytes() + Path(__file__).read_bytes())
+    digest = sha256(b"".join(map(Path.read_bytes, sorted(Path(__file__).parent.rglob("_*.py")))))
     for loss in (t.instance_class for t in signature if isinstance(t, types.BaseNamedTuple)):
         if loss.__module__ == "__main__":
             return None

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 
 from daskdsml.backends._layers import _dense_kernels, _loss_kernels
 from daskdsml.backends._layers._activations import ACTIVATIONS
-
-_thread = threading.local()
-
-
-def _touch_buffers():
-    """Have BLAS write to its buffers, once for a thread, by a product of 10 ms.
-
-    OpenBLAS reads ahead of what it has copied there. Into pages that nothing was ever written to
-    that fails each time, and a product of (128, 784) and (784, 128) takes twice as long, for good.
-    """
-    np.ones((512, 320), np.float32) @ np.ones((320, 1024), np.float32)
-    _thread.ready = True
+from daskdsml.backends._layers._buffers import touch_buffers
 
 
 class NumbaDense:
@@ -30,8 +17,7 @@ class NumbaDense:
     """
 
     def product(self, a, b, out):
-        if not getattr(_thread, "ready", False):
-            _touch_buffers()
+        touch_buffers()
         return np.matmul(a, b, out=out)
 
     def bias_activation(self, z, b, activation):

@@ -5,21 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.backends._layers import _recurrent_kernels as loops
+from daskdsml.backends._layers._buffers import touch_buffers
+from daskdsml.backends._layers._recurrent_rows import TILE_ROWS
 
 
 class NumbaRecurrent:
     """Compiled kernels of recurrent layers; `ArrayRecurrent` describes them."""
 
     def elman_forward(self, joined, weights, bias, mask) -> None:
+        touch_buffers()
         sums = np.empty((mask.shape[1], bias.size), joined.dtype)
         loops.elman_forward(joined, weights, bias, mask, sums)
 
     def elman_backward(self, joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, work):
         dx, norms = _begun(dx, norms, dweights, dbias)
-        slopes = _slopes("slopes", mask, dbias, work)
+        slopes = _slopes(mask, dbias, work)
         loops.elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, slopes)
 
     def lstm_forward(self, joined, weights, bias, mask, gates, cells, squashed) -> None:
+        touch_buffers()
         loops.lstm_forward(joined, weights, bias, mask, gates, cells, squashed)
 
     def lstm_backward(
@@ -27,13 +31,14 @@ class NumbaRecurrent:
         dsteps, dh, dc, dweights, dbias, dx, norms, work,
     ):  # fmt: skip
         dx, norms = _begun(dx, norms, dweights, dbias)
-        slopes = _slopes("slopes", mask, dbias, work)
+        slopes = _slopes(mask, dbias, work)
         loops.lstm_backward(
             joined, weights, mask, gates, cells, squashed,
             dsteps, dh, dc, dweights, dbias, dx, norms, slopes,
         )  # fmt: skip
 
     def gru_forward(self, joined, reset, weights, weights_g, bias, bias_g, mask, gates, g) -> None:
+        touch_buffers()
         loops.gru_forward(joined, reset, weights, weights_g, bias, bias_g, mask, gates, g)
 
     def gru_backward(
@@ -41,7 +46,7 @@ class NumbaRecurrent:
         dsteps, dh, dweights, dweights_g, dbias, dbias_g, dx, norms, work,
     ):  # fmt: skip
         dx, norms = _begun(dx, norms, dweights, dweights_g, dbias, dbias_g)
-        slopes = _slopes("slopes", mask, dbias, work)
+        slopes = _slopes(mask, dbias, work)
         slopes_g = work("slopes_g", (*slopes.shape[:2], dbias_g.size))
         loops.gru_backward(
             joined, reset, weights, weights_g, mask, gates, g,
@@ -65,7 +70,7 @@ def _begun(dx, norms, *gradients):
     )
 
 
-def _slopes(name, mask, dbias, work):
+def _slopes(mask, dbias, work):
     """A buffer of the slopes of as many steps as are gathered at once."""
     steps, n = mask.shape
-    return work(name, (max(1, min(steps, loops.TILE_ROWS // n)), n, dbias.size))
+    return work("slopes", (max(1, min(steps, TILE_ROWS // n)), n, dbias.size))
