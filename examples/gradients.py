@@ -1,0 +1,307 @@
+"""What happens inside a network: activations, their slopes, and gradients that vanish.
+
+The pictures of a textbook, from networks that run: activation functions and their derivatives; how
+the outputs of ten layers are spread before any training, by how wide the weights are drawn, and
+with batch norm; what batch norm does to learning; and how much of a gradient arrives at the first
+of 60 time steps in an Elman network, an LSTM and a GRU, before and after they learned to remember.
+
+A layer of your own is a class with four names: see ``Wide`` and ``Peek``.
+
+Run it with ``python examples/gradients.py``; it takes about half a minute. The pictures need
+matplotlib: the extra ``plot``.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from daskdsml.layers.activation import Activation
+from daskdsml.layers.batch_norm import BatchNorm
+from daskdsml.layers.dense import Dense
+from daskdsml.neural_network import (
+    MLPClassifier,
+    NeuralClassifier,
+    NeuralRegressor,
+    RNNClassifier,
+    gradient_flow,
+)
+
+ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu", "softplus")
+DEEP = ("logistic", "tanh", "relu")
+DEPTH, UNITS = 10, 100
+STEPS, CELLS = 60, ("elman", "lstm", "gru")
+
+
+@dataclass(frozen=True)
+class Wide(Dense):
+    """A dense layer whose weights are drawn ``factor`` times as wide as they should be."""
+
+    factor: float = 1.0
+
+    def init(self, rng, in_shape):
+        params, out_shape = super().init(rng, in_shape)
+        return params | {"W": self.factor * params["W"]}, out_shape
+
+
+@dataclass(frozen=True)
+class Peek:
+    """Hands everything on as it is, and shows it: what comes forward, and what comes back."""
+
+    forth: Callable
+    back: Callable = id
+
+    penalised = frozenset()
+    collective = False
+
+    def init(self, rng, in_shape):
+        return {}, in_shape
+
+    def forward(self, kernels, params, x, step):
+        self.forth(x.copy())
+        return x, None
+
+    def backward(self, kernels, params, tape, dout, grads, step):
+        self.back(dout.copy())
+        return dout
+
+
+def slopes_of(name, x) -> tuple[np.ndarray, np.ndarray]:
+    """An activation and its derivative at the points x (n,): gradients behind it over before it."""
+    seen = []
+    shown = Peek(lambda array: seen.append(array[:, 0]), lambda array: seen.append(array[:, 0]))
+    model = NeuralRegressor([shown, Activation(name), shown], batch_size=len(x))
+    gradient_flow(model, x[:, None], np.full(len(x), -10.0))
+    _, value, after, before = seen
+    return value, before / after
+
+
+def draw_activations(path) -> None:
+    """Six activation functions and their derivatives."""
+    from matplotlib import pyplot
+
+    x = np.linspace(-4.0, 4.0, 800)
+    figure, axes = pyplot.subplots(
+        2, 3, figsize=(11, 6), sharex=True, sharey=True, layout="constrained"
+    )
+    print("largest slope: ", end="")
+    told = []
+    for ax, name in zip(axes.flat, ACTIVATIONS, strict=True):
+        value, slope = slopes_of(name, x)
+        ax.plot(x, value, label="f(x)")
+        ax.plot(x, slope, "--", label="f'(x)")
+        ax.axhline(0.0, color="0.8", lw=0.8, zorder=0)
+        ax.axvline(0.0, color="0.8", lw=0.8, zorder=0)
+        ax.set(title=name, ylim=(-1.2, 2.5))
+        told.append(f"{name} {slope.max():.2f}")
+    print(", ".join(told))
+    axes[0, 0].legend(loc="upper left", framealpha=0.9, edgecolor="none")
+    figure.supxlabel("x")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def starts(activation) -> dict:
+    """Layers of a deep network, by how it starts."""
+
+    def layers(factor):
+        return [[Wide(UNITS, activation, factor=factor)] for _ in range(DEPTH)]
+
+    normed = [[Dense(UNITS), BatchNorm(activation=activation)] for _ in range(DEPTH)]
+    return {
+        "a third as wide": layers(1 / 3),
+        "by default": layers(1.0),
+        "3 x as wide": layers(3.0),
+        "with batch norm": normed,
+    }
+
+
+def look_inside(layers, X, y):
+    """Outputs of each layer (DEPTH, n * UNITS), and the gradient's norm in the weights of each."""
+    outputs = []
+    shown = Peek(lambda array: outputs.append(array.ravel()))
+    whole = [part for layer in layers for part in (*layer, shown)]
+    flow = gradient_flow(NeuralClassifier([*whole, Dense(10)], batch_size=len(X)), X, y)
+    dense = [i for i, name in enumerate(flow.layers) if "BatchNorm" not in name]
+    return np.array(outputs), flow.norms[dense][:DEPTH]
+
+
+def draw_starts(X, y, path) -> None:
+    """How outputs are spread, layer by layer, before any training."""
+    from matplotlib import pyplot
+
+    print(f"""
+Before training, {DEPTH} layers of {UNITS} units: standard deviation of the outputs of a layer, and
+norm of the gradient in its weights.
+                               outputs              gradient
+                         first       last      first       last""")
+    kinds = {name: starts(name) for name in DEEP}
+    figure, axes = pyplot.subplots(3, 4, figsize=(13, 8.5), sharex=True, layout="constrained")
+    for row, (activation, ways) in zip(axes, kinds.items(), strict=True):
+        for ax, (way, layers) in zip(row, ways.items(), strict=True):
+            outputs, norms = look_inside(layers, X, y)
+            spread = outputs.std(axis=1)
+            cells = "".join(f"{number:11.1e}" for number in (*spread[[0, -1]], *norms[[0, -1]]))
+            print(f"  {activation:<9}{way:<15}{cells}")
+            draw_spread(ax, outputs, activation)
+            ax.set_title(f"{activation}, {way}", fontsize=11)
+        row[0].set_ylabel("output above 0" if activation == "relu" else "output")
+    for ax in axes[-1]:
+        ax.set(xlabel="layer", xticks=range(1, DEPTH + 1))
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def draw_spread(ax, outputs, activation) -> None:
+    """Histograms of outputs, one column for each layer, each as dark as it is full.
+
+    Outputs of relu that are 0 are left out; those above all that is shown are in the top row.
+    """
+    limits = {"tanh": (-1.02, 1.02), "logistic": (-0.01, 1.01)}.get(activation)
+    limits = limits or (1e-12, np.quantile(outputs[0], 0.999))
+    edges = np.linspace(*limits, 61)
+    counts = [np.histogram(np.minimum(part, limits[1]), edges)[0] for part in outputs]
+    shares = np.array([count / count.max() for count in counts]).T
+    ax.pcolormesh(np.arange(DEPTH + 1) + 0.5, edges, shares, cmap="Blues")
+
+
+def compare_training(X, y, n_epochs, path) -> None:
+    """Losses of deep networks with batch norm and without."""
+    from matplotlib import pyplot
+
+    from daskdsml.plotting import LearningCurveDisplay
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(13, 4.2), sharey=True, layout="constrained")
+    print(f"""
+Weights too narrow, and outputs no longer tell one picture from another; too wide, and they stick to
+the ends or grow without end. Logistic layers hardly teach those before them, however they start: no
+slope is above 1/4. Batch norm makes all layers alike.
+
+Loss after {n_epochs} epochs, {DEPTH} hidden layers of 50 units:""")
+    for ax, activation in zip(axes, DEEP, strict=True):
+        models = {
+            name: MLPClassifier(
+                (50,) * DEPTH, activation, batch_norm=normed, max_iter=n_epochs, tol=None,
+                batch_size=100, learning_rate_init=0.003,
+            ).fit(X, y)
+            for name, normed in (("without batch norm", False), ("with batch norm", True))
+        }  # fmt: skip
+        LearningCurveDisplay.from_estimator(models).plot(ax)
+        ax.set(title=activation, yscale="log")
+        told = ", ".join(f"{name} {model.loss_:.3f}" for name, model in models.items())
+        print(f"  {activation:<9} {told}")
+    print("Logistic layers learn with it alone; the others, well drawn, do without.")
+    axes[0].set_ylim(top=40.0)  # room for the legends
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def make_memories(n, seed):
+    """Sequences (n, STEPS, 2) of noise, and a sign at the first step that is to be remembered."""
+    rng = np.random.default_rng(seed)
+    X, y = np.zeros((n, STEPS, 2), np.float32), rng.random(n) < 0.5
+    X[:, :, 0] = rng.standard_normal((n, STEPS))
+    X[:, 0, 1] = np.where(y, 1.0, -1.0)
+    return X, y
+
+
+def compare_cells(n_epochs, path) -> None:
+    """Gradients through time of three cells, before and after they learned."""
+    X, y = make_memories(1_000, 0)
+    fresh, truth = make_memories(500, 1)
+    # Labels that have nothing to do with the sequences: so there is a gradient, however well a
+    # network has learned, and only the way back decides what is left of it.
+    chance = np.random.default_rng(2).permutation(truth)
+    models = {
+        cell: RNNClassifier(
+            cell,
+            units=32,
+            batch_size=50,
+            learning_rate_init=0.003,
+            max_iter=n_epochs,
+            clip_norm=1.0,
+        )
+        for cell in CELLS
+    }
+    before = {cell: gradient_flow(model, fresh, chance) for cell, model in models.items()}
+    for model in models.values():
+        model.fit(X, y)
+    after = {cell: gradient_flow(model, fresh, chance) for cell, model in models.items()}
+    print(f"""
+Remember a sign over {STEPS} steps of noise: what is left at the first step of the gradient at the
+last one, and sequences held out that are told right.
+          before learning   after {n_epochs} epochs   right""")
+    for cell, model in models.items():
+        left = [share_left(flows[cell]) for flows in (before, after)]
+        print(f"  {cell:<6}{left[0]:17.1e}{left[1]:18.1e}{model.score(fresh, truth):8.3f}")
+    print("""
+A gradient that vanishes cannot teach what to remember. The state of an Elman network goes through
+its weights and tanh at each step, which the orthogonal weights it starts with make bearable; an
+LSTM hands its memory on, of which the forget gate first keeps some three quarters a step; the
+update gate of a GRU first keeps a half. Whoever learned to remember has opened the way back.""")
+    draw_cells(models, before, after, path)
+
+
+def share_left(flow) -> float:
+    """The gradient in the states after the first step, over that after the last."""
+    (norms,) = flow.steps.values()
+    return norms[0] / norms[-1]
+
+
+def draw_cells(models, before, after, path) -> None:
+    """Norms of gradients by step and layer, before and after; and how the cells learned."""
+    from matplotlib import pyplot
+
+    from daskdsml.plotting import GradientFlowDisplay, LearningCurveDisplay
+
+    figure = pyplot.figure(figsize=(15, 7.5), layout="constrained")
+    axes = figure.subplot_mosaic([list("abe"), list("cde")], width_ratios=(4, 3, 4))
+    for pair, flows, when in (("ab", before, "before learning"), ("cd", after, "after learning")):
+        display = GradientFlowDisplay.from_flows(flows).plot([axes[name] for name in pair])
+        for ax in (display.ax_steps_, display.ax_):
+            ax.set_title(when)
+    LearningCurveDisplay.from_estimator(models).plot(axes["e"])
+    axes["e"].set(title="learning to remember", yscale="log")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def use_matplotlib() -> None:
+    """Draw to files, or say what is missing."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise SystemExit(
+            "The pictures need matplotlib, which is not installed. It comes with the extra "
+            '"plot": python -m pip install -e ".[plot]"'
+        ) from error
+    matplotlib.use("Agg")
+
+
+def main(out: Path, n_epochs: int) -> None:
+    """Look, learn and draw."""
+    use_matplotlib()
+    X, y = load_digits(return_X_y=True)
+    X = (X - X.mean(axis=0)) / (X.std(axis=0) + 0.1)
+    draw_activations(out / "activations.png")
+    draw_starts(X, y, out / "starts.png")
+    compare_training(X, y, n_epochs, out / "batch_norm.png")
+    compare_cells(n_epochs, out / "cells.png")
+    names = ("activations", "starts", "batch_norm", "cells")
+    print("\nPictures: " + ", ".join(str(out / f"{name}.png") for name in names))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=15, help="epochs of each network that learns")
+    parser.add_argument("--out", type=Path, help="folder for pictures; default: a temporary one")
+    options = parser.parse_args()
+    folder = options.out or Path(tempfile.mkdtemp(prefix="gradients-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    main(folder, options.epochs)
