@@ -64,7 +64,8 @@ def weighed(state, batch):
     """Kernel: ``state`` times the sums of X y, weights and masks."""
     total = yield np.array([batch.X.sum(dtype=np.float64)])
     part = np.einsum("nt...,n->t...", batch.X.astype(float), batch.y * batch.w)
-    return state * (part.ravel() + total[0] + batch.mask.sum())
+    share = len(batch.X) / batch.size
+    return state * (part.ravel() + total[0] * share + batch.mask.sum())
 
 
 def key_of(state, batch):

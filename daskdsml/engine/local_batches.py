@@ -71,6 +71,7 @@ class LocalBatches:
         With ``n_jobs`` several batches are met at once, on threads.
         """
         self._compute()
+        self._met += self.n_rows
         runs = split(len(self._lengths), self._n_jobs)
         if len(runs) == 1:
             parts = [self._met_by(kernel, state, runs[0])]

@@ -55,11 +55,6 @@ class Layout(NamedTuple):
         """Batches of an epoch; the last one may be smaller than the others."""
         return -(-self.n_rows // self.batch_size)
 
-    def span(self, piece: int) -> slice:
-        """The numbers of a piece's rows."""
-        start = int(self.lengths[:piece].sum())
-        return slice(start, start + int(self.lengths[piece]))
-
 
 def lay_out(lengths, row_bytes, batch_size, pool_bytes, in_memory) -> Layout:
     """Lay out pieces of rows of ``row_bytes`` bytes on average.
