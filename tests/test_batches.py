@@ -14,7 +14,7 @@ from tables import Source, csr_rows, dask_rows
 
 from daskdsml.data.examples import admit_examples
 from daskdsml.data.windows import WindowedSequences
-from daskdsml.engine import pools
+from daskdsml.engine import cluster_batches, pools
 from daskdsml.engine import rows as engine_rows
 from daskdsml.engine.batches import open_batches
 from daskdsml.engine.cluster_batches import ClusterBatches
@@ -377,6 +377,17 @@ def test_a_worker_killed_in_a_pass(client, patient, monkeypatch, tmp_path):
     found = batches.run(DeadlyPass(str(tmp_path), os.getpid()), None, "sum")
     assert (tmp_path / "died").exists()
     assert found.tobytes() == alone.run(column_sums, None, "sum").tobytes()
+    assert epoch_of(batches, 0) == epoch_of(alone, 0)
+    batches.close()
+    alone.close()
+
+
+def test_workers_that_are_lost_again_and_again(client, patient, monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster_batches, "RESENDS", 1)
+    batches, alone = on_cluster(client, "made", monkeypatch, tmp_path)
+    deadly = DeadlyMeeting(str(tmp_path), os.getpid(), 0)
+    with pytest.raises(RuntimeError, match="lost 1 times during a step: .* Look at the logs"):
+        next(batches.epoch(0)).run(deadly, None)
     assert epoch_of(batches, 0) == epoch_of(alone, 0)
     batches.close()
     alone.close()
