@@ -105,6 +105,8 @@ class Network:
         shape, d, s = self.in_shape, 0, 0
         for i, layer in enumerate(self.layers):
             try:
+                if i and getattr(layer, "first", False):
+                    raise ValueError("it takes codes, not what a layer gives. Let it be the first.")
                 params, out_shape = layer.init(rng, shape)
             except ValueError as error:
                 raise ValueError(self._unmet(i, shape, error)) from error

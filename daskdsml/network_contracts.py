@@ -84,7 +84,7 @@ class Layer(Protocol):
     with the same ``step.work``.
 
     ``penalised`` names the parameters that weight decay acts on. ``kernels`` are those of a backend
-    (`daskdsml.backends._layers`).
+    (`daskdsml.backends._layers`). A layer with ``first = True`` has no gradient in its input.
 
     A ``collective`` layer needs sums over the whole batch: its ``forward`` and ``backward`` are
     generators that yield an array to be summed over the places a batch is spread to, are sent the

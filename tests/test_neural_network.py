@@ -17,6 +17,7 @@ from daskdsml.layers.bidirectional import Bidirectional
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
+from daskdsml.layers.embedding import Embedding
 from daskdsml.layers.flatten import Flatten
 from daskdsml.layers.gru import GRU
 from daskdsml.neural_network import (
@@ -204,6 +205,24 @@ def test_same_bits_whatever_the_threads(blobs):
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
     assert not np.array_equal(found[0], thetas(small(layers, random_state=4).fit(Xd, yd)))
+
+
+def test_sorted_labels_train_like_shuffled_ones():
+    rng = np.random.default_rng(0)
+    n, p, K = 400_000, 48, 10
+    centres = rng.normal(size=(K, p)) * 0.5
+    y = np.sort(rng.integers(0, K, n))
+    X = (centres[y] + rng.normal(size=(n, p))).astype(np.float32)
+    order = rng.permutation(n)
+    scores = []
+    for rows in (np.arange(n), order):
+        # Lazily made, so that rows come in chunks through a pool of a quarter of them.
+        Xd = da.from_array(X[rows], chunks=(5_500, p)).map_blocks(np.copy, dtype=np.float32)
+        model = NeuralClassifier(
+            [Dense(32, "relu"), Dense(K)], max_iter=2, pool_bytes=X.nbytes // 4, cache="none"
+        )
+        scores.append(model.fit(Xd, y[rows]).score(X, y))
+    assert scores[0] > scores[1] - 0.005
 
 
 def test_backends_agree(blobs):
@@ -418,6 +437,7 @@ def test_the_last_epoch_asks_for_more(blobs):
         ([Dense(7)], (6,), r"gives \(7,\) for each row, but y holds 3 classes.*Dense\(3\)"),
         ([Flatten(), Dense(1)], (6,), r"gives \(1,\)"),
         ([GRU(3, return_sequences=True), Dense(3)], (5, 2), r"gives \(5, 3\)"),
+        ([GRU(3, True), Embedding(5, 2), GRU(3), Dense(3)], (5, 2), "Let it be the first"),
         ([], (6,), "layers must be a list of layers"),
         ([3], (6,), "which is no layer"),
     ],

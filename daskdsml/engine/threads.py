@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
+import scipy.linalg  # noqa: F401  its BLAS, which compiled loops call, must be there to be limited
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()

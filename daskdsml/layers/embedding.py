@@ -31,6 +31,8 @@ class Embedding:
 
     penalised: ClassVar[frozenset[str]] = frozenset({"E"})
     collective: ClassVar[bool] = False
+    # There is no gradient in codes.
+    first: ClassVar[bool] = True
 
     def init(self, rng, in_shape):
         """Draw the table for rows of ``in_shape (T,)``; T may be None.
