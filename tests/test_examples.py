@@ -221,3 +221,102 @@ def test_odds_notebook_keeps_its_outputs():
     tables = outputs_of(notebook, "text/html")
     assert any("<b>LogisticRegression</b>, 200000 rows" in table for table in tables)
     assert len(outputs_of(notebook, "image/png")) == 2
+
+
+@pytest.mark.timeout(300)
+def test_networks_script(tmp_path):
+    printed = printed_by("networks.py", "--epochs", "15", "--out", "pictures", folder=tmp_path)
+    assert "1437 pictures to learn from, 360 held out, 10 digits" in printed
+    assert re.search(r"Conv2D\(16, padding='same'\) +\(16, 8, 8\) +160", printed)
+    rows = re.findall(r"^([a-z]+) +([0-9,]+) +[0-9.]+ +[0-9,]+ +[0-9.]+ +([0-9.]+)$", printed, re.M)
+    assert [row[:2] for row in rows] == [
+        ("perceptron", "9,866"),
+        ("convolutions", "6,186"),
+        ("recurrent", "31,210"),
+    ]
+    assert all(float(right) > 0.95 for *_, right in rows)
+    assert "the same probabilities, to the bit: True" in printed
+    assert pictures_in(tmp_path / "pictures") == ["learning.png", "misread.png"]
+
+
+@pytest.mark.timeout(300)
+def test_sunspots_script(tmp_path):
+    options = ("--epochs", "40", "--starts", "1", "--out", "pictures")
+    printed = printed_by("sunspots.py", *options, folder=tmp_path)
+    assert "Years 1700 to 1920 to learn from, 1921 to 2008 to judge by" in printed
+    assert "205 windows of 16 rows, stride=1, horizon=1) in 4 blocks" in printed
+    rows = re.findall(r"^  ([A-Za-z ]+?) +([0-9.]+) +[0-9.]+ +[0-9.]+$", printed, re.M)
+    errors = {name: float(error) for name, error in rows}
+    assert list(errors) == ["as last year", "linear autoregression", "LSTM", "GRU"]
+    # The root mean square of yearly differences, and numpy.linalg.lstsq on the same windows.
+    assert errors.pop("as last year") == 30.4
+    assert errors["linear autoregression"] == 16.4
+    assert max(errors.values()) < 26.0
+    assert pictures_in(tmp_path / "pictures") == ["sunspots.png"]
+
+
+@pytest.mark.timeout(300)
+def test_tagging_script(tmp_path):
+    options = ("--texts", "1500", "--epochs", "6", "--out", "pictures")
+    printed = printed_by("tagging.py", *options, folder=tmp_path)
+    assert "1,500 texts of 5 to 40 signs in 3 blocks" in printed
+    row = r"^  ([a-z ]+?) +[0-9,]+" + r" +([0-9.]+)" * 5 + "$"
+    rows = {name: list(map(float, cells)) for name, *cells in re.findall(row, printed, re.M)}
+    alone, left, both = (rows[n][0] for n in ("the sign alone", "from the left", "both ways"))
+    assert alone + 5.0 < left < both - 5.0
+    assert both > 95.0
+    assert pictures_in(tmp_path / "pictures") == ["tagging.png"]
+
+
+@pytest.mark.timeout(300)
+def test_gradients_script(tmp_path):
+    printed = printed_by("gradients.py", "--epochs", "6", "--out", "pictures", folder=tmp_path)
+    assert "logistic 0.25, tanh 1.00, relu 1.00, leaky_relu 1.00, elu 1.00" in printed
+    number = r" +([0-9.e+-]+)"
+    rows = re.findall(r"^  (logistic|tanh|relu) +([a-z0-9 ]+?)" + number * 4 + "$", printed, re.M)
+    inside = {row[:2]: np.array(row[2:], dtype=float) for row in rows}
+    assert len(inside) == 12
+    for activation in ("tanh", "relu"):
+        first, last = inside[activation, "a third as wide"][:2]
+        assert last < 1e-3 * first
+    first, last = inside["relu", "3 x as wide"][:2]
+    assert last > 1e3 * first
+    first, last = inside["logistic", "by default"][2:]
+    assert first < 1e-4 * last
+    for activation in ("logistic", "tanh", "relu"):
+        first, last = inside[activation, "with batch norm"][2:]
+        assert 0.2 < first / last < 5.0
+    losses = re.search(
+        r"logistic +without batch norm ([0-9.]+), with batch norm ([0-9.]+)", printed
+    )
+    assert float(losses[2]) < 0.3 * float(losses[1])
+    rows = re.findall(r"^  (elman|lstm|gru)" + number * 3 + "$", printed, re.M)
+    left = {cell: float(share) for cell, share, *_ in rows}
+    assert left["gru"] < 1e-6 < left["elman"] < 1e-3 < left["lstm"]
+    assert pictures_in(tmp_path / "pictures") == [
+        "activations.png",
+        "batch_norm.png",
+        "cells.png",
+        "starts.png",
+    ]
+
+
+@pytest.mark.timeout(300)
+def test_networks_notebook(tmp_path):
+    notebook = executed("networks.ipynb", "epochs = 40", "epochs = 8", tmp_path)
+    tables = outputs_of(notebook, "text/html")
+    assert any("CNNClassifier: rows (1, 8, 8), float32" in table for table in tables)
+    assert outputs_of(notebook, "text/plain").count("True") == 1
+    assert len(outputs_of(notebook, "image/png")) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_notebook_keeps_its_outputs():
+    notebook = nbformat.read(EXAMPLES / "networks.ipynb", as_version=4)
+    tables = outputs_of(notebook, "text/html")
+    table = next(table for table in tables if "right of those held out" in table)
+    rights = [float(right) for right in re.findall(r"<td>(0\.9\d+)</td>", table)]
+    assert [right > least for right, least in zip(rights, (0.97, 0.985, 0.96), strict=True)] == [
+        True
+    ] * 3
+    assert len(outputs_of(notebook, "image/png")) == 2
