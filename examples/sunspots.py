@@ -5,7 +5,7 @@ and foretell the next; they learn from the years up to 1920 and are judged by th
 year ahead each time, next to two rivals: "as last year", and a linear autoregression on the same
 windows. Spots vary more when there are many, so all learn the square root of their number.
 
-Run it with ``python examples/sunspots.py``; it takes about half a minute. The series comes with
+Run it with ``python examples/sunspots.py``; it takes about 40 seconds. The series comes with
 statsmodels (extra ``test``), the picture needs matplotlib (extra ``plot``).
 """
 

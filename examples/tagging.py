@@ -6,7 +6,7 @@ brackets after it whether it will be closed. So a network that sees a sign alone
 that reads from the left knows half, and one that reads both ways can know all. Texts are of unequal
 lengths: a mask hides what fills them up.
 
-Run it with ``python examples/tagging.py``; it takes about half a minute. The picture needs
+Run it with ``python examples/tagging.py``; it takes about 40 seconds. The picture needs
 matplotlib: the extra ``plot``.
 """
 
