@@ -240,8 +240,8 @@ last one, and sequences held out that are told right.
     print("""
 A gradient that vanishes cannot teach what to remember. The state of an Elman network goes through
 its weights and tanh at each step, which the orthogonal weights it starts with make bearable; an
-LSTM hands its memory on, of which the forget gate first keeps some three quarters a step; the
-update gate of a GRU first keeps a half. Whoever learned to remember has opened the way back.""")
+LSTM hands its memory on, of which the forget gate first keeps some three quarters a step, as the
+update gate of a GRU does of its state. Whoever learned to remember has opened the way back.""")
     draw_cells(models, before, after, path)
 
 

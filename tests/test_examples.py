@@ -292,7 +292,7 @@ def test_gradients_script(tmp_path):
     assert float(losses[2]) < 0.3 * float(losses[1])
     rows = re.findall(r"^  (elman|lstm|gru)" + number * 3 + "$", printed, re.M)
     left = {cell: float(share) for cell, share, *_ in rows}
-    assert left["gru"] < 1e-6 < left["elman"] < 1e-3 < left["lstm"]
+    assert left["gru"] < 1e-4 < left["elman"] < 1e-3 < left["lstm"]
     assert pictures_in(tmp_path / "pictures") == [
         "activations.png",
         "batch_norm.png",

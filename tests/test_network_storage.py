@@ -122,7 +122,11 @@ class Stranger(tuple):
         return {}
 
 
-@pytest.mark.parametrize("value", [abs, object(), {1, 2}, [lambda step: 1.0]], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [abs, object(), {1, 2}, [lambda step: 1.0]],
+    ids=["function", "object", "set", "list"],
+)
 def test_what_cannot_be_saved(value):
     with pytest.raises(ValueError, match="Cannot save .*: expected numbers, text, lists"):
         to_json(value)

@@ -22,7 +22,8 @@ class GRU(Recurrent):
 
     A masked step hands the state on as it is, whatever stands there in x; so the state after the
     last step is that after a row's last step that counts. Weights of each gate begin as those of
-    `RNN`, biases and ``h0`` at zero.
+    `RNN`. The update gate's bias begins at 1, as that of an LSTM's forget gate, so that states are
+    kept until the layer has learned when to change them [2]_; all else begins at zero.
 
     Parameters
     ----------
@@ -35,10 +36,17 @@ class GRU(Recurrent):
     ----------
     .. [1] Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder for
        statistical machine translation. EMNLP.
+    .. [2] Jozefowicz, R., Zaremba, W. and Sutskever, I. (2015). An empirical exploration of
+       recurrent network architectures. ICML.
     """
 
     # The gates z and r meet [x | h], g meets [x | r h].
     blocks = (2, 1)
+
+    def _first_bias(self):
+        b = super()._first_bias()
+        b[: self.units] = 1
+        return b
 
     def _memory(self, work, joined, p):
         steps, n, width = len(joined) - 1, joined.shape[1], joined.shape[2]
