@@ -4,15 +4,44 @@ import pytest
 from tables import classes, regression
 
 
-@pytest.fixture(scope="session")
-def cluster():
-    """The one cluster of the test run: two worker processes of one thread each."""
-    from distributed import LocalCluster
+class Clusters:
+    """The cluster of a test run, made anew where a worker that was killed does not come back."""
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as cluster:
-        yield cluster
+    def __init__(self):
+        self._cluster = None
+
+    def whole(self):
+        """A cluster with two worker processes of one thread each."""
+        from distributed import LocalCluster
+
+        if self._cluster is not None:
+            try:
+                self._cluster.wait_for_workers(2, timeout=30)
+                return self._cluster
+            except TimeoutError:
+                self.close()
+        self._cluster = LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        )
+        return self._cluster
+
+    def close(self):
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+@pytest.fixture(scope="session")
+def clusters():
+    """What hands out the one cluster of the test run."""
+    clusters = Clusters()
+    yield clusters
+    clusters.close()
+
+
+@pytest.fixture
+def cluster(clusters):
+    """The one cluster of the test run, with both its workers."""
+    return clusters.whole()
 
 
 @pytest.fixture

@@ -130,7 +130,11 @@ PERCEPTRONS = dict.fromkeys(
 
 @pytest.mark.filterwarnings("ignore:MLP.* stopped after max_iter")
 @parametrize_with_checks(
-    [MLPClassifier(), MLPRegressor()], expected_failed_checks=lambda model: PERCEPTRONS
+    [
+        model(dtype="float64", max_iter=60, learning_rate_init=0.01)
+        for model in (MLPClassifier, MLPRegressor)
+    ],
+    expected_failed_checks=lambda model: PERCEPTRONS,
 )
 def test_scikit_learn_check_of_perceptrons(estimator, check):
     check(estimator)
