@@ -41,7 +41,8 @@ class NeuralClassifier(Named, NeuralClassification):
         Whether rows are met in another order in each epoch.
     pool_bytes : int
         Bytes of X that rows are drawn from: data of this size or less are shuffled as a whole;
-        larger data by chunks in random order, of which a pool of this size is mixed at a time.
+        larger data by chunks in random order, of which a pool of this size is mixed at a time: if
+        they are sorted by label, it should hold ten chunks or more.
     tol : float or None
         Training ends when ``n_iter_no_change`` epochs in a row did not better the best loss (or
         validation score) by ``tol``; None makes ``max_iter`` epochs.
