@@ -254,7 +254,7 @@ def test_before_fit_it_is_the_gradient_of_the_first_step(batch_norm):
 
 
 def test_gradients_too_small_for_float32_are_seen():
-    long = np.random.default_rng(1).normal(size=(10, 300, 1))
+    long = np.random.default_rng(1).normal(size=(10, 700, 1))
     model = RNNClassifier("gru", units=4, backend="numpy")
     steps = gradient_flow(model, long, Y[:10] % 2).steps["0 GRU"]
     assert 0.0 < steps[0] < 1e-45 < 1e-3 < steps[-1]

@@ -10,6 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
 
 from daskdsml.layers.activation import Activation
 from daskdsml.layers.batch_norm import BatchNorm
@@ -105,6 +106,7 @@ def test_counts_by_poisson_loss():
     model.fit(X, y)
     np.testing.assert_allclose(model.weights_[0]["W"].ravel(), [1.0, 0.0], atol=0.1)
     assert (model.predict(X) > 0).all()
+    np.testing.assert_allclose(model.score(X, y), r2_score(y, model.predict(X)), rtol=1e-6)
 
 
 def test_presets_on_images_and_sequences(digits):
@@ -388,6 +390,66 @@ def test_lazy_in_lazy_out(blobs):
         np.testing.assert_allclose(lazy.compute(), getattr(model, name)(X), rtol=1e-5)
     np.testing.assert_allclose(model.score(Xd, y), model.score(X, y))
     assert isinstance(model.score(Xd, y), float)
+
+
+def test_lazy_predictions_keep_the_weights_of_their_time(blobs):
+    X, y = blobs
+    model = small(learning_rate_init=0.1).fit(X, y)
+    then = model.predict_proba(X)
+    lazy = model.predict_proba(da.from_array(X, chunks=(100, 6)))
+    model.partial_fit(X, y)
+    np.testing.assert_allclose(lazy.compute(), then, rtol=1e-5)
+
+
+def test_partial_fit_takes_longer_sequences_but_no_others():
+    X, y, mask = sequences()
+    model = SequenceTagger([GRU(4, return_sequences=True), Dense(2)], max_iter=2)
+    model.fit(X, y).partial_fit(X[:, :5], y[:, :5])
+    with pytest.raises(ValueError, match="was fitted to rows of shape"):
+        model.partial_fit(np.swapaxes(X, 1, 2), y[:, :2])
+
+
+def test_a_call_that_fails_changes_nothing(blobs):
+    X, y = blobs
+    model = small([Dense(1)]).fit(X, y > 0)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="y holds 3 classes"):
+        model.fit(X, y)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        model.fit(np.full_like(X, np.nan), y > 0)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    np.testing.assert_array_equal(model.classes_, [False, True])
+    fresh = small()
+    with pytest.raises(ValueError, match="y holds 2 classes"):
+        fresh.partial_fit(X, y > 0, classes=[False, True])
+    fresh.partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_warm_start_refuses_what_does_not_fit(blobs):
+    X, y = blobs
+    model = small(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="other shapes now"):
+        model.set_params(layers=[Dense(8), Dense(3)]).fit(X, y)
+    with pytest.raises(ValueError, match="with the classes"):
+        model.set_params(layers=[Dense(16, "relu"), Dense(3)]).fit(X, y + 1)
+
+
+def test_another_solver_starts_anew(blobs):
+    X, y = blobs
+    model = small().fit(X, y)
+    model.set_params(solver="momentum").partial_fit(X, y)
+    assert hasattr(model._standing.state, "velocity")
+
+
+def test_balanced_weights_survive_a_file(blobs, tmp_path):
+    X, y = blobs
+    keep = np.flatnonzero((y > 0) | (np.arange(300) % 5 == 0))
+    model = small(class_weight="balanced").fit(X[keep], y[keep])
+    model.save(tmp_path / "model")
+    other = NeuralClassifier.load(tmp_path / "model").set_params(class_weight={0: 3.0})
+    np.testing.assert_array_equal(other._class_weight, len(keep) / (3 * np.bincount(y[keep])))
+    with pytest.raises(ValueError, match="batch_size of NeuralClassifier"):
+        small(batch_size="auto").fit(X, y)
 
 
 def test_lazy_tags():

@@ -46,16 +46,20 @@ def encode(examples: Examples, classes, class_weight=None) -> Examples:
     ValueError
         If y holds a label that is none of the classes (at once, or when Dask Arrays are read).
     """
-    y, w, mask = examples.y, examples.w, examples.mask
+    y, mask = examples.y, examples.mask
     classes = np.asarray(classes)
     steps = None if y.ndim == 1 else mask
     codes = _blockwise(_codes, np.int64, y, steps, classes=classes)
-    if class_weight is not None:
-        weight = np.asarray(class_weight, dtype=np.float64)
-        if w is not None and y.ndim > 1:
-            w = w[:, None]
-        w = _blockwise(_weights, np.float64, codes, w, by_class=weight)
-    return examples._replace(y=codes, w=w)
+    coded = examples._replace(y=codes)
+    return coded if class_weight is None else weigh(coded, class_weight)
+
+
+def weigh(examples: Examples, class_weight) -> Examples:
+    """Multiply the weights of rows, or of steps, by ``class_weight (K,)`` at their codes."""
+    weight, w = np.asarray(class_weight, dtype=np.float64), examples.w
+    if w is not None and examples.y.ndim > 1:
+        w = w[:, None]
+    return examples._replace(w=_blockwise(_weights, np.float64, examples.y, w, by_class=weight))
 
 
 def split(examples: Examples, fraction, seed, stratify=False) -> tuple[Examples, Examples]:

@@ -45,6 +45,8 @@ class Deliveries:
                 try:
                     task.result(timeout=LOOK_SECONDS)
                 except TimeoutError:
+                    if task.done():
+                        raise  # it is the read itself that timed out
                     if seat.worker in self._client.nthreads():
                         continue
                     task.cancel()

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.labels import classes_of, encode
+from daskdsml.data.labels import classes_of, encode, weigh
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel
@@ -79,7 +79,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
         self._fit_once(X, y, sample_weight, mask)
         return self
 
-    def _targets(self, examples, first=True, weighted=True):
+    def _targets(self, examples, first=True):
         """The examples with codes of classes; the classes are learnt where ``first``."""
         if first:
             found, counts = classes_of(examples)
@@ -94,7 +94,13 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
                     f"class: {self.classes_.tolist()[0]!r}. Check how y is made or filtered."
                 )
             self._class_weight = class_weights(self.class_weight, self.classes_, counts)
-        return encode(examples, self.classes_, self._class_weight if weighted else None)
+        return encode(examples, self.classes_)
+
+    def _weighted(self, examples):
+        """The examples with weights of their classes: balanced ones are those of the first call."""
+        if not isinstance(self.class_weight, str):
+            self._class_weight = class_weights(self.class_weight, self.classes_, None)
+        return examples if self._class_weight is None else weigh(examples, self._class_weight)
 
     def _loss(self, out_shape):
         """Softmax of K scores, or the logistic loss of one score of two classes."""

@@ -69,12 +69,19 @@ def train_full_batch(model, trainer, examples) -> None:
             begun = time.perf_counter()
             point = standing.point._replace(theta=state.trial)
             found = batches.run(Whole(trainer.backprop), point, f"{model._label}-gradient")
+            if not found.weight > 0.0:
+                raise ValueError(
+                    "All weights are zero, so there is nothing to learn from: expected positive "
+                    "sample_weight and class_weight for some rows."
+                )
             value = found.loss / found.weight + problem.penalty.value(state.trial, problem.scale)
             gradient = found.gradient / found.weight
             gradient += problem.penalty.gradient(state.trial, problem.scale)
             state = solver.tell(state, Evaluation(value, gradient, None), problem)
             n_steps += 1
             seconds = time.perf_counter() - begun
+            theta[:] = state.theta
+            model._standing = standing._replace(step=n_steps, epoch=n_steps)
             model.history_.append(
                 Epoch(
                     n_steps,
@@ -86,8 +93,9 @@ def train_full_batch(model, trainer, examples) -> None:
                     batches.n_rows / seconds,
                 )
             )
-        theta[:] = state.theta
-        model._standing = standing._replace(step=n_steps, epoch=n_steps)
+            model._publish(batches)
+            if model._called(model.history_[-1]):
+                break
         model._end(trainer, batches, state.status is None, False)
     finally:
         batches.close()

@@ -12,6 +12,7 @@ from daskdsml.neural_network._torch import to_torch
 from daskdsml.neural_network._training import Epoch, Standing
 
 # Numbers of a standing; its arrays are kept by their own names.
+ARRAYS = ("classes_", "feature_names_in_", "_class_weight")
 NUMBERS = ("step", "epoch", "drop", "best", "stale")
 
 
@@ -48,8 +49,8 @@ class Kept:
         }
         arrays = {f"state.{name}": part for name, part in standing.state._asdict().items()}
         arrays["statistics"] = standing.statistics
-        for name in ("classes_", "feature_names_in_"):
-            if hasattr(self, name):
+        for name in ARRAYS:
+            if getattr(self, name, None) is not None:
                 arrays[name] = getattr(self, name)
         _storage.save(path, header, arrays)
 
@@ -73,12 +74,11 @@ class Kept:
                 f"{header['estimator']}.load."
             )
         model = kind(**header["params"])
-        for name in ("classes_", "feature_names_in_"):
+        for name in ARRAYS:
             if name in arrays:
                 setattr(model, name, arrays[name])
         for name, value in header["facts"].items():
             setattr(model, name, value)
-        model._class_weight = None
         network = Network(header["layers"], header["in_shape"], dtype=model._precision())
         network.loss = model._loss(network.out_shape)
         model._network, model._backend = network, header["backend"]

@@ -29,6 +29,7 @@ class MLP:
     """Mixin: a perceptron by scikit-learn's parameters."""
 
     _ranks = (2,)
+    _rows_by_itself = True
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -115,8 +116,10 @@ class MLP:
         check_number(self, "epsilon", 0, strict=True)
         check_number(self, "max_fun", 1, integer=True)
         check_flag(self, "nesterovs_momentum", "batch_norm")
-        if self.solver == "lbfgs" and (self.batch_norm or self.dropout or self.early_stopping):
+        batched = self.batch_norm or self.dropout or self.early_stopping or self.clip_norm
+        if self.solver == "lbfgs" and batched:
             raise ValueError(
-                "solver='lbfgs' takes all rows at once, block by block: batch_norm, dropout and "
-                "early_stopping need mini-batches. Use solver='adam' or 'sgd', or leave them out."
+                "solver='lbfgs' takes all rows at once, block by block: batch_norm, dropout, "
+                "early_stopping and clip_norm need mini-batches. Use solver='adam' or 'sgd', or "
+                "leave them out."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.batches import open_batches
 from daskdsml.engine.predict import lazily_rows
 from daskdsml.engine.threads import single_threaded_blas
-from daskdsml.network import Network
+from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._kept import Kept
-from daskdsml.neural_network._parameters import check_parameters, rules_of, seed_of
+from daskdsml.neural_network._parameters import check_parameters, check_warm, rules_of, seed_of
 from daskdsml.neural_network._scored import Predictor, Scorer
 from daskdsml.neural_network._training import Trainer, bar
 from daskdsml.settings import outside
@@ -45,6 +46,8 @@ class NeuralModel(Kept, BaseEstimator):
     _ranks: tuple[int, ...] | None = None
     _metric = "r2"
     _admission: dict = {}
+    # Whether batch_size="auto" is known.
+    _rows_by_itself = False
 
     def describe(self, in_shape=None) -> Description:
         """A table of the layers: shapes of one row, parameters, bytes.
@@ -75,18 +78,22 @@ class NeuralModel(Kept, BaseEstimator):
         check_parameters(self)
         self._check_validation(validation)
         warm = self.warm_start and hasattr(self, "_standing")
-        examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=True))
-        examples, held = self._held_out(examples, validation)
-        network = self._composed(examples.in_shape)
-        point = network.init(np.random.default_rng(seed_of(self)))
-        if warm and self._network.n_parameters == network.n_parameters:
-            point = self._standing.point
-        backend = self._find_backend(examples)
-        trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
-        self._network, self._backend = network, backend_name(backend)
-        self.history_, self._standing = [], trainer.begin(point)
-        with single_threaded_blas():
-            self._train(trainer, examples, held)
+        with self._as_before_on_failure():
+            known = getattr(self, "classes_", None)
+            examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=True))
+            examples, held = self._held_out(examples, validation)
+            examples = self._weighted(examples)
+            network = self._composed(examples.in_shape)
+            point = network.init(np.random.default_rng(seed_of(self)))
+            if warm:
+                check_warm(self, network, known)
+                point = Point(*(part.astype(network.dtype) for part in self._standing.point))
+            backend = self._find_backend(examples)
+            trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
+            self._network, self._backend = network, backend_name(backend)
+            self.history_, self._standing = [], trainer.begin(point)
+            with single_threaded_blas():
+                self._train(trainer, examples, held)
 
     def _fit_once(self, X, y, sample_weight=None, mask=None) -> None:
         """One epoch over the rows given, from where the last call ended."""
@@ -96,19 +103,40 @@ class NeuralModel(Kept, BaseEstimator):
                 "early_stopping=True has no effect on partial_fit, which makes one epoch. Use "
                 "early_stopping=False, or fit."
             )
-        first = not hasattr(self, "_standing")
-        examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=first), first)
-        if first:
-            self._network = self._composed(examples.in_shape)
-            self._backend = backend_name(self._find_backend(examples))
-            self.history_ = []
-        backend = registry.find("backends", self._backend)()
-        trainer = Trainer(Backprop(self._network, backend), rules_of(self, examples), 1)
-        if first:
-            point = self._network.init(np.random.default_rng(seed_of(self)))
-            self._standing = trainer.begin(point)
-        with single_threaded_blas():
-            self._train(trainer, examples, None, n_epochs=1)
+        with self._as_before_on_failure():
+            first = not hasattr(self, "_standing")
+            examples = self._admitted(X, y, sample_weight, mask, reset=first)
+            examples = self._weighted(self._targets(examples, first))
+            if first:
+                self._network = self._composed(examples.in_shape)
+                self._backend = backend_name(self._find_backend(examples))
+                self.history_ = []
+                point = self._network.init(np.random.default_rng(seed_of(self)))
+            else:
+                point = self._standing.point
+            network = self._predictor(examples.in_shape, point).network
+            backend = registry.find("backends", self._backend)()
+            trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
+            if first or not trainer.continues(self._standing):
+                self._standing = trainer.begin(point)
+            with single_threaded_blas():
+                self._train(trainer, examples, None, n_epochs=1)
+
+    @contextmanager
+    def _as_before_on_failure(self):
+        """Where a call fails before an epoch is over, the model is what it was before."""
+        before = dict(vars(self))
+        try:
+            yield
+        except Exception:
+            if vars(self).get("weights_") is before.get("weights_"):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    def _weighted(self, examples):
+        """The examples with the weights of their classes, where there are such."""
+        return examples
 
     def _train(self, trainer, examples, held, n_epochs=None) -> None:
         """Epochs until one of the ends that were asked for."""
@@ -147,7 +175,7 @@ class NeuralModel(Kept, BaseEstimator):
             self._standing.point.theta[:] = best.theta
             self._standing.point.statistics[:] = best.statistics
         self._publish(batches)
-        self.converged_ = not exhausted and trainer.failure is None
+        self.converged_ = not (exhausted or partial) and trainer.failure is None
         if trainer.failure is not None:
             self._warn(failed(trainer.failure, self))
         elif exhausted and self.tol is not None:
@@ -210,7 +238,7 @@ class NeuralModel(Kept, BaseEstimator):
         X_val, y_val, mask_val = validation
         if X_val is not None:
             held = self._admitted(X_val, y_val, None, mask_val, reset=False)
-            return examples, self._targets(held, first=False, weighted=False)
+            return examples, self._targets(held, first=False)
         if not self.early_stopping:
             return examples, None
         return split(examples, self.validation_fraction, seed_of(self), self._metric == "accuracy")
@@ -278,7 +306,7 @@ class NeuralModel(Kept, BaseEstimator):
     def _score(self, X, y, sample_weight=None, mask=None) -> float:
         check_is_fitted(self)
         examples = self._admitted(X, y, sample_weight, mask, reset=False)
-        examples = self._targets(examples, first=False, weighted=False)
+        examples = self._targets(examples, first=False)
         batches = self._open(examples, rows=SCORED_ROWS)
         try:
             with single_threaded_blas():
@@ -298,6 +326,8 @@ class NeuralModel(Kept, BaseEstimator):
             check_finite(examples.X)
             with single_threaded_blas():
                 return finish(predictor(examples.X, examples.mask))
+        # Solvers change the arrays in place: what is computed later has the weights of now.
+        predictor = predictor.at(Point(*map(np.copy, predictor.point)))
         tail = tail(predictor.network.out_shape)
         return lazily_rows(
             examples.X,

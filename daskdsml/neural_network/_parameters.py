@@ -18,7 +18,7 @@ def check_parameters(model) -> None:
     for name in ("max_iter", "n_iter_no_change", "pool_bytes"):
         check_number(model, name, 1, integer=True)
     check_flag(model, "shuffle", "early_stopping", "warm_start")
-    if model.batch_size != "auto":
+    if not (model.batch_size == "auto" and model._rows_by_itself):
         check_number(model, "batch_size", 1, integer=True)
     if model.tol is not None:
         check_number(model, "tol", 0)
@@ -110,6 +110,23 @@ def check_layers(layers) -> None:
             raise ValueError(
                 f"layers holds {layer!r}, which is no layer. Use those of daskdsml.layers."
             )
+
+
+def check_warm(model, network, classes) -> None:
+    """Raise ValueError unless the weights of the last fit fit ``network`` and its classes."""
+    old = model._network
+    kinds = [[(type(p.layer), p.arrays, p.followed) for p in n.parts] for n in (old, network)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            "warm_start=True goes on with the weights of the last fit, but the layers have other "
+            "shapes now. Use warm_start=False, or the layers and shapes of the last fit."
+        )
+    if classes is not None and not np.array_equal(classes, model.classes_):
+        raise ValueError(
+            f"warm_start=True goes on with the classes {classes[:10].tolist()} of the last fit, "
+            f"but y holds {model.classes_[:10].tolist()}. Use warm_start=False, or partial_fit "
+            "with all classes at its first call."
+        )
 
 
 def class_weights(given, classes, counts) -> np.ndarray | None:

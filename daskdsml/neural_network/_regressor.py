@@ -72,7 +72,7 @@ class NeuralRegression(RegressorMixin, NeuralModel):
         self._fit_once(X, y, sample_weight, mask)
         return self
 
-    def _targets(self, examples, first=True, weighted=True):
+    def _targets(self, examples, first=True):
         shape = examples.y.shape[1:]
         if first:
             self._target_shape = shape

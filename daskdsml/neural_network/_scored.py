@@ -51,7 +51,7 @@ class Scorer(NamedTuple):
             z, y = z[kept], y[kept]
         if self.metric.needs == "labels":
             return Tally((self.metric.count(y, likeliest(z), w, max(z.shape[-1], 2)),))
-        y = np.reshape(y, z.shape)
+        y, z = np.reshape(y, z.shape), self.predictor.network.loss.mean(np, z)
         return Tally(tuple(self.metric.count(a, b, w, 0) for a, b in zip(y.T, z.T, strict=True)))
 
 

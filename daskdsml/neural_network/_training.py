@@ -104,6 +104,10 @@ class Trainer:
         """Before the first step; the arrays of ``point`` are copied, for steps change them."""
         return Standing(self.rules.solver.init(point.theta.copy()), point.statistics.copy())
 
+    def continues(self, standing: Standing) -> bool:
+        """Whether the state of a standing is one of this solver, and not of another."""
+        return type(self.rules.solver.init(standing.point.theta[:0])) is type(standing.state)
+
     def epoch(self, standing: Standing, batches, shown) -> tuple[Standing, Epoch]:
         """Every row once. ``shown(n_rows, loss)`` is told of each step."""
         begun, total, weight, norms, n_rows = time.perf_counter(), 0.0, 0.0, [], 0

@@ -132,7 +132,7 @@ def _looked_at(model, X, y, mask, sample_weight):
         check_parameters(model)
         model = clone(model)
     examples = model._admitted(X, y, sample_weight, mask, reset=fresh)
-    examples = model._targets(examples, first=fresh)
+    examples = model._weighted(model._targets(examples, first=fresh))
     if fresh:
         network, backend = model._composed(examples.in_shape), model._find_backend(examples)
         point = network.init(np.random.default_rng(seed_of(model)))

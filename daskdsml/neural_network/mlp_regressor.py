@@ -16,7 +16,7 @@ class MLPRegressor(MLP, NeuralRegression):
     ----------
     loss : {"squared_error", "poisson"} or another loss of `NeuralRegressor`
     hidden_layer_sizes : int or tuple of int
-        Units of the hidden layers; () makes logistic regression.
+        Units of the hidden layers; () makes linear regression.
     activation : {"identity", "logistic", "tanh", "relu"}
     solver : {"adam", "sgd", "lbfgs"}
         "sgd" with ``momentum`` (Nesterov's by default); "lbfgs" takes all rows in each step, one
