@@ -79,23 +79,19 @@ def train_full_batch(model, trainer, examples) -> None:
             gradient += problem.penalty.gradient(state.trial, problem.scale)
             state = solver.tell(state, Evaluation(value, gradient, None), problem)
             n_steps += 1
-            seconds = time.perf_counter() - begun
             theta[:] = state.theta
             model._standing = standing._replace(step=n_steps, epoch=n_steps)
-            model.history_.append(
-                Epoch(
-                    n_steps,
-                    seconds,
-                    state.value,
-                    float("nan"),
-                    float(np.linalg.norm(state.gradient)),
-                    state.length,
-                    batches.n_rows / seconds,
-                )
-            )
+            seconds = time.perf_counter() - begun
+            model.history_.append(_record(n_steps, seconds, state, batches.n_rows))
             model._publish(batches)
             if model._called(model.history_[-1]):
                 break
         model._end(trainer, batches, state.status is None, False)
     finally:
         batches.close()
+
+
+def _record(step, seconds, state, n_rows) -> Epoch:
+    """A step as an epoch: its objective, gradient, and the length of the step that is tried next."""
+    norm = float(np.linalg.norm(state.gradient))
+    return Epoch(step, seconds, state.value, float("nan"), norm, state.length, n_rows / seconds)
