@@ -92,6 +92,6 @@ def train_full_batch(model, trainer, examples) -> None:
 
 
 def _record(step, seconds, state, n_rows) -> Epoch:
-    """A step as an epoch: its objective, gradient, and the length of the step that is tried next."""
+    """A step as an epoch: its objective, gradient, and the length of the next step."""
     norm = float(np.linalg.norm(state.gradient))
     return Epoch(step, seconds, state.value, float("nan"), norm, state.length, n_rows / seconds)
