@@ -291,8 +291,10 @@ def test_weights_begin_as_documented(cell):
     assert 0.99 * limit < np.abs(params["Wx"]).max() <= limit
     assert params["Wx"].var() == pytest.approx(2 / (p + units), rel=0.1)
     expected = np.zeros_like(params["b"])
-    if cell is LSTM:
-        expected[units : 2 * units] = 1
+    # The gates that keep: forget, and update.
+    kept = {LSTM: slice(units, 2 * units), GRU: slice(units)}
+    if cell in kept:
+        expected[kept[cell]] = 1
     np.testing.assert_array_equal(params["b"], expected)
 
 
