@@ -16,7 +16,7 @@ class Progress:
 
     def __init__(self, label: str, verbose: bool):
         self.history: list[Record] = []
-        self._bar = _bar(label) if verbose else None
+        self._bar = bar(label, unit="pass") if verbose else None
 
     def add(self, record: Record) -> None:
         """Keep one pass and show it: objective, criterion, seconds."""
@@ -38,12 +38,13 @@ class Progress:
             self._bar.close()
 
 
-def _bar(label: str):
+def bar(label: str, **options):
+    """A tqdm bar, in a notebook or a terminal."""
     with warnings.catch_warnings():
         # In Jupyter without ipywidgets tqdm warns that it will draw with text, which is fine.
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
-    return tqdm(desc=label, unit="pass")
+    return tqdm(desc=label, **options)
 
 
 def iterate(solver, objective, theta, max_iter: int, progress: Progress) -> Result:

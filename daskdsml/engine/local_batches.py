@@ -9,8 +9,9 @@ from typing import NamedTuple
 import dask
 import numpy as np
 
+from daskdsml.backprop import finished
 from daskdsml.engine import tree
-from daskdsml.engine.meeting import alone, meet, pass_rows
+from daskdsml.engine.meeting import meet, pass_rows
 from daskdsml.engine.pools import Layout, Load, Plan
 from daskdsml.engine.shards import split
 from daskdsml.engine.shelf import Shelf
@@ -31,7 +32,7 @@ class LocalStep(NamedTuple):
     def run(self, kernel, state):
         """What the kernel returns for the batch; it may be run as often as wanted."""
         with np.errstate(all="ignore"):
-            return alone(kernel, state, self.batch)
+            return finished(kernel(state, self.batch))
 
 
 class LocalBatches:

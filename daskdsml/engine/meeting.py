@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from daskdsml.backprop import finished
 from daskdsml.engine import tree
 from daskdsml.engine.shards import Part
 from daskdsml.engine.threads import single_threaded_blas
@@ -15,16 +16,6 @@ from daskdsml.network_contracts import Batch
 
 # Batches of a pass have this many bytes or more: below, the cost of calling a kernel shows.
 PASS_BYTES = 2**20
-
-
-def alone(kernel, state, batch: Batch):
-    """What the kernel returns for a batch that is in one place: what it yields is its own sum."""
-    work, message = kernel(state, batch), None
-    try:
-        while True:
-            message = work.send(message)
-    except StopIteration as end:
-        return end.value
 
 
 def pass_rows(examples, batch_size: int) -> int:
@@ -52,7 +43,7 @@ def meet(kernel, state, pieces, lengths, n_rows: int) -> Part:
             total = None
             for start in range(0, lengths[i], n_rows):
                 part = rows.take(slice(start, min(start + n_rows, lengths[i])))
-                value = alone(kernel, state, Batch(*part, size=part.n_rows))
+                value = finished(kernel(state, Batch(*part, size=part.n_rows)))
                 total = value if total is None else total + value
             met += lengths[i]
             tree.insert(nodes, (0, i), total, len(lengths))

@@ -75,7 +75,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
         -------
         self
         """
-        self._learn_named(classes, y)
+        self._learn_named(classes)
         self._fit_once(X, y, sample_weight, mask)
         return self
 
@@ -113,7 +113,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
             )
         return Logistic() if out_shape[-1] == 1 else Multinomial(K)
 
-    def _learn_named(self, classes, y) -> None:
+    def _learn_named(self, classes) -> None:
         """The classes of all calls of partial_fit."""
         known = getattr(self, "classes_", None)
         if classes is None and known is None:

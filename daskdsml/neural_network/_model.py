@@ -20,12 +20,13 @@ from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.batches import open_batches
 from daskdsml.engine.predict import lazily_rows
 from daskdsml.engine.threads import single_threaded_blas
+from daskdsml.loop import bar
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._kept import Kept
 from daskdsml.neural_network._parameters import check_parameters, check_warm, rules_of, seed_of
 from daskdsml.neural_network._scored import Predictor, Scorer
-from daskdsml.neural_network._training import Trainer, bar
+from daskdsml.neural_network._training import Trainer
 from daskdsml.settings import outside
 
 # Below this many numbers to learn from, over all epochs, compiling takes longer than training.
@@ -142,7 +143,8 @@ class NeuralModel(Kept, BaseEstimator):
         """Epochs until one of the ends that were asked for."""
         partial, n_epochs = n_epochs is not None, n_epochs or self.max_iter
         batches, others = self._open(examples, shuffle=self.shuffle), None
-        shown = bar(type(self).__name__, n_epochs * batches.n_rows) if self.verbose else None
+        rows = {"total": n_epochs * batches.n_rows, "unit": " rows", "unit_scale": True}
+        shown = bar(type(self).__name__, **rows) if self.verbose else None
         going = True
         try:
             others = None if held is None else self._open(held, rows=SCORED_ROWS)

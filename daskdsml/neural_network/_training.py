@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -191,12 +190,3 @@ class Trainer:
         layer = batch.run(self.backprop.trace, standing.point).layer
         name = parts[layer].name if layer < len(parts) else None
         return Failure(standing.step + 1, standing.epoch + 1, name)
-
-
-def bar(label: str, n_rows: int):
-    """A tqdm bar that counts rows, and so shows rows per second."""
-    with warnings.catch_warnings():
-        # In Jupyter without ipywidgets tqdm warns that it will draw with text, which is fine.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-    return tqdm(desc=label, total=n_rows, unit=" rows", unit_scale=True)
