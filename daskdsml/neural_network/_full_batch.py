@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Evaluation
-from daskdsml.neural_network._training import Epoch
+from daskdsml.neural_network._training import Epoch, check_weight
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.lbfgs import LBFGS
 
@@ -69,11 +69,7 @@ def train_full_batch(model, trainer, examples) -> None:
             begun = time.perf_counter()
             point = standing.point._replace(theta=state.trial)
             found = batches.run(Whole(trainer.backprop), point, f"{model._label}-gradient")
-            if not found.weight > 0.0:
-                raise ValueError(
-                    "All weights are zero, so there is nothing to learn from: expected positive "
-                    "sample_weight and class_weight for some rows."
-                )
+            check_weight(found.weight)
             value = found.loss / found.weight + problem.penalty.value(state.trial, problem.scale)
             gradient = found.gradient / found.weight
             gradient += problem.penalty.gradient(state.trial, problem.scale)

@@ -118,11 +118,8 @@ class Trainer:
             total, weight, n_rows = total + loss * share, weight + share, n_rows + batch.n_rows
             norms.append(norm)
             shown(batch.n_rows, total / weight if weight else np.nan)
-        if not weight > 0.0 and self.failure is None:
-            raise ValueError(
-                "All weights are zero, so there is nothing to learn from: expected positive "
-                "sample_weight and class_weight, and a mask that leaves steps, for some rows."
-            )
+        if self.failure is None:
+            check_weight(weight)
         seconds = time.perf_counter() - begun
         record = Epoch(
             standing.epoch + 1,
@@ -190,3 +187,12 @@ class Trainer:
         layer = batch.run(self.backprop.trace, standing.point).layer
         name = parts[layer].name if layer < len(parts) else None
         return Failure(standing.step + 1, standing.epoch + 1, name)
+
+
+def check_weight(weight) -> None:
+    """Raise ValueError unless the summed weight of rows is positive."""
+    if not weight > 0.0:
+        raise ValueError(
+            "No row (or step) has a positive weight, so there is nothing to learn from. Expected "
+            "sample_weight and class_weight above 0, and a mask that leaves steps, for some rows."
+        )

@@ -13,6 +13,7 @@ from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._parameters import check_parameters, seed_of
+from daskdsml.neural_network._training import check_weight
 
 
 class GradientFlow(NamedTuple):
@@ -117,11 +118,7 @@ def gradient_flow(model, X, y, mask=None, sample_weight=None) -> GradientFlow:
             total = batches.run(_Flow(backprop), point, f"{model._label}-gradient-flow")
     finally:
         batches.close()
-    if not total.weight > 0.0:
-        raise ValueError(
-            "No row (or step) of X has a positive weight, so there is no mean loss. Check "
-            "sample_weight, class_weight and mask."
-        )
+    check_weight(total.weight)
     return _flow_of(backprop.network, point, total)
 
 
