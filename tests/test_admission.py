@@ -119,6 +119,25 @@ def test_labels_of_steps_that_do_not_count():
             np.testing.assert_array_equal(weights, times * np.tile([1.0, 2.0, 1.0, 1.0], (60, 1)))
 
 
+@pytest.mark.parametrize(
+    "labels, padding",
+    [(np.array(["ant", "bee"], object), None), (np.array([3.0, 5.0]), np.nan), (["a", "b"], "~")],
+    ids=["objects", "numbers", "text"],
+)
+def test_labels_that_a_mask_hides_may_be_anything(labels, padding):
+    X = images()
+    y, mask = np.asarray(labels)[np.arange(240).reshape(60, 4) % 2], images()[:, :, 0] > 60
+    codes = np.where(mask, np.arange(240).reshape(60, 4) % 2, 0)
+    y[~mask] = padding
+    for lazy in (False, True):
+        given = (dask_rows(X, 7), dask_rows(y, 5)) if lazy else (X, y)
+        examples = admit_examples(*given, mask=mask, labels=True, y_steps=True)
+        classes, counts = classes_of(examples)
+        assert classes.tolist() == list(labels) and counts.sum() == mask.sum()
+        np.testing.assert_array_equal(encode(examples, classes).y, codes)
+        np.testing.assert_array_equal(encode(examples, np.asarray(labels)).y, codes)
+
+
 def test_classes_are_found_without_reading_x(tmp_path):
     source = Source(tmp_path, n_blocks=6, rows=20, p=3)
     examples = admit_examples(*source.table(), labels=True)

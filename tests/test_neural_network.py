@@ -133,6 +133,23 @@ def test_tagger_ignores_what_a_mask_hides():
     assert set(np.unique(model.predict(X, mask))) <= {"up", "down"}
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_tagger_never_looks_at_hidden_labels(lazy):
+    X, y, mask = sequences(60)
+    y = y.astype(object)
+    y[~mask] = None
+    Xd, yd, md = (da.from_array(a, chunks=(17, *a.shape[1:])) if lazy else a for a in (X, y, mask))
+    model = SequenceTagger([Dense(2)], max_iter=1, shuffle=False).fit(Xd, yd, mask=md)
+    assert model.classes_.tolist() == ["down", "up"]
+    other = SequenceTagger([Dense(2)], shuffle=False)
+    other.partial_fit(Xd, yd, classes=["up", "down"], mask=md)
+    np.testing.assert_array_equal(thetas(model), thetas(other))
+    assert other.score(Xd, yd, mask=md) == np.mean((other.predict(X) == y)[mask])
+    for learn in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="cannot be compared: NoneType, str"):
+            learn(Xd, yd)
+
+
 def test_tagger_weighs_classes_of_steps():
     X, y, mask = sequences()
     heavy = SequenceTagger([Dense(2)], class_weight={"up": 50.0}, learning_rate_init=0.1)

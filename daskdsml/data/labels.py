@@ -1,6 +1,8 @@
-"""Labels of examples: the classes there are, their codes, and rows held out; for estimators."""
+"""Labels: the classes there are, their codes and weights, and rows held out; for estimators."""
 
 from __future__ import annotations
+
+import numbers
 
 import dask
 import dask.array as da
@@ -60,6 +62,35 @@ def weigh(examples: Examples, class_weight) -> Examples:
     if w is not None and examples.y.ndim > 1:
         w = w[:, None]
     return examples._replace(w=_blockwise(_weights, np.float64, examples.y, w, by_class=weight))
+
+
+def check_class_weight(given) -> None:
+    """Raise ValueError unless ``given`` is "balanced", None, or a dict of finite weights."""
+    named = isinstance(given, str) and given == "balanced"
+    if not (given is None or isinstance(given, dict) or named):
+        raise ValueError(f"class_weight must be a dict, 'balanced' or None, got {given!r}.")
+    for label, weight in given.items() if isinstance(given, dict) else ():
+        if not (isinstance(weight, numbers.Real) and 0 <= weight < np.inf):
+            raise ValueError(
+                "class_weight must hold a finite number of at least 0 for each label, got "
+                f"{weight!r} for {label!r}."
+            )
+
+
+def class_weights(given, classes, counts) -> tuple[float, ...] | None:
+    """Weights of the classes (K,) from ``class_weight`` and ``counts`` (K,); None for all ones."""
+    if given is None:
+        return None
+    labels = classes.tolist()
+    if isinstance(given, str):
+        return tuple(counts.sum() / (len(counts) * np.where(counts > 0.0, counts, np.inf)))
+    strangers = [key for key in given if key not in labels]
+    if strangers:
+        shown = f"{labels[:10]}{' ...' * (len(labels) > 10)}"
+        raise ValueError(
+            f"class_weight names {strangers}, but y holds {shown}. Use the labels of y."
+        )
+    return tuple(float(given.get(label, 1.0)) for label in labels)
 
 
 def split(examples: Examples, fraction, seed, stratify=False) -> tuple[Examples, Examples]:
@@ -162,18 +193,39 @@ def _empty(a, dtype):
 
 
 def _counted(y, mask):
-    return np.unique(y if mask is None else y[mask], return_counts=True)
+    seen = y if mask is None else y[mask]
+    try:
+        return np.unique(seen, return_counts=True)
+    except TypeError as error:
+        raise _mixed(seen) from error
+
+
+def _mixed(labels) -> ValueError:
+    """What to say of labels that cannot be put into an order, such as text and None."""
+    kinds = sorted({type(label).__name__ for label in np.ravel(labels)})
+    return ValueError(
+        f"y holds labels of kinds that cannot be compared: {', '.join(kinds)}. Pass labels of one "
+        "kind, and drop rows (or mask steps) without a label."
+    )
 
 
 def _codes(y, mask, classes):
-    codes = codes_of(y, classes)
-    strange = codes < 0 if mask is None else (codes < 0) & mask
-    if strange.any():
+    # What a mask hides may be anything: padding is not compared with the classes.
+    seen = y if mask is None else y[mask]
+    try:
+        found = codes_of(seen, classes)
+    except TypeError as error:
+        raise _mixed(seen) from error
+    if (found < 0).any():
         raise ValueError(
-            f"y holds the label {y[strange].tolist()[0]!r}, which is none of the classes "
+            f"y holds the label {seen[found < 0].tolist()[0]!r}, which is none of the classes "
             f"{classes.tolist()}. Name all classes at the first call, or fit anew."
         )
-    return np.maximum(codes, 0).astype(np.int64)
+    if mask is None:
+        return found.astype(np.int64)
+    codes = np.zeros(y.shape, dtype=np.int64)
+    codes[mask] = found
+    return codes
 
 
 def _weights(codes, w, by_class):

@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.encode import LabelCodes
+from daskdsml.data.labels import check_class_weight, class_weights
 from daskdsml.linear_model._iterative import IterativeModel
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
@@ -42,18 +43,7 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
 
     def _class_weights(self, found) -> tuple[float, ...] | None:
         """Weights of the classes, or None if they weigh the same."""
-        if self.class_weight is None:
-            return None
-        labels, counts = found.labels.tolist(), found.counts
-        if isinstance(self.class_weight, str):
-            return tuple(counts.sum() / (len(counts) * np.where(counts > 0.0, counts, np.inf)))
-        strangers = [key for key in self.class_weight if key not in labels]
-        if strangers:
-            shown = f"{labels[:10]}{' ...' * (len(labels) > 10)}"
-            raise ValueError(
-                f"class_weight names {strangers}, but y holds {shown}. Use the labels of y."
-            )
-        return tuple(float(self.class_weight.get(label, 1.0)) for label in labels)
+        return class_weights(self.class_weight, found.labels, found.counts)
 
     def _first(self, problem, found):
         """The optimum of the intercepts alone: logarithms of the class shares."""
@@ -106,15 +96,7 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
         self._check_class_weight()
 
     def _check_class_weight(self) -> None:
-        given = self.class_weight
-        if not (given is None or isinstance(given, dict) or given == "balanced"):
-            raise ValueError(f"class_weight must be a dict, 'balanced' or None, got {given!r}.")
-        for label, weight in given.items() if isinstance(given, dict) else ():
-            if not (isinstance(weight, numbers.Real) and 0 <= weight < np.inf):
-                raise ValueError(
-                    "class_weight must hold a finite number of at least 0 for each label, got "
-                    f"{weight!r} for {label!r}."
-                )
+        check_class_weight(self.class_weight)
 
     def _check_found(self, found) -> None:
         labels = found.labels.tolist()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.labels import classes_of, encode, weigh
+from daskdsml.data.labels import check_class_weight, class_weights, classes_of, encode, weigh
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel
-from daskdsml.neural_network._parameters import class_weights
 from daskdsml.neural_network._scored import likeliest
 from daskdsml.passes.targets import check_labels
 
@@ -135,15 +133,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
         self._named = classes if known is None else known
 
     def _check(self) -> None:
-        given = self.class_weight
-        if not (given is None or isinstance(given, dict) or given == "balanced"):
-            raise ValueError(f"class_weight must be a dict, 'balanced' or None, got {given!r}.")
-        for label, weight in given.items() if isinstance(given, dict) else ():
-            if not (isinstance(weight, numbers.Real) and 0 <= weight < np.inf):
-                raise ValueError(
-                    "class_weight must hold a finite number of at least 0 for each label, got "
-                    f"{weight!r} for {label!r}."
-                )
+        check_class_weight(self.class_weight)
         super()._check()
 
     def predict(self, X, mask=None):

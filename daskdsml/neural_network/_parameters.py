@@ -127,18 +127,3 @@ def check_warm(model, network, classes) -> None:
             f"but y holds {model.classes_[:10].tolist()}. Use warm_start=False, or partial_fit "
             "with all classes at its first call."
         )
-
-
-def class_weights(given, classes, counts) -> np.ndarray | None:
-    """Weights (K,) of the classes from ``class_weight`` and weighted counts, None for all ones."""
-    if given is None:
-        return None
-    if isinstance(given, str):
-        return counts.sum() / (len(counts) * np.where(counts > 0.0, counts, np.inf))
-    labels = classes.tolist()
-    strangers = [key for key in given if key not in labels]
-    if strangers:
-        raise ValueError(
-            f"class_weight names {strangers}, but y holds {labels[:10]}. Use the labels of y."
-        )
-    return np.array([float(given.get(label, 1.0)) for label in labels])
