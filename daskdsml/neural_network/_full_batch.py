@@ -1,4 +1,4 @@
-"""Training on the sum over all rows, by L-BFGS: one pass a step."""
+"""Training on the sum over all rows, by L-BFGS: one pass for each trial of its steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Evaluation
+from daskdsml.loop import bar
 from daskdsml.neural_network._training import Epoch, check_weight
+from daskdsml.neural_network._words import short_of_optimum, summary
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.lbfgs import LBFGS
 
@@ -57,37 +59,64 @@ class Whole(NamedTuple):
 
 
 def train_full_batch(model, trainer, examples) -> None:
-    """Steps of L-BFGS until the largest entry of the gradient is at most ``tol``."""
-    standing = model._standing
-    theta, rules = standing.point.theta, trainer.rules
-    problem = WholeProblem(len(theta), L2(rules.l2), trainer.scale)
-    solver = LBFGS(0.0 if rules.tol is None else rules.tol)
+    """Iterations of L-BFGS until no entry of the gradient is above ``tol``."""
+    theta, tol = model._standing.point.theta, trainer.rules.tol
+    problem = WholeProblem(len(theta), L2(trainer.rules.l2), trainer.scale)
+    solver = LBFGS(0.0 if tol is None else tol)
     batches = model._open(examples)
-    state, n_steps = solver.init(theta.copy()), 0
+    shown = bar(type(model).__name__, total=model.max_iter) if model.verbose else None
+    state, begun, going = solver.init(theta.copy()), time.perf_counter(), True
+    # The first pass tells where descent begins: it is no iteration.
+    n_iter, n_passes = -1, 0
     try:
-        while state.status is None and n_steps < min(model.max_iter, model.max_fun):
-            begun = time.perf_counter()
-            point = standing.point._replace(theta=state.trial)
-            found = batches.run(Whole(trainer.backprop), point, f"{model._label}-gradient")
-            check_weight(found.weight)
-            value = found.loss / found.weight + problem.penalty.value(state.trial, problem.scale)
-            gradient = found.gradient / found.weight
-            gradient += problem.penalty.gradient(state.trial, problem.scale)
-            state = solver.tell(state, Evaluation(value, gradient, None), problem)
-            n_steps += 1
-            theta[:] = state.theta
-            model._standing = standing._replace(step=n_steps, epoch=n_steps)
-            seconds = time.perf_counter() - begun
-            model.history_.append(_record(n_steps, seconds, state, batches.n_rows))
-            model._publish(batches)
-            if model._called(model.history_[-1]):
-                break
-        model._end(trainer, batches, state.status is None, False)
+        while going and n_iter < model.max_iter and n_passes < model.max_fun:
+            before, state = state, _stepped(model, trainer, batches, solver, state, problem)
+            moved, n_passes = state.gradient is not before.gradient, n_passes + 1
+            theta[:], n_iter = state.theta, n_iter + moved
+            model._standing = model._standing._replace(step=n_passes, epoch=n_iter)
+            # The solver itself asks for more, where an optimum may lie at infinity.
+            going = state.status is None and state.gradient_norm > solver.tol
+            if moved and (n_iter or not going):
+                begun, seconds = time.perf_counter(), time.perf_counter() - begun
+                going &= not _told(model, _record(n_iter, seconds, state, batches), batches, shown)
+        short = going or state.status == "stalled"
+        model._end(trainer, batches, short_of_optimum(model, state, n_iter) if short else "")
     finally:
-        batches.close()
+        for opened in (shown, batches):
+            if opened is not None:
+                opened.close()
 
 
-def _record(step, seconds, state, n_rows) -> Epoch:
-    """A step as an epoch: its objective, gradient, and the length of the next step."""
-    norm = float(np.linalg.norm(state.gradient))
-    return Epoch(step, seconds, state.value, float("nan"), norm, state.length, n_rows / seconds)
+def _stepped(model, trainer, batches, solver, state, problem):
+    """The state of L-BFGS after a pass over all rows at its trial."""
+    point = model._standing.point._replace(theta=state.trial)
+    found = batches.run(Whole(trainer.backprop), point, f"{model._label}-gradient")
+    check_weight(found.weight)
+    with np.errstate(all="ignore"):
+        penalty = problem.penalty
+        value = found.loss / found.weight + penalty.value(state.trial, problem.scale)
+        gradient = found.gradient / found.weight
+        gradient += penalty.gradient(state.trial, problem.scale)
+        if state.gradient is None and not (np.isfinite(value) and np.isfinite(gradient).all()):
+            raise ValueError(
+                f"The loss of {type(model).__name__} at its first weights is {value:g}, or its "
+                "gradient is not finite: values of X or y are too large. Scale them, for instance "
+                "to unit spread."
+            )
+        return solver.tell(state, Evaluation(value, gradient, None), problem)
+
+
+def _record(n_iter, seconds, state, batches) -> Epoch:
+    """An iteration as an epoch: its objective, its gradient, and the length of its step."""
+    norm, rate = float(np.linalg.norm(state.gradient)), batches.n_rows / seconds
+    return Epoch(n_iter, seconds, state.value, float("nan"), norm, state.step, rate)
+
+
+def _told(model, record, batches, shown) -> bool:
+    """Publish the model and show an iteration; whether a callback wants training to end."""
+    model.history_.append(record)
+    model._publish(batches)
+    if shown is not None:
+        shown.set_postfix_str(summary(record), refresh=False)
+        shown.update()
+    return model._called(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml import neural_network
+from daskdsml import neural_network, registry
 from daskdsml.network import Network
 from daskdsml.neural_network import _storage
 from daskdsml.neural_network._torch import to_torch
@@ -40,9 +40,13 @@ class Kept:
         header = {
             "estimator": type(self).__name__,
             "params": self.get_params(deep=False) | {"callbacks": None},
+            # Parameters may have been set since the fit: what was fitted stands for itself.
             "layers": list(network.layers),
             "in_shape": list(network.in_shape),
+            "loss": network.loss,
+            "dtype": network.dtype.name,
             "backend": self._backend,
+            "solver": _solver_name(standing.state),
             "standing": {name: getattr(standing, name) for name in NUMBERS},
             "history": [list(record) for record in self.history_],
             "facts": {name: getattr(self, name) for name in self._facts if hasattr(self, name)},
@@ -79,10 +83,10 @@ class Kept:
                 setattr(model, name, arrays[name])
         for name, value in header["facts"].items():
             setattr(model, name, value)
-        network = Network(header["layers"], header["in_shape"], dtype=model._precision())
-        network.loss = model._loss(network.out_shape)
-        model._network, model._backend = network, header["backend"]
-        model._standing = _standing(model, header["standing"], arrays)
+        shape, loss, dtype = header["in_shape"], header["loss"], header["dtype"]
+        model._network = Network(header["layers"], shape, loss, dtype)
+        model._backend = header["backend"]
+        model._standing = _standing(header["solver"], header["standing"], arrays)
         model.history_ = [Epoch(*record) for record in header["history"]]
         model._publish()
         return model
@@ -102,8 +106,19 @@ class Kept:
         return to_torch(self._network, self._standing.point)
 
 
-def _standing(model, numbers, arrays) -> Standing:
+def _solver_name(state) -> str:
+    """The name of the solver that a state is of."""
+    family, _, name = type(state).__module__.rpartition(".")
+    if family != "daskdsml.solvers":
+        raise ValueError(
+            f"Cannot save the state of a solver of {type(state).__module__}: expected one of "
+            "daskdsml.solvers. Fit with one of these before saving."
+        )
+    return name
+
+
+def _standing(solver, numbers, arrays) -> Standing:
     state = {name[6:]: part for name, part in arrays.items() if name.startswith("state.")}
-    kind = type(model._solver().init(np.zeros(0)))
+    kind = type(registry.find("solvers", solver)().init(np.zeros(0)))
     state = kind(**{name: part if part.ndim else part.item() for name, part in state.items()})
     return Standing(state, arrays["statistics"], **numbers)

@@ -90,7 +90,7 @@ class MLP:
         super()._publish(batches)
         dense = [p for p in self.weights_ if "W" in p]
         self.coefs_, self.intercepts_ = [p["W"] for p in dense], [p["b"] for p in dense]
-        self.n_layers_ = len(self._sizes()) + 2
+        self.n_layers_ = len(dense) + 1
         self.n_outputs_ = self.out_shape_[-1]
 
     def _check(self) -> None:

@@ -27,6 +27,7 @@ from daskdsml.neural_network._kept import Kept
 from daskdsml.neural_network._parameters import check_parameters, check_warm, rules_of, seed_of
 from daskdsml.neural_network._scored import Predictor, Scorer
 from daskdsml.neural_network._training import Trainer
+from daskdsml.neural_network._words import failed, out_of_epochs, summary, teller
 from daskdsml.settings import outside
 
 # Below this many numbers to learn from, over all epochs, compiling takes longer than training.
@@ -85,10 +86,7 @@ class NeuralModel(Kept, BaseEstimator):
             examples, held = self._held_out(examples, validation)
             examples = self._weighted(examples)
             network = self._composed(examples.in_shape)
-            point = network.init(np.random.default_rng(seed_of(self)))
-            if warm:
-                check_warm(self, network, known)
-                point = Point(*(part.astype(network.dtype) for part in self._standing.point))
+            point = self._resumed(network, known) if warm else self._drawn(network)
             backend = self._find_backend(examples)
             trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
             self._network, self._backend = network, backend_name(backend)
@@ -108,20 +106,36 @@ class NeuralModel(Kept, BaseEstimator):
             first = not hasattr(self, "_standing")
             examples = self._admitted(X, y, sample_weight, mask, reset=first)
             examples = self._weighted(self._targets(examples, first))
-            if first:
-                self._network = self._composed(examples.in_shape)
+            if not first:
+                self._predictor(examples.in_shape)
+            network = self._composed(examples.in_shape if first else self._network.in_shape)
+            point = self._drawn(network) if first else self._resumed(network)
+            if first or self.backend != "auto":
                 self._backend = backend_name(self._find_backend(examples))
+            if first:
                 self.history_ = []
-                point = self._network.init(np.random.default_rng(seed_of(self)))
-            else:
-                point = self._standing.point
+            self._network = network
             network = self._predictor(examples.in_shape, point).network
             backend = registry.find("backends", self._backend)()
             trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
-            if first or not trainer.continues(self._standing):
+            if first or not self._goes_on(trainer):
                 self._standing = trainer.begin(point)
             with single_threaded_blas():
                 self._train(trainer, examples, None, n_epochs=1)
+
+    def _drawn(self, network) -> Point:
+        """Weights to begin with."""
+        return network.init(np.random.default_rng(seed_of(self)))
+
+    def _resumed(self, network, known=None) -> Point:
+        """The weights of the last call, for a network with layers of the same shapes."""
+        check_warm(self, network, known)
+        return Point(*(part.astype(network.dtype) for part in self._standing.point))
+
+    def _goes_on(self, trainer) -> bool:
+        """Whether the state of the solver can be gone on with."""
+        same = self._standing.point.theta.dtype == self._network.dtype
+        return same and trainer.continues(self._standing)
 
     @contextmanager
     def _as_before_on_failure(self):
@@ -149,7 +163,7 @@ class NeuralModel(Kept, BaseEstimator):
         try:
             others = None if held is None else self._open(held, rows=SCORED_ROWS)
             for _ in range(n_epochs):
-                standing, record = trainer.epoch(self._standing, batches, _teller(shown))
+                standing, record = trainer.epoch(self._standing, batches, teller(shown))
                 if trainer.failure is not None:
                     break
                 self._standing = standing
@@ -160,34 +174,31 @@ class NeuralModel(Kept, BaseEstimator):
                 self.history_.append(record)
                 self._publish(batches)
                 if shown is not None:
-                    shown.set_postfix_str(_told(record), refresh=False)
+                    shown.set_postfix_str(summary(record), refresh=False)
                 if self._called(record) or not going:
                     going = False
                     break
+            self._end(trainer, batches, out_of_epochs(self) if going else "", partial)
         finally:
             for opened in (shown, batches, others):
                 if opened is not None:
                     opened.close()
-        self._end(trainer, batches, going and not partial, partial)
 
-    def _end(self, trainer, batches, exhausted, partial) -> None:
-        """Put the best weights back, publish, and say what did not go well."""
+    def _end(self, trainer, batches, shortfall, partial=False) -> None:
+        """Put the best weights back, publish, and say what did not go well.
+
+        ``shortfall`` says what kept training from its end, "" where nothing did.
+        """
         if self._standing.kept is not None and not partial:
             best = self._standing.kept
             self._standing.point.theta[:] = best.theta
             self._standing.point.statistics[:] = best.statistics
         self._publish(batches)
-        self.converged_ = not (exhausted or partial) and trainer.failure is None
+        self.converged_ = not (shortfall or partial or trainer.failure)
         if trainer.failure is not None:
             self._warn(failed(trainer.failure, self))
-        elif exhausted and self.tol is not None:
-            self._warn(
-                f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs, before "
-                f"n_iter_no_change={self.n_iter_no_change} epochs in a row bettered the "
-                f"{'validation score' if self.early_stopping else 'loss'} by less than "
-                f"tol={self.tol:g}. Raise max_iter or tol; tol=None makes max_iter epochs without "
-                "this warning."
-            )
+        elif shortfall and self.tol is not None and not partial:
+            self._warn(shortfall)
 
     def _called(self, record) -> bool:
         """Whether a callback wants training to end."""
@@ -205,9 +216,9 @@ class NeuralModel(Kept, BaseEstimator):
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
         self.best_loss_ = min(self.loss_curve_, default=float("nan"))
         scores = [record.score for record in self.history_]
-        scored = self.early_stopping and bool(scores)
+        scored = not np.isnan(scores).all()
         self.validation_scores_ = scores if scored else None
-        self.best_validation_score_ = max(scores) if scored else None
+        self.best_validation_score_ = float(np.nanmax(scores)) if scored else None
         if batches is not None:
             self.n_rows_read_ = batches.n_rows_read
 
@@ -234,6 +245,7 @@ class NeuralModel(Kept, BaseEstimator):
             validate_data(self, likeness(X), skip_check_array=True, reset=reset)
         elif reset:
             self.n_features_in_ = int(np.prod(examples.in_shape))
+            vars(self).pop("feature_names_in_", None)
 
     def _held_out(self, examples, validation):
         """Rows to learn from and rows to be scored, or None for these."""
@@ -371,29 +383,3 @@ def check_finite(X) -> None:
 def backend_name(backend) -> str:
     """The name users type for a backend."""
     return type(backend).__module__.rpartition(".")[2]
-
-
-def failed(failure, model) -> str:
-    """What to say of a loss that is no longer finite."""
-    where = "the gradient" if failure.layer is None else f"the output of layer {failure.layer}"
-    return (
-        f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
-        "is not finite. The weights are those before this step. Lower learning_rate_init, set "
-        "clip_norm, or scale the columns of X."
-    )
-
-
-def _teller(shown):
-    if shown is None:
-        return lambda n_rows, loss: None
-
-    def tell(n_rows, loss):
-        shown.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-        shown.update(n_rows)
-
-    return tell
-
-
-def _told(record) -> str:
-    score = "" if np.isnan(record.score) else f", validation score {record.score:.4g}"
-    return f"loss {record.loss:.4g}{score}"

@@ -118,8 +118,8 @@ def check_warm(model, network, classes) -> None:
     kinds = [[(type(p.layer), p.arrays, p.followed) for p in n.parts] for n in (old, network)]
     if kinds[0] != kinds[1]:
         raise ValueError(
-            "warm_start=True goes on with the weights of the last fit, but the layers have other "
-            "shapes now. Use warm_start=False, or the layers and shapes of the last fit."
+            "Training is to go on with the weights of the last fit, but the layers are others or "
+            "have other shapes now. Use fit with warm_start=False, or the layers of the last fit."
         )
     if classes is not None and not np.array_equal(classes, model.classes_):
         raise ValueError(

@@ -29,7 +29,7 @@ class MLPClassifier(MLP, NeuralClassification):
         For "adam", too. "adaptive" divides by 5 where training would end.
     learning_rate_init, power_t : float
     max_iter : int
-        Most epochs; most steps of "lbfgs".
+        Most epochs; most iterations of "lbfgs".
     shuffle : bool
         Whether rows are met in another order in each epoch.
     random_state : int or None
@@ -49,7 +49,7 @@ class MLPClassifier(MLP, NeuralClassification):
         Of "adam".
     n_iter_no_change : int
     max_fun : int
-        Most passes of "lbfgs", whose steps take one each.
+        Most passes of "lbfgs": one at the start and mostly one for each iteration.
     batch_norm : bool
         Whether each hidden layer is normalised by its batch before the activation.
     dropout : float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from daskdsml.losses.gamma import Gamma
+from daskdsml.losses.poisson import Poisson
 from daskdsml.neural_network._mlp import MLP
 from daskdsml.neural_network._regressor import NeuralRegression
 
@@ -30,7 +32,7 @@ class MLPRegressor(MLP, NeuralRegression):
         For "adam", too. "adaptive" divides by 5 where training would end.
     learning_rate_init, power_t : float
     max_iter : int
-        Most epochs; most steps of "lbfgs".
+        Most epochs; most iterations of "lbfgs".
     shuffle : bool
         Whether rows are met in another order in each epoch.
     random_state : int or None
@@ -50,7 +52,7 @@ class MLPRegressor(MLP, NeuralRegression):
         Of "adam".
     n_iter_no_change : int
     max_fun : int
-        Most passes of "lbfgs", whose steps take one each.
+        Most passes of "lbfgs": one at the start and mostly one for each iteration.
     batch_norm : bool
         Whether each hidden layer is normalised by its batch before the activation.
     dropout : float
@@ -143,4 +145,5 @@ class MLPRegressor(MLP, NeuralRegression):
 
     def _publish(self, batches=None) -> None:
         super()._publish(batches)
-        self.out_activation_ = "exp" if self.loss in ("poisson", "gamma") else "identity"
+        log_link = isinstance(self._network.loss, Poisson | Gamma)
+        self.out_activation_ = "exp" if log_link else "identity"
