@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,10 +56,16 @@ class Slots:
         self._columns: list | None = None
 
     def put(self, slots, rows: Rows) -> None:
-        """Copy ``rows`` to ``slots``, an array of as many numbers."""
+        """Copy ``rows`` to ``slots``, an array of as many numbers.
+
+        Raises
+        ------
+        ValueError
+            If no dtype holds these rows and those that came before.
+        """
         if self._columns is None:
-            kinds = (None if p is None else _column(p, self._capacity) for p in rows.parts)
-            self._columns = list(kinds)
+            kinds = zip(Rows._fields, rows.parts, strict=True)
+            self._columns = [None if p is None else _column(k, p, self._capacity) for k, p in kinds]
         for column, part in zip(self._columns, rows.parts, strict=True):
             if column is not None:
                 column.put(slots, part)
@@ -73,8 +80,16 @@ class Slots:
         return sum(column.n_bytes for column in self._columns or () if column is not None)
 
 
-def _column(part, capacity):
-    return _Sparse(part, capacity) if sparse.issparse(part) else _Dense(part, capacity)
+def row_bytes(rows: Rows) -> float:
+    """Bytes that a row takes in slots, on average over ``rows``."""
+    slots = Slots(rows.n_rows)
+    slots.put(np.arange(rows.n_rows), rows)
+    return slots.n_bytes / rows.n_rows
+
+
+def _column(name, part, capacity):
+    kind = _Sparse if sparse.issparse(part) else _Dense
+    return kind(name, part, capacity)
 
 
 class Placed(NamedTuple):
@@ -91,11 +106,13 @@ class Placed(NamedTuple):
 class _Dense:
     """Slots of one array."""
 
-    def __init__(self, like, capacity):
+    def __init__(self, name, like, capacity):
+        self._name = name
         self._rows = np.empty((capacity, *like.shape[1:]), dtype=like.dtype)
 
     def put(self, slots, part):
-        self._rows = _grown(self._rows, slots)
+        dtype = _common(self._name, self._rows.dtype, part.dtype)
+        self._rows = _grown(self._rows.astype(dtype, copy=False), slots)
         self._rows[slots] = part
 
     def take(self, slots):
@@ -107,30 +124,77 @@ class _Dense:
 
 
 class _Sparse:
-    """Slots of a CSR matrix: column numbers and values of each row, on their own."""
+    """Slots of a CSR matrix: the entries of each row as bytes, the cheapest object there is."""
 
-    def __init__(self, like, capacity):
-        self._width, self._dtype = like.shape[1], like.dtype
-        self._entries = np.empty(capacity, dtype=object)
+    def __init__(self, name, like, capacity):
+        self._name, self._width = name, like.shape[1]
+        self._entry = self._entries_of(like.dtype)
+        self._rows = np.empty(capacity, dtype=object)
 
     def put(self, slots, part):
-        self._entries = _grown(self._entries, slots)
-        borders = part.indptr[1:-1]
-        columns, values = np.split(part.indices, borders), np.split(part.data, borders)
-        for slot, c, v in zip(np.asarray(slots).tolist(), columns, values, strict=True):
-            self._entries[slot] = c.copy(), v.copy()  # views would keep all of the piece alive
+        self._widen(part.dtype)
+        self._rows = _grown(self._rows, slots)
+        self._rows[slots] = _cut(self._packed(part.indices, part.data, part.nnz), part.indptr)
 
     def take(self, slots):
-        chosen = self._entries[slots]
-        dense = np.zeros((len(chosen), self._width), dtype=self._dtype)
-        rows = np.repeat(np.arange(len(chosen)), [len(c) for c, _ in chosen])
-        columns = np.concatenate([c for c, _ in chosen])
-        dense[rows, columns] = np.concatenate([v for _, v in chosen])
+        borders, entries = self._joined(self._rows[slots].tolist())
+        dense = np.zeros((len(borders) - 1, self._width), dtype=self._entry["value"])
+        rows = np.repeat(np.arange(len(dense)), np.diff(borders))
+        dense[rows, entries["column"]] = entries["value"]
         return dense
 
     @property
     def n_bytes(self):
-        return sum(c.nbytes + v.nbytes for c, v in filter(None, self._entries))
+        return self._rows.nbytes + sum(map(sys.getsizeof, filter(None, self._rows)))
+
+    def _entries_of(self, dtype) -> np.dtype:
+        column = np.int32 if self._width <= np.iinfo(np.int32).max else np.int64
+        return np.dtype([("column", column), ("value", dtype)])
+
+    def _packed(self, columns, values, n):
+        entries = np.empty(n, dtype=self._entry)
+        entries["column"], entries["value"] = columns[:n], values[:n]
+        return entries
+
+    def _joined(self, rows: list[bytes]):
+        """Where each row begins, and the entries of all."""
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows)) // self._entry.itemsize
+        return np.append(0, lengths.cumsum()), np.frombuffer(b"".join(rows), dtype=self._entry)
+
+    def _widen(self, dtype):
+        """Have entries hold values of another dtype, too."""
+        known = self._entry["value"]
+        common = _common(self._name, known, dtype)
+        if common == known:
+            return
+        used = [slot for slot, row in enumerate(self._rows) if row is not None]
+        borders, entries = self._joined(self._rows[used].tolist())
+        self._entry = self._entries_of(common)
+        packed = self._packed(entries["column"], entries["value"], len(entries))
+        self._rows[used] = _cut(packed, borders)
+
+
+def _cut(entries, borders) -> list[bytes]:
+    """The entries between borders, each on their own: views would keep all of them alive."""
+    data, borders = entries.tobytes(), (borders * np.int64(entries.itemsize)).tolist()
+    return [data[a:b] for a, b in zip(borders[:-1], borders[1:], strict=True)]
+
+
+def _common(name, known, other) -> np.dtype:
+    """The dtype that holds values of both; text and numbers have none."""
+    if known == other:
+        return known
+    try:
+        common = np.promote_types(known, other)
+    except TypeError:
+        common = None
+    kinds = {known.kind in "SU", other.kind in "SU"}
+    if common is None or (common.kind != "O" and len(kinds) == 2):
+        raise ValueError(
+            f"All chunks of {name} must be of one kind, but one holds {other} and those before it "
+            f"{known}. Give them one dtype, as map_blocks(lambda block: block.astype(...)) does."
+        )
+    return common
 
 
 def _grown(rows, slots):
