@@ -148,6 +148,27 @@ def test_counts_by_poisson_loss():
     np.testing.assert_allclose(model.score(X, y), r2_score(y, model.predict(X)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(("loss", "least"), [("poisson", 0.0), ("gamma", 0.5)])
+def test_targets_out_of_the_range_of_a_loss(loss, least, lazy):
+    X, y = np.random.default_rng(0).normal(size=(60, 2)), np.full((60, 2), 2.0)
+    y[3, 1] = least
+    bad = y.copy()
+    bad[50, 0] = least - 0.5
+    X, y, bad = (da.from_array(a, chunks=(20, 2)) if lazy else a for a in (X, y, bad))
+    model = NeuralRegressor([Dense(2)], loss=loss, max_iter=2).fit(X, y)
+    said = f"NeuralRegressor with loss='{loss}' expects .*, but y holds {least - 0.5:g}. Drop"
+    whole = clone(model).set_params(early_stopping=True)
+    for learn in (model.fit, model.partial_fit, model.score):
+        with pytest.raises(ValueError, match=said):
+            learn(X, bad)
+    with pytest.raises(ValueError, match=said):
+        whole.fit(X, y, X_val=X, y_val=bad)
+    mlp = MLPRegressor(loss, (3,), solver="lbfgs", max_iter=2)
+    with pytest.raises(ValueError, match=said.replace("Neural", "MLP")):
+        mlp.fit(X, bad)
+
+
 def test_presets_on_images_and_sequences(digits):
     X, y = digits
     images = X.reshape(-1, 8, 8)

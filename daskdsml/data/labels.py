@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from functools import partial
 
 import dask
 import dask.array as da
@@ -62,6 +63,15 @@ def weigh(examples: Examples, class_weight) -> Examples:
     if w is not None and examples.y.ndim > 1:
         w = w[:, None]
     return examples._replace(w=_blockwise(_weights, np.float64, examples.y, w, by_class=weight))
+
+
+def checked(examples: Examples, check) -> Examples:
+    """The examples, after ``check(y)``, which may raise: when they are read, for Dask Arrays."""
+    y = examples.y
+    passed = partial(_passed, check=check)
+    if isinstance(y, da.Array):
+        return examples._replace(y=y.map_blocks(passed, dtype=y.dtype, meta=y._meta))
+    return examples._replace(y=passed(y))
 
 
 def check_class_weight(given) -> None:
@@ -207,6 +217,11 @@ def _mixed(labels) -> ValueError:
         f"y holds labels of kinds that cannot be compared: {', '.join(kinds)}. Pass labels of one "
         "kind, and drop rows (or mask steps) without a label."
     )
+
+
+def _passed(y, check):
+    check(y)
+    return y
 
 
 def _codes(y, mask, classes):

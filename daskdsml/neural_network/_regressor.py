@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
+from daskdsml.data.labels import checked
 from daskdsml.neural_network._model import NeuralModel
 
 LOSSES = (
@@ -17,6 +20,11 @@ LOSSES = (
     "epsilon_insensitive",
     "squared_epsilon_insensitive",
 )
+# What y must be for losses that do not take all numbers, and which y is not.
+RANGES = {
+    "poisson": ("counts of at least 0", np.less),
+    "gamma": ("amounts above 0", np.less_equal),
+}
 
 
 class NeuralRegression(RegressorMixin, NeuralModel):
@@ -81,7 +89,9 @@ class NeuralRegression(RegressorMixin, NeuralModel):
                 f"y has rows of shape {shape}, but {type(self).__name__} was fitted to "
                 f"{self._target_shape}. Reshape y."
             )
-        return examples
+        if self.loss not in RANGES:
+            return examples
+        return checked(examples, _InRange(type(self).__name__, self.loss))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -121,6 +131,21 @@ class NeuralRegression(RegressorMixin, NeuralModel):
     def score(self, X, y, sample_weight=None, mask=None) -> float:
         """Coefficient of determination, the mean over targets."""
         return self._score(X, y, sample_weight, mask)
+
+
+class _InRange(NamedTuple):
+    """Raises ValueError where a loss does not take some target."""
+
+    model: str
+    loss: str
+
+    def __call__(self, y) -> None:
+        expected, outside = RANGES[self.loss]
+        if outside(y, 0.0).any():
+            raise ValueError(
+                f"{self.model} with loss={self.loss!r} expects {expected}, but y holds "
+                f"{np.nanmin(y):g}. Drop such rows, correct them, or use another loss."
+            )
 
 
 class _Mean:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -158,13 +159,12 @@ class Trainer:
         found = batch.run(self.backprop.gradient, point)
         if not found.weight > 0.0:
             return standing._replace(step=standing.step + 1), 0.0, 0.0, 0.0
-        gradient = found.gradient
-        kernels.scale(gradient, 1.0 / found.weight)
-        loss = found.loss / found.weight
-        if rules.l1 or rules.l2:
-            loss += kernels.penalise(gradient, point.theta, self.scale, rules.l1, rules.l2)
-        norm = float(np.sqrt(kernels.squared_norm(gradient)))
-        if not (np.isfinite(loss) and np.isfinite(norm)):
+        gradient, share = found.gradient, 1.0 / found.weight
+        penalty, squares = kernels.complete(
+            gradient, point.theta, self.scale, share, rules.l1, rules.l2
+        )
+        loss, norm = found.loss * share + penalty, math.sqrt(squares)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             self.failure = self._diagnosed(standing, batch)
             return standing, 0.0, 0.0, 0.0
         if rules.clip is not None and norm > rules.clip:

@@ -16,8 +16,9 @@ class NeuralRegressor(Named, NeuralRegression):
     layers : list of layers of `daskdsml.layers`
         The last one gives a score for each target: ``Dense(K)``.
     loss : str
-        "squared_error" (half the square), "poisson" (exponential of the score), "gamma",
-        "huber_residual", "epsilon_insensitive", "squared_epsilon_insensitive".
+        "squared_error" (half the square); "poisson" for counts of at least 0 and "gamma" for
+        amounts above 0, which predict the exponential of the score; "huber_residual",
+        "epsilon_insensitive", "squared_epsilon_insensitive".
 
     All other parameters and attributes are those of `NeuralClassifier`.
     """
