@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.backends.numba import Numba
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import Backprop, finished
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.dense import Dense

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import finished
 from daskdsml.engine import tree
 from daskdsml.engine.shards import Part
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.network_contracts import Batch
 
 # Batches of a pass have this many bytes or more: below, the cost of calling a kernel shows.

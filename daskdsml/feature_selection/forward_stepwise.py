@@ -10,10 +10,10 @@ from scipy import sparse
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Record
 from daskdsml.data.door import admit, likeness
 from daskdsml.data.folds import assign_folds
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.feature_selection import _criteria as criteria
 from daskdsml.feature_selection._lazy import LazySelection
 from daskdsml.feature_selection._path import forward_path, test_errors

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.backends.numpy import NumPy
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Block
 from daskdsml.data.door import Table
 from daskdsml.engine.rows import open_rows
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.objective import Objective
 from daskdsml.passes.moments import moments

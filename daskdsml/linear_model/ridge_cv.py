@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Job
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
 from daskdsml.linear_model._least_squares import LeastSquares

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml import registry
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import Backprop
 from daskdsml.data.door import is_dask, likeness
 from daskdsml.data.examples import Examples, admit_examples
@@ -19,7 +20,6 @@ from daskdsml.data.labels import split
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.batches import open_batches
 from daskdsml.engine.predict import lazily_rows
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.loop import bar
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import clone
 
 from daskdsml import registry
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import Backprop
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._parameters import check_parameters, seed_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Result
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.loop import Progress, iterate, iterate_together
 from daskdsml.objective import Objective, Objectives
 

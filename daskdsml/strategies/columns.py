@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.backends.numpy import NumPy
+from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Block, Result
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.loop import Progress, iterate
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products

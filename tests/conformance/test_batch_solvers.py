@@ -237,26 +237,36 @@ def test_settings_out_of_range(solver, message):
 
 @BOTH
 @PRECISIONS
-def test_the_penalty_and_its_slopes(kernels, dtype, error):
+@pytest.mark.parametrize(("l1", "penalty"), [(0.1, 0.1 * 2.5 + 0.15 * 4.25), (0.0, 0.15 * 4.25)])
+def test_gradients_are_scaled_and_penalised(kernels, dtype, error, l1, penalty):
     theta = np.array([-2.0, 0.0, 0.5, 3.0], dtype)
-    gradient, scale = np.ones(4, dtype), np.array([1.0, 1.0, 1.0, 0.0], dtype)
-    value = kernels.penalise(gradient, theta, scale, 0.1, 0.3)
-    assert value == pytest.approx(0.1 * 2.5 + 0.15 * 4.25, rel=1e-15)
-    expected = [1.0 - 0.1 - 0.6, 1.0, 1.0 + 0.1 + 0.15, 1.0]
+    gradient, scale = np.full(4, 2.0, dtype), np.array([1.0, 1.0, 1.0, 0.0], dtype)
+    value, norm = kernels.complete(gradient, theta, scale, 0.5, l1, 0.3)
+    assert value == pytest.approx(penalty, rel=1e-15)
+    expected = [1.0 - l1 - 0.6, 1.0, 1.0 + l1 + 0.15, 1.0]
     assert gradient.dtype == dtype
     np.testing.assert_allclose(gradient, expected, rtol=error)
+    assert norm == pytest.approx(np.sum(np.square(expected)), rel=error)
 
 
 @BOTH
 @PRECISIONS
-def test_gradients_are_measured_and_scaled(kernels, dtype, error):
+def test_gradients_are_measured_and_clipped(kernels, dtype, error):
     gradient = drawn(d=1003, dtype=dtype)[1][3]
+    given, theta, scale = gradient.copy(), np.ones_like(gradient), np.ones_like(gradient)
+    penalty, norm = kernels.complete(gradient, theta, scale, 1.0, 0.0, 0.0)
+    assert penalty == 0.0
+    np.testing.assert_array_equal(gradient, given)
     expected = np.sum(np.square(gradient, dtype=np.longdouble))
-    assert kernels.squared_norm(gradient) == pytest.approx(float(expected), rel=1e-13)
-    scaled = gradient.copy()
-    kernels.scale(scaled, 0.3)
-    assert scaled.dtype == dtype
-    np.testing.assert_allclose(scaled, 0.3 * gradient, rtol=error)
+    assert norm == pytest.approx(float(expected), rel=1e-13)
+    kernels.scale(gradient, 0.3)
+    assert gradient.dtype == dtype
+    np.testing.assert_allclose(gradient, 0.3 * given, rtol=error)
+
+
+def squares(kernels, gradient):
+    d = np.ones_like(gradient)
+    return kernels.complete(gradient, d, d, 1.0, 0.0, 0.0)[1]
 
 
 @BOTH
@@ -265,16 +275,16 @@ def test_gradients_are_measured_and_scaled(kernels, dtype, error):
 def test_the_norm_tells_of_faults(kernels, fault, dtype):
     gradient = np.ones(1003, dtype)
     gradient[700] = fault
-    assert not np.isfinite(kernels.squared_norm(gradient))
+    assert not np.isfinite(squares(kernels, gradient))
 
 
 @BOTH
 def test_the_norm_of_float32_does_not_overflow(kernels):
-    assert kernels.squared_norm(np.full(4, 1e30, "float32")) == pytest.approx(4e60, rel=1e-6)
+    assert squares(kernels, np.full(4, 1e30, "float32")) == pytest.approx(4e60, rel=1e-6)
 
 
 @BOTH
 def test_sums_that_overflow_are_infinite(kernels):
-    theta, gradient = np.full(4, 1e200), np.zeros(4)
-    assert kernels.squared_norm(theta) == np.inf
-    assert kernels.penalise(gradient, theta, np.ones(4), 0.0, 1.0) == np.inf
+    theta = np.full(4, 1e200)
+    assert squares(kernels, theta) == np.inf
+    assert kernels.complete(np.zeros(4), theta, np.ones(4), 1.0, 0.0, 1.0) == (np.inf, np.inf)

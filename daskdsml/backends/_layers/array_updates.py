@@ -16,25 +16,24 @@ class ArrayUpdates:
     """
 
     @np.errstate(**SILENT)
-    def squared_norm(self, gradient) -> float:
-        """``sum_j g_j**2`` in float64: not finite if an entry is not."""
+    def complete(self, gradient, theta, scale, factor, l1, l2) -> tuple[float, float]:
+        """``g <- factor g + slopes of the penalty``; return the penalty and ``sum_j g_j**2``.
+
+        The penalty is ``sum_j scale_j (l1 |theta_j| + l2 theta_j**2 / 2)``. Both are summed in
+        float64, and are not finite where an entry is not.
+        """
+        xp, penalty = self.xp, 0.0
+        gradient *= factor
+        if l1 or l2:
+            gradient += scale * (l1 * xp.sign(theta) + l2 * theta)
+            wide = theta.astype("float64")
+            penalty = float(scale.astype("float64") @ (l1 * abs(wide) + 0.5 * l2 * wide * wide))
         wide = gradient.astype("float64")
-        return float(wide @ wide)
+        return penalty, float(wide @ wide)
 
     def scale(self, gradient, factor) -> None:
         """``g <- factor g``."""
         gradient *= factor
-
-    @np.errstate(**SILENT)
-    def penalise(self, gradient, theta, scale, l1, l2) -> float:
-        """Add the slopes of a penalty to ``gradient``; return its value.
-
-        It is ``sum_j scale_j (l1 |theta_j| + l2 theta_j**2 / 2)``, summed in float64.
-        """
-        xp = self.xp
-        gradient += scale * (l1 * xp.sign(theta) + l2 * theta)
-        wide = theta.astype("float64")
-        return float(scale.astype("float64") @ (l1 * abs(wide) + 0.5 * l2 * wide * wide))
 
     def gradient_descent(self, theta, gradient, rate) -> None:
         """``theta <- theta - rate g``."""

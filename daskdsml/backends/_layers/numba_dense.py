@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backends._layers import _dense_kernels, _loss_kernels
+from daskdsml.backends._layers import _dense_kernels, _loss_kernels, _products
 from daskdsml.backends._layers._activations import ACTIVATIONS
 from daskdsml.backends._layers._buffers import touch_buffers
 
@@ -18,7 +18,7 @@ class NumbaDense:
 
     def product(self, a, b, out):
         touch_buffers()
-        return np.matmul(a, b, out=out)
+        return _products.product(a, b, out)
 
     def bias_activation(self, z, b, activation):
         chosen = ACTIVATIONS[activation]

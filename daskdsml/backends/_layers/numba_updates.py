@@ -15,14 +15,6 @@ KERNEL = {"nogil": True, "cache": True, **FAST}
 
 
 @njit(**KERNEL)
-def _squared_norm(gradient):
-    total = 0.0
-    for j in range(gradient.size):
-        total += np.float64(gradient[j]) * np.float64(gradient[j])
-    return total
-
-
-@njit(**KERNEL)
 def _scale(gradient, factor):
     factor = gradient.dtype.type(factor)
     for j in range(gradient.size):
@@ -30,16 +22,20 @@ def _scale(gradient, factor):
 
 
 @njit(**KERNEL)
-def _penalise(gradient, theta, scale, l1, l2):
+def _complete(gradient, theta, scale, factor, l1, l2):
     real = theta.dtype.type
-    slope_1, slope_2 = real(l1), real(l2)
-    sizes = squares = 0.0
+    factor, slope_1, slope_2 = real(factor), real(l1), real(l2)
+    sizes = squares = norm = 0.0
     for j in range(theta.size):
-        gradient[j] += scale[j] * (slope_1 * _scalar.sign(theta[j]) + slope_2 * theta[j])
-        wide, share = np.float64(theta[j]), np.float64(scale[j])
-        sizes += share * math.fabs(wide)
-        squares += share * wide * wide
-    return l1 * sizes + 0.5 * l2 * squares
+        g = factor * gradient[j] + scale[j] * slope_2 * theta[j]
+        # LLVM takes the branch out of the loop: few penalties have an l1.
+        if slope_1 != 0:
+            g += scale[j] * slope_1 * _scalar.sign(theta[j])
+            sizes += np.float64(scale[j] * math.fabs(theta[j]))
+        squares += np.float64(scale[j] * theta[j]) * np.float64(theta[j])
+        norm += np.float64(g) * np.float64(g)
+        gradient[j] = g
+    return l1 * sizes + 0.5 * l2 * squares, norm
 
 
 @njit(**KERNEL)
@@ -103,9 +99,8 @@ def _adam(theta, gradient, mean, square, rate, beta_1, beta_2, root, epsilon):
 class NumbaUpdates:
     """Compiled kernels of mini-batch solvers; what they compute stands at `ArrayUpdates`."""
 
-    squared_norm = staticmethod(_squared_norm)
+    complete = staticmethod(_complete)
     scale = staticmethod(_scale)
-    penalise = staticmethod(_penalise)
     gradient_descent = staticmethod(_gradient_descent)
     momentum = staticmethod(_momentum)
     nesterov = staticmethod(_nesterov)

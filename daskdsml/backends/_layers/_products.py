@@ -1,0 +1,179 @@
+"""Large matrix products in parts, which threads of this process share.
+
+A thread that sleeps takes 0.1 ms and more to wake, half of what its part of a product takes. So
+helpers wait for the next product in a compiled loop, and sleep where none comes soon.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+from numba.extending import get_cython_function_address
+
+from daskdsml.backends._layers import _mailbox
+from daskdsml.backends.threads import granted_threads
+
+# Multiply-adds of a part: some 0.2 ms of a core.
+PART = 6_000_000
+MOST_PARTS = 16
+# Rounds of waiting, about 2 ms: more than passes between the products of a step.
+PATIENCE = 100_000
+
+
+def product(a, b, out):
+    """``out <- a b`` for a (n, k) and b (k, m); returns ``out``.
+
+    Large products are cut by rows into parts, by shapes alone, so that bits are the same however
+    many threads there are.
+    """
+    (n, k), m = a.shape, b.shape[1]
+    n_parts = min(n * k * m // PART, MOST_PARTS, n)
+    arrays = (a, b, out)
+    if n_parts < 2 or not (
+        out.flags.c_contiguous and all(_is_matrix(x, out.dtype) for x in arrays)
+    ):
+        return np.matmul(a, b, out=out)
+    _helpers().share(a, b, out, n_parts)
+    return out
+
+
+def _is_matrix(x, dtype) -> bool:
+    """Whether BLAS takes an array as it is: lines without gaps, none over another one."""
+    inner, outer = (1, 0) if x.strides[1] == x.itemsize else (0, 1)
+    return (
+        x.dtype == dtype
+        and dtype.char in _NAMES
+        and x.flags.aligned
+        and x.strides[inner] == x.itemsize
+        and x.strides[outer] >= x.itemsize * x.shape[inner]
+        and x.strides[outer] % x.itemsize == 0
+    )
+
+
+class _Calls:
+    """A mailbox, and the arguments of the calls in it."""
+
+    def __init__(self):
+        self._mail = np.zeros(_mailbox.SIZE, np.int64)
+        self._calls = np.zeros((MOST_PARTS, _mailbox.ARGUMENTS), np.int64)
+        # Read from there, integers of 32 bits have the same value.
+        self._lengths = np.zeros(5 + MOST_PARTS, np.int64)
+        self._ticket = 0
+        self.places = _address(self._mail), _address(self._calls)
+
+    def share(self, a, b, out, n_parts) -> None:
+        """Make the product, with the help of whoever serves ``places``."""
+        function, one, zero = _gemm(out.dtype.char)
+        _divide(
+            self._calls,
+            self._lengths,
+            (one, zero),
+            (*_order(a), _address(a), a.strides[0]),
+            (*_order(b), _address(b)),
+            (_order(out)[1], _address(out), out.strides[0]),
+            (*a.shape, out.shape[1]),
+            n_parts,
+        )
+        self._ticket += 1
+        _mailbox.share(*self.places, function, self._ticket << 16 | n_parts << 8)
+
+
+@njit(nogil=True, cache=True)
+def _divide(calls, lengths, numbers, left, right, out, shape, n_parts):
+    """Write the arguments of BLAS's product of each part of the rows.
+
+    To BLAS, which counts by columns, rows are columns: it makes ``out' <- b' a'``.
+    """
+    (one, zero), (n, k, m) = numbers, shape
+    order_a, step_a, where_a, row_a = left
+    order_b, step_b, where_b = right
+    step, where, row = out
+    at = lengths.ctypes.data
+    lengths[0], lengths[1], lengths[2], lengths[3], lengths[4] = m, k, step_b, step_a, step
+    for i in range(n_parts):
+        start, stop = n * i // n_parts, n * (i + 1) // n_parts
+        lengths[5 + i] = stop - start
+        call = calls[i]
+        call[0], call[1] = order_b, order_a
+        call[2], call[3], call[4] = at, at + 8 * (5 + i), at + 8
+        call[5], call[6], call[7] = one, where_b, at + 16
+        call[8], call[9] = where_a + start * row_a, at + 24
+        call[10], call[11], call[12] = zero, where + start * row, at + 32
+
+
+class _Helpers:
+    """Threads that take parts of products, one product at a time."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._calls = _Calls()
+        self._awake: list[threading.Event] = []
+
+    def share(self, a, b, out, n_parts) -> None:
+        """Make a product with the helpers; alone, if they are at that of another thread."""
+        if not self._lock.acquire(blocking=False):
+            _Calls().share(a, b, out, n_parts)
+            return
+        try:
+            self._wake(min(n_parts, granted_threads()) - 1)
+            self._calls.share(a, b, out, n_parts)
+        finally:
+            self._lock.release()
+
+    def _wake(self, n_helpers) -> None:
+        while len(self._awake) < n_helpers:
+            self._awake.append(threading.Event())
+            # A daemon: one that waits must not keep the process from ending.
+            threading.Thread(
+                target=_help,
+                args=(self._calls, self._awake[-1]),
+                name=f"daskdsml-product-{len(self._awake)}",
+                daemon=True,
+            ).start()
+        for awake in self._awake[:n_helpers]:
+            if not awake.is_set():
+                awake.set()
+
+
+def _help(calls: _Calls, awake: threading.Event) -> None:
+    while awake.wait():
+        _mailbox.serve(*calls.places, PATIENCE)
+        awake.clear()
+
+
+def _order(x) -> tuple[int, int]:
+    """Address of the letter that tells BLAS the order of a matrix, and the step between lines."""
+    outer = 0 if x.strides[1] == x.itemsize else 1
+    return _ORDERS[outer], x.strides[outer] // x.itemsize
+
+
+def _address(array) -> int:
+    return array.__array_interface__["data"][0]
+
+
+_LETTERS = np.frombuffer(b"NT", np.uint8)
+_ORDERS = _address(_LETTERS), _address(_LETTERS) + 1
+_NUMBERS = {"f": np.array([1, 0], np.float32), "d": np.array([1, 0], np.float64)}
+_NAMES = {"f": "sgemm", "d": "dgemm"}
+
+
+@lru_cache
+def _gemm(char: str) -> tuple[int, int, int]:
+    """Addresses of BLAS's product for a dtype, and of its numbers 1 and 0."""
+    one = _address(_NUMBERS[char])
+    function = get_cython_function_address("scipy.linalg.cython_blas", _NAMES[char])
+    return function, one, one + _NUMBERS[char].itemsize
+
+
+@lru_cache(maxsize=1)
+def _helpers() -> _Helpers:
+    return _Helpers()
+
+
+# Threads do not come along into a forked process.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
