@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from daskdsml.backends import threads
+from daskdsml import threads
 from daskdsml.backends._layers import _products
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])

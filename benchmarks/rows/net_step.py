@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.backends.numba import Numba
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import Backprop, finished
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
@@ -25,6 +24,7 @@ from daskdsml.network_contracts import Batch
 from daskdsml.neural_network._training import Rules, Trainer
 from daskdsml.schedules.constant import Constant
 from daskdsml.solvers.adam import Adam
+from daskdsml.threads import single_threaded_blas
 from measure import say, timed
 from report import SKIPPED, Line, judge
 

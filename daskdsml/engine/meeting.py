@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import finished
 from daskdsml.engine import tree
 from daskdsml.engine.shards import Part
 from daskdsml.network_contracts import Batch
+from daskdsml.threads import single_threaded_blas
 
 # Batches of a pass have this many bytes or more: below, the cost of calling a kernel shows.
 PASS_BYTES = 2**20

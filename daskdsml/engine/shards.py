@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Block
 from daskdsml.data.blocks import aligned, as_block, join_small, nbytes
 from daskdsml.engine import tree
+from daskdsml.threads import single_threaded_blas
 
 # A shard is the least a task takes: about 1/64 of the data, within these bounds in bytes.
 SHARDS = 64

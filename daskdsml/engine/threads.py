@@ -1,5 +1,5 @@
-"""One BLAS thread inside a task; see `daskdsml.backends.threads`."""
+"""One BLAS thread inside a task; see `daskdsml.threads`."""
 
-from daskdsml.backends.threads import single_threaded_blas
+from daskdsml.threads import single_threaded_blas
 
 __all__ = ["single_threaded_blas"]

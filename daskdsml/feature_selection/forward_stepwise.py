@@ -10,7 +10,6 @@ from scipy import sparse
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Record
 from daskdsml.data.door import admit, likeness
 from daskdsml.data.folds import assign_folds
@@ -22,6 +21,7 @@ from daskdsml.loop import Progress
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.moments import group_moments, moments
 from daskdsml.settings import check_flag
+from daskdsml.threads import single_threaded_blas
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")

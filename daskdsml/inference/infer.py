@@ -6,7 +6,6 @@ import numbers
 
 import numpy as np
 
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.data.door import admit, is_dask
 from daskdsml.engine.rows import open_rows
 from daskdsml.inference._covariance import find_covariance
@@ -17,6 +16,7 @@ from daskdsml.inference.least_squares import check_fitted_to, read
 from daskdsml.inference.likelihood import check_optimum
 from daskdsml.inference.likelihood import read as read_likelihood
 from daskdsml.inference.result import InferenceResult
+from daskdsml.threads import single_threaded_blas
 
 
 def infer(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.backends.numpy import NumPy
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Block
 from daskdsml.data.door import Table
 from daskdsml.engine.rows import open_rows
@@ -14,6 +13,7 @@ from daskdsml.objective import Objective
 from daskdsml.passes.moments import moments
 from daskdsml.solvers._curvature import Blocks, Dense
 from daskdsml.strategies.all_reduce import AllReduce
+from daskdsml.threads import single_threaded_blas
 
 # A sample of m rows puts the start about sqrt(p / m) from the optimum, in units where 1 is far.
 SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN, SAMPLE_BYTES = 10_000, 200, 2**26

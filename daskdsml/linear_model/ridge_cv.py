@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Job
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
@@ -14,6 +13,7 @@ from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model.paths import checked_alphas, intercepts_of
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
 from daskdsml.solvers.eigen import Eigen
+from daskdsml.threads import single_threaded_blas
 
 
 class RidgeCV(LeastSquares):

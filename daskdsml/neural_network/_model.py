@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml import registry
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import Backprop
 from daskdsml.data.door import is_dask, likeness
 from daskdsml.data.examples import Examples, admit_examples
@@ -29,6 +28,7 @@ from daskdsml.neural_network._scored import Predictor, Scorer
 from daskdsml.neural_network._training import Trainer
 from daskdsml.neural_network._words import failed, out_of_epochs, summary, teller
 from daskdsml.settings import outside
+from daskdsml.threads import single_threaded_blas
 
 # Below this many numbers to learn from, over all epochs, compiling takes longer than training.
 COMPILE_FROM = 2**26

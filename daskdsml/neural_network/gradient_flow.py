@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.base import clone
 
 from daskdsml import registry
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.backprop import Backprop
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._parameters import check_parameters, seed_of
 from daskdsml.neural_network._training import check_weight
+from daskdsml.threads import single_threaded_blas
 
 
 class GradientFlow(NamedTuple):
@@ -131,7 +131,8 @@ def _looked_at(model, X, y, mask, sample_weight):
     examples = model._admitted(X, y, sample_weight, mask, reset=fresh)
     examples = model._weighted(model._targets(examples, first=fresh))
     if fresh:
-        network, backend = model._composed(examples.in_shape), model._find_backend(examples)
+        network = model._composed(examples.in_shape, examples.mask)
+        backend = model._find_backend(examples)
         point = network.init(np.random.default_rng(seed_of(model)))
     else:
         network = model._predictor(examples.in_shape).network

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Result
 from daskdsml.loop import Progress, iterate, iterate_together
 from daskdsml.objective import Objective, Objectives
+from daskdsml.threads import single_threaded_blas
 
 
 class AllReduce:

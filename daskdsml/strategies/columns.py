@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.backends.numpy import NumPy
-from daskdsml.backends.threads import single_threaded_blas
 from daskdsml.contracts import Block, Result
 from daskdsml.loop import Progress, iterate
 from daskdsml.passes.census import raise_faults, raise_overflow
@@ -13,6 +12,7 @@ from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.features import chosen, products
 from daskdsml.passes.moments import group_moments
 from daskdsml.passes.slopes import Margins, Slopes
+from daskdsml.threads import single_threaded_blas
 
 
 class Columns:
