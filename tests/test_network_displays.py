@@ -306,10 +306,10 @@ def test_the_curve_of_a_model():
     assert shown.best_epochs_ == [best + 1]
     assert shown.best_points_[0].get_xydata().tolist() == [[best + 1, model.best_validation_score_]]
     assert shown.best_points_[0].axes is shown.ax_score_ is shown.score_lines_[0].axes
-    assert (shown.ax_.get_xlabel(), shown.ax_.get_ylabel()) == ("epoch", "loss")
+    assert (shown.ax_.get_xlabel(), shown.ax_.get_ylabel()) == ("epoch", "training loss")
     assert shown.ax_score_.get_ylabel() == "validation score"
     told = f"best {model.best_validation_score_:.3g}, epoch {best + 1}"
-    assert names_in(shown.ax_score_) == ["loss", "validation score", told]
+    assert names_in(shown.ax_score_) == ["training loss", "validation score", told]
 
 
 def test_without_scores_the_lowest_loss_is_the_best():
@@ -320,7 +320,7 @@ def test_without_scores_the_lowest_loss_is_the_best():
     assert shown.score_lines_ == [None]
     assert shown.best_epochs_ == [2]
     assert shown.best_points_[0].axes is ax
-    assert names_in(ax) == ["loss", "best 0.5, epoch 2"]
+    assert names_in(ax) == ["training loss", "lowest 0.5, epoch 2"]
 
 
 def test_curves_from_histories():
@@ -336,9 +336,20 @@ def test_curves_from_histories():
     assert shown.ax_score_.get_ylabel() == "accuracy (dashed)"
     assert [line is None for line in shown.score_lines_] == [True, False]
     assert shown.best_epochs_ == [2, 1]
-    assert names_in(shown.ax_score_) == ["a (best 1, epoch 2)", "b (best 0.7, epoch 1)"]
+    assert names_in(shown.ax_score_) == ["a (lowest 1, epoch 2)", "b (best 0.7, epoch 1)"]
     assert shown.loss_lines_[1].get_color() == shown.score_lines_[1].get_color()
     assert shown.loss_lines_[0].get_color() != shown.loss_lines_[1].get_color()
+    assert shown.best_points_[0].get_marker() != shown.best_points_[1].get_marker()
+
+
+def test_an_axis_of_epochs_begins_at_the_first():
+    shown = LearningCurveDisplay([3.0, 2.0, 1.0]).plot()
+    longer = LearningCurveDisplay(np.geomspace(1.0, 0.1, 40)).plot(shown.ax_)
+    longer.ax_.set_yscale("log")
+    longer.figure_.canvas.draw()
+    low, high = longer.ax_.get_xlim()
+    assert low == 0.5
+    assert high >= 40.0
 
 
 def test_models_of_other_kinds_are_compared():
@@ -383,7 +394,10 @@ def test_lines_of_steps_and_bars_of_layers():
         ends = [bar.get_x() + bar.get_width() for bar in shown.bars_[name]]
         np.testing.assert_allclose(ends, flow.norms, rtol=1e-12)
     assert shown.ax_steps_.get_yscale() == shown.ax_.get_xscale() == "log"
-    assert names_in(shown.ax_steps_) == ["elman: 0 RNN", "gru: 0 GRU"]
+    assert names_in(shown.ax_steps_) == ["elman", "gru"]
+    markers = {line.get_marker() for lines in shown.lines_.values() for line in lines.values()}
+    assert len(markers) == 2
+    assert shown.ax_steps_.get_xlim()[0] == 0.5
     ticks = [text.get_text() for text in shown.ax_.get_yticklabels()]
     assert ticks == ["elman: 0 RNN", "elman: 1 Dense", "gru: 0 GRU", "gru: 1 Dense"]
     assert np.diff(shown.ax_.get_yticks()).min() >= 1.0

@@ -6,6 +6,7 @@ import numpy as np
 
 from daskdsml.neural_network.gradient_flow import GradientFlow, gradient_flow
 from daskdsml.plotting._axes import LEGEND, axes_for, draw_whole_numbers
+from daskdsml.plotting.learning_curve import MARKERS
 
 STYLES = ("-", "--", ":", "-.")
 
@@ -16,8 +17,8 @@ class GradientFlowDisplay:
     A line for each recurrent layer shows the gradient in its states after each time step: one that
     falls towards the first steps vanishes, one that rises explodes. Bars show the gradient in the
     parameters of each layer, from the first at the top to the last. Of several models each has a
-    colour. Norms of zero (and those that are not finite) have no place on a logarithmic axis: lines
-    leave them out, and in place of a bar stands the number.
+    colour and a mark of its own. Norms of zero (and those that are not finite) have no place on a
+    logarithmic axis: lines leave them out, and in place of a bar stands the number.
 
     Parameters
     ----------
@@ -115,11 +116,15 @@ class GradientFlowDisplay:
         for i, (name, flow) in enumerate(self.flows.items()):
             drawn = self.lines_[name] = {}
             for j, (layer, norms) in enumerate(flow.steps.items()):
+                alone = name and len(flow.steps) == 1
                 (drawn[layer],) = ax.plot(
                     np.arange(1, len(norms) + 1), np.where(norms > 0.0, norms, np.nan),
-                    color=f"C{i}", ls=STYLES[j % len(STYLES)], lw=1.5, label=_label(name, layer),
+                    color=f"C{i}", ls=STYLES[j % len(STYLES)], lw=1.5,
+                    marker=MARKERS[i % len(MARKERS)], ms=5.0, markevery=max(1, len(norms) // 8),
+                    label=name if alone else _label(name, layer),
                 )  # fmt: skip
         draw_whole_numbers(ax)
+        ax.set_xlim(left=0.5, auto=None)  # no tick at a step 0
         ax.set(xlabel="time step", ylabel="norm of the gradient in the states")
         ax.legend(**LEGEND)
 

@@ -6,12 +6,15 @@ import numpy as np
 
 from daskdsml.plotting._axes import LEGEND, axes_for, draw_whole_numbers
 
+# Models differ in these as well as in colours, which not everyone tells apart.
+MARKERS = "osD^vPX"
+
 
 class LearningCurveDisplay:
     """Loss of each epoch and, where there is one, the validation score on an axis of its own.
 
     A dot marks the best epoch: the highest score or, without scores, the lowest loss. Of several
-    models each has a colour; losses are full lines, scores dashed ones.
+    models each has a colour and a mark of its own; losses are full lines, scores dashed ones.
 
     Parameters
     ----------
@@ -104,13 +107,14 @@ class LearningCurveDisplay:
         self.loss_lines_, self.score_lines_ = [], []
         self.best_epochs_, self.best_points_ = [], []
         for i, curves in enumerate(zip(self.losses, self.scores, strict=True)):
-            self._draw(*curves, f"C{i}")
-        self.ax_.set(xlabel="epoch", ylabel="loss")
+            self._draw(*curves, f"C{i}", MARKERS[i % len(MARKERS)])
+        self.ax_.set(xlabel="epoch", ylabel="training loss")
         draw_whole_numbers(self.ax_)
+        self.ax_.set_xlim(left=0.5, auto=None)  # no tick at an epoch 0
         self._name_lines()
         return self
 
-    def _draw(self, losses, scores, color) -> None:
+    def _draw(self, losses, scores, color, marker) -> None:
         """Curves of one model, and a dot at its best epoch."""
         (line,) = self.ax_.plot(_epochs(losses), losses, color=color, lw=1.5)
         self.loss_lines_.append(line)
@@ -122,7 +126,7 @@ class LearningCurveDisplay:
         self.score_lines_.append(None if scores is None else line)
         self.best_epochs_.append(best + 1)
         self.best_points_ += where.plot(
-            best + 1, curve[best], "o", color=color, ms=6.0, mec="white", zorder=4
+            best + 1, curve[best], marker, color=color, ms=6.5, mec="white", zorder=4
         )
 
     def _name_lines(self) -> None:
@@ -130,10 +134,11 @@ class LearningCurveDisplay:
         best = [self._best(i) for i in range(len(self.names))]
         if self._single:
             lines = [self.loss_lines_[0], self.score_lines_[0], self.best_points_[0]]
-            named = zip(lines, ["loss", self.score_name, best[0]], strict=True)
+            named = zip(lines, ["training loss", self.score_name, best[0]], strict=True)
         else:
             labels = [f"{name} ({told})" for name, told in zip(self.names, best, strict=True)]
-            named = zip(self.loss_lines_, labels, strict=True)
+            lines = zip(self.loss_lines_, self.best_points_, strict=True)
+            named = zip(lines, labels, strict=True)
         named = [(line, label) for line, label in named if line is not None]
         if self.ax_score_ is None:
             self.ax_.legend(*zip(*named, strict=True), **LEGEND)
@@ -144,9 +149,10 @@ class LearningCurveDisplay:
 
     def _best(self, i) -> str:
         """The value and epoch of the dot."""
-        curve = self.losses[i] if self.scores[i] is None else self.scores[i]
+        lone = self.scores[i] is None
+        curve, word = (self.losses[i], "lowest") if lone else (self.scores[i], "best")
         epoch = self.best_epochs_[i]
-        return f"best {curve[epoch - 1]:.3g}, epoch {epoch}"
+        return f"{word} {curve[epoch - 1]:.3g}, epoch {epoch}"
 
     @property
     def _single(self) -> bool:
