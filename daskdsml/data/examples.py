@@ -5,6 +5,7 @@ Nothing here reads X, except to learn chunk sizes that are unknown.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -110,7 +111,7 @@ def admit_examples(
     X = _local_rows(X, ranks, estimator)
     y = None if y is None else door.local_target(_fetch(y), labels, multi_output or y_steps)
     w = door.local_weight(sample_weight, X.shape[0])
-    mask = None if mask is None else np.asarray(_fetch(mask), dtype=bool)
+    mask = None if mask is None else _flags(np.asarray(_fetch(mask)))
     check_consistent_length(X, y, w)
     _check_steps(X, y if y_steps else None, mask)
     return Examples(X, y, w, mask)
@@ -120,15 +121,25 @@ def _local_rows(X, ranks, estimator):
     """X in this process's memory in its own dtype; finiteness is left to the loss."""
     if isinstance(X, np.ndarray):
         _check_rank(X, ranks)
-    X = check_array(
-        X,
-        accept_sparse="csr",
-        allow_nd=True,
-        ensure_2d=False,
-        ensure_all_finite=False,
-        estimator=estimator,
-        input_name="X",
-    )
+        if X.dtype.kind == "c":
+            check_numeric(X.dtype, "X")
+    try:
+        X = check_array(
+            X,
+            accept_sparse="csr",
+            allow_nd=True,
+            ensure_2d=False,
+            ensure_all_finite=False,
+            estimator=estimator,
+            input_name="X",
+        )
+    except (TypeError, ValueError) as error:
+        if not re.search("could not convert|promoted", str(error)):
+            raise
+        why = str(error).partition(". ")[0]
+        raise ValueError(
+            f"X must hold numbers, but: {why}. Encode or drop what is not a number."
+        ) from error
     _check_rank(X, ranks)
     check_numeric(X.dtype, "X")
     check_not_empty(X.shape)
@@ -137,7 +148,7 @@ def _local_rows(X, ranks, estimator):
 
 def _check_rank(X, ranks) -> None:
     """Raise ValueError unless X has one of these ranks."""
-    if X.ndim < 2 or ranks == (2,):
+    if ranks == (2,) or (ranks is None and X.ndim < 2):
         check_two_dimensional(X)
     if ranks is not None and X.ndim not in ranks:
         expected = " or ".join(str(rank) for rank in ranks)
@@ -199,7 +210,23 @@ def _dask_mask(mask):
     if is_dask_frame(mask):
         mask = mask.to_dask_array()
     if not door.is_dask(mask):
-        return np.asarray(mask, dtype=bool)
+        return _flags(np.asarray(mask))
+    meta = np.empty((0,) * mask.ndim, dtype=bool)
+    return mask if mask.dtype == bool else mask.map_blocks(_flags, dtype=bool, meta=meta)
+
+
+def _flags(mask):
+    """A mask as booleans; ValueError where it holds what is neither true nor false."""
+    if mask.dtype == bool:
+        return mask
+    strange = np.ones(mask.shape, dtype=bool)
+    if mask.dtype.kind in "iufO":
+        strange = ~np.isin(mask, (0, 1))
+    if strange.any():
+        raise ValueError(
+            f"mask holds {mask[strange].tolist()[0]!r}: expected True (or 1) at the steps that "
+            "count and False (or 0) at all others, such as mask = codes != padding."
+        )
     return mask.astype(bool)
 
 

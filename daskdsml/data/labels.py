@@ -33,6 +33,35 @@ def classes_of(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     return classes, counts
 
 
+def known_classes(classes) -> np.ndarray:
+    """The sorted classes (K,) that a user names, before rows are seen.
+
+    Raises
+    ------
+    ValueError
+        If they are not two labels or more, all of one kind and known.
+    """
+    labels = np.asarray(classes)
+    try:
+        found = np.unique(labels)
+    except TypeError as error:
+        raise _mixed(labels, "classes") from error
+    known = found.dtype.kind != "f" or np.isfinite(found).all()
+    if labels.ndim != 1 or len(found) < 2 or not known:
+        raise ValueError(
+            f"classes must be a list of two labels or more, none of them NaN, got {classes!r}. "
+            "Name all labels there will be."
+        )
+    return found
+
+
+def check_known(labels) -> None:
+    """Raise ValueError if sorted ``labels`` in y hold NaN or infinity, which are no labels."""
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        kind = "NaN" if np.isnan(labels).any() else "infinity"
+        raise ValueError(f"Input y contains {kind}. Drop the rows whose label is not known.")
+
+
 def encode(examples: Examples, classes, class_weight=None) -> Examples:
     """Replace labels by their places among the classes, lazily for Dask Arrays.
 
@@ -65,13 +94,22 @@ def weigh(examples: Examples, class_weight) -> Examples:
     return examples._replace(w=_blockwise(_weights, np.float64, examples.y, w, by_class=weight))
 
 
-def checked(examples: Examples, check) -> Examples:
-    """The examples, after ``check(y)``, which may raise: when they are read, for Dask Arrays."""
-    y = examples.y
-    passed = partial(_passed, check=check)
-    if isinstance(y, da.Array):
-        return examples._replace(y=y.map_blocks(passed, dtype=y.dtype, meta=y._meta))
-    return examples._replace(y=passed(y))
+def checked(examples: Examples, part: str, check) -> Examples:
+    """The examples, after ``check(a)`` of their ``part``: when it is read, for Dask Arrays."""
+    a, passed = getattr(examples, part), partial(_passed, check=check)
+    lazy = isinstance(a, da.Array)
+    a = a.map_blocks(passed, dtype=a.dtype, meta=a._meta) if lazy else passed(a)
+    return examples._replace(**{part: a})
+
+
+def check_weights(w) -> None:
+    """Raise ValueError unless weights of rows are finite and not negative."""
+    bad = ~((w >= 0.0) & (w < np.inf))
+    if bad.any():
+        raise ValueError(
+            f"sample_weight must be finite and not negative, but holds {w[bad][0]}. Drop such rows "
+            "or give them weight 0."
+        )
 
 
 def check_class_weight(given) -> None:
@@ -134,7 +172,8 @@ def split(examples: Examples, fraction, seed, stratify=False) -> tuple[Examples,
     n_held = int(np.ceil(fraction * n))
     if n_held >= n:
         raise ValueError(
-            f"Holding out {n_held} of {n} rows leaves none to train on. Lower fraction={fraction}."
+            f"Holding out {n_held} of {n} rows, a fraction of {fraction}, leaves none to train on. "
+            "Lower the fraction (validation_fraction), or pass more rows."
         )
     order = np.random.default_rng(seed).permutation(n)
     if stratify and examples.y.ndim == 1:
@@ -210,18 +249,18 @@ def _counted(y, mask):
         raise _mixed(seen) from error
 
 
-def _mixed(labels) -> ValueError:
+def _mixed(labels, name="y") -> ValueError:
     """What to say of labels that cannot be put into an order, such as text and None."""
     kinds = sorted({type(label).__name__ for label in np.ravel(labels)})
     return ValueError(
-        f"y holds labels of kinds that cannot be compared: {', '.join(kinds)}. Pass labels of one "
-        "kind, and drop rows (or mask steps) without a label."
+        f"{name} holds labels of kinds that cannot be compared: {', '.join(kinds)}. Pass labels of "
+        "one kind, and drop rows (or mask steps) without a label."
     )
 
 
-def _passed(y, check):
-    check(y)
-    return y
+def _passed(a, check):
+    check(a)
+    return a
 
 
 def _codes(y, mask, classes):

@@ -8,10 +8,18 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.labels import check_class_weight, class_weights, classes_of, encode, weigh
+from daskdsml.data.labels import (
+    check_class_weight,
+    check_known,
+    class_weights,
+    classes_of,
+    encode,
+    known_classes,
+    weigh,
+)
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
-from daskdsml.neural_network._model import NeuralModel
+from daskdsml.neural_network._model import NeuralModel, unwound
 from daskdsml.neural_network._scored import likeliest
 from daskdsml.passes.targets import check_labels
 
@@ -77,19 +85,29 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
         self._fit_once(X, y, sample_weight, mask)
         return self
 
+    def _admitted(self, X, y, sample_weight, mask, *, reset):
+        row = getattr(unwound(y), "shape", ())[1:]
+        if len(row) >= self._out_rank and row != (1,):
+            wanted = "a label" if self._out_rank == 1 else "(T,), a label for each step"
+            raise ValueError(
+                f"y has rows of shape {row}, expected {wanted}. Turn one-hot rows into codes with "
+                "np.argmax(y, axis=-1); for a label for each time step use SequenceTagger."
+            )
+        return super()._admitted(X, y, sample_weight, mask, reset=reset)
+
     def _targets(self, examples, first=True):
         """The examples with codes of classes; the classes are learnt where ``first``."""
         if first:
             found, counts = classes_of(examples)
-            if found.dtype.kind == "f" and np.isnan(found).any():
-                raise ValueError("Input y contains NaN. Drop the rows whose label is not known.")
+            check_known(found)
             check_labels(found)
             named = getattr(self, "_named", None)
             self.classes_ = found if named is None else named
             if len(self.classes_) < 2:
+                held = f"one class: {found.tolist()[0]!r}" if len(found) else "no label at all"
                 raise ValueError(
-                    f"{type(self).__name__} needs samples of 2 classes or more, but y holds one "
-                    f"class: {self.classes_.tolist()[0]!r}. Check how y is made or filtered."
+                    f"{type(self).__name__} needs samples of 2 classes or more, but y holds "
+                    f"{held}. Check how y (or mask) is made or filtered."
                 )
             self._class_weight = class_weights(self.class_weight, self.classes_, counts)
         return encode(examples, self.classes_)
@@ -119,7 +137,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
                 "classes must be passed on the first call to partial_fit: all labels there will be."
             )
         if classes is not None:
-            classes = np.unique(np.asarray(classes))
+            classes = known_classes(classes)
             if known is not None and not np.array_equal(known, classes):
                 raise ValueError(
                     f"classes={classes[:10].tolist()} is not the same as on the last call to "

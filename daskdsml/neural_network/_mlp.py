@@ -95,7 +95,8 @@ class MLP:
 
     def _check(self) -> None:
         super()._check()
-        sizes = self._sizes()
+        sizes = self.hidden_layer_sizes
+        sizes = sizes if np.iterable(sizes) else (sizes,)
         if not all(isinstance(k, numbers.Integral) and k > 0 for k in sizes):
             raise ValueError(
                 "hidden_layer_sizes must be a positive integer or a tuple of such, got "
@@ -111,8 +112,9 @@ class MLP:
         check_number(self, "alpha", 0, high=np.finfo(float).max)
         check_number(self, "learning_rate_init", 0, strict=True)
         check_number(self, "power_t", 0)
-        for name in ("momentum", "beta_1", "beta_2"):
-            check_number(self, name, 0, below=1 if name != "momentum" else 1.0 + 1e-12)
+        check_number(self, "momentum", 0, high=1)
+        for name in ("beta_1", "beta_2"):
+            check_number(self, name, 0, below=1)
         check_number(self, "epsilon", 0, strict=True)
         check_number(self, "max_fun", 1, integer=True)
         check_flag(self, "nesterovs_momentum", "batch_norm")

@@ -15,7 +15,7 @@ from daskdsml import registry
 from daskdsml.backprop import Backprop
 from daskdsml.data.door import is_dask, likeness
 from daskdsml.data.examples import Examples, admit_examples
-from daskdsml.data.labels import split
+from daskdsml.data.labels import check_weights, checked, split
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.batches import open_batches
 from daskdsml.engine.predict import lazily_rows
@@ -23,7 +23,13 @@ from daskdsml.loop import bar
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._kept import Kept
-from daskdsml.neural_network._parameters import check_parameters, check_warm, rules_of, seed_of
+from daskdsml.neural_network._parameters import (
+    check_mask,
+    check_parameters,
+    check_warm,
+    rules_of,
+    seed_of,
+)
 from daskdsml.neural_network._scored import Predictor, Scorer
 from daskdsml.neural_network._training import Trainer
 from daskdsml.neural_network._words import failed, out_of_epochs, summary, teller
@@ -85,7 +91,7 @@ class NeuralModel(Kept, BaseEstimator):
             examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=True))
             examples, held = self._held_out(examples, validation)
             examples = self._weighted(examples)
-            network = self._composed(examples.in_shape)
+            network = self._composed(examples.in_shape, examples.mask)
             point = self._resumed(network, known) if warm else self._drawn(network)
             backend = self._find_backend(examples)
             trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
@@ -108,7 +114,8 @@ class NeuralModel(Kept, BaseEstimator):
             examples = self._weighted(self._targets(examples, first))
             if not first:
                 self._predictor(examples.in_shape)
-            network = self._composed(examples.in_shape if first else self._network.in_shape)
+            shape = examples.in_shape if first else self._network.in_shape
+            network = self._composed(shape, examples.mask)
             point = self._drawn(network) if first else self._resumed(network)
             if first or self.backend != "auto":
                 self._backend = backend_name(self._find_backend(examples))
@@ -161,7 +168,9 @@ class NeuralModel(Kept, BaseEstimator):
         shown = bar(type(self).__name__, **rows) if self.verbose else None
         going = True
         try:
-            others = None if held is None else self._open(held, rows=SCORED_ROWS)
+            if held is not None:
+                self._predictor(held.in_shape)
+                others = self._open(held, rows=SCORED_ROWS)
             for _ in range(n_epochs):
                 standing, record = trainer.epoch(self._standing, batches, teller(shown))
                 if trainer.failure is not None:
@@ -237,11 +246,14 @@ class NeuralModel(Kept, BaseEstimator):
             X, y, sample_weight, mask, ndim=self._ranks, estimator=self, **self._admission
         )
         self._count_features(X, examples, reset)
-        return examples
+        if isinstance(examples.mask, np.ndarray) and not examples.mask.any():
+            raise ValueError("mask hides all steps: expected True at those that count.")
+        return examples if examples.w is None else checked(examples, "w", check_weights)
 
     def _count_features(self, X, examples, reset) -> None:
         """Count and name the columns of a table; rows of more axes have a shape in their place."""
-        if len(examples.in_shape) == 1:
+        fitted = vars(self).get("_network")
+        if len(examples.in_shape) == 1 and (reset or fitted is None or len(fitted.in_shape) == 1):
             validate_data(self, likeness(X), skip_check_array=True, reset=reset)
         elif reset:
             self.n_features_in_ = int(np.prod(examples.in_shape))
@@ -268,9 +280,10 @@ class NeuralModel(Kept, BaseEstimator):
             cache=self.cache,
         )
 
-    def _composed(self, in_shape) -> Network:
+    def _composed(self, in_shape, mask=None) -> Network:
         network = Network(self._layers(in_shape), in_shape, dtype=self._precision())
         network.loss = self._loss(network.out_shape)
+        check_mask(network, mask)
         return network
 
     def _precision(self):
@@ -321,6 +334,7 @@ class NeuralModel(Kept, BaseEstimator):
         check_is_fitted(self)
         examples = self._admitted(X, y, sample_weight, mask, reset=False)
         examples = self._targets(examples, first=False)
+        check_mask(self._network, examples.mask)
         batches = self._open(examples, rows=SCORED_ROWS)
         try:
             with single_threaded_blas():
@@ -336,8 +350,8 @@ class NeuralModel(Kept, BaseEstimator):
         examples = admit_examples(X, mask=mask, ndim=self._ranks, estimator=self)
         self._count_features(X, examples, reset=False)
         predictor = self._predictor(examples.in_shape)
+        check_mask(predictor.network, examples.mask)
         if not lazy:
-            check_finite(examples.X)
             with single_threaded_blas():
                 return finish(predictor(examples.X, examples.mask))
         # Solvers change the arrays in place: what is computed later has the weights of now.
@@ -354,7 +368,9 @@ class NeuralModel(Kept, BaseEstimator):
         )
 
     def _check_validation(self, validation) -> None:
-        X_val, y_val, _ = validation
+        X_val, y_val, mask_val = validation
+        if X_val is None and mask_val is not None:
+            raise ValueError("mask_val was given without X_val: pass X_val and y_val, or neither.")
         if (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
@@ -368,16 +384,6 @@ class NeuralModel(Kept, BaseEstimator):
 def unwound(X) -> Any:
     """The array behind a `WindowedSequences`; anything else as it is."""
     return X.X if isinstance(X, WindowedSequences) else X
-
-
-def check_finite(X) -> None:
-    """Raise ValueError if X in this process's memory holds NaN or infinity."""
-    values = X.data if hasattr(X, "tocsr") else X
-    if values.dtype.kind == "f" and not np.isfinite(np.sum(values, dtype=np.float64)):
-        if not np.isfinite(values).all():
-            raise ValueError(
-                "Input X contains NaN or infinity. Impute or drop the rows that hold them."
-            )
 
 
 def backend_name(backend) -> str:

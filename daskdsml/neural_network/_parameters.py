@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from daskdsml import registry
+from daskdsml.layers.batch_norm import BatchNorm
+from daskdsml.layers.bidirectional import Bidirectional
+from daskdsml.layers.conv1d import Conv1D
+from daskdsml.layers.embedding import Embedding
+from daskdsml.layers.gru import GRU
+from daskdsml.layers.lstm import LSTM
+from daskdsml.layers.rnn import RNN
 from daskdsml.neural_network._training import Rules
 from daskdsml.settings import check_flag, check_number
 
@@ -30,10 +39,12 @@ def check_parameters(model) -> None:
         raise ValueError(f"dtype must be 'float32' or 'float64', got {model.dtype!r}.")
     if not (model.random_state is None or isinstance(model.random_state, numbers.Integral)):
         raise ValueError(f"random_state must be an integer or None, got {model.random_state!r}.")
-    for callback in model.callbacks or ():
-        if not callable(callback):
+    listed = model.callbacks is None or isinstance(model.callbacks, list | tuple)
+    for callback in (model.callbacks or ()) if listed else (model.callbacks,):
+        if not (listed and callable(callback)):
             raise ValueError(
-                f"callbacks must be callables f(model, record), got {callback!r} among them."
+                "callbacks must be callables f(model, record) in a list, got "
+                f"{model.callbacks!r}. Pass [f], or None."
             )
     model._check()
 
@@ -57,7 +68,7 @@ def rules_of(model, examples) -> Rules:
 def solver_of(solver, learning_rate):
     """The solver a user names, at a learning rate (None for the solver's own), or gave."""
     if not isinstance(solver, str):
-        if getattr(solver, "needs", None) != BATCHES:
+        if isinstance(solver, type) or getattr(solver, "needs", None) != BATCHES:
             raise ValueError(
                 f"solver must be one of {batch_solvers()} or a solver such as "
                 f"daskdsml.solvers.adam.Adam(), got {solver!r}."
@@ -85,12 +96,27 @@ def schedule_of(schedule):
             raise ValueError(f"Unknown learning_rate {schedule!r}: expected one of {known}.")
         return registry.find("schedules", schedule)().factor, False
     factor = getattr(schedule, "factor", schedule)
-    if not callable(factor):
+    if isinstance(schedule, type) or not callable(factor):
         raise ValueError(
             "learning_rate must be the name of a schedule, a schedule, or a callable "
             f"f(step, epoch, n_steps), got {schedule!r}. The rate itself is learning_rate_init."
         )
-    return factor, False
+    return _Checked(factor), False
+
+
+class _Checked(NamedTuple):
+    """A factor of the learning rate that has to be one."""
+
+    factor: Callable
+
+    def __call__(self, step, epoch, n_steps) -> float:
+        found = self.factor(step, epoch, n_steps)
+        if not (isinstance(found, numbers.Real) and 0.0 <= found < np.inf):
+            raise ValueError(
+                f"learning_rate gave {found!r} at step {step}: expected a finite factor of at "
+                "least 0, which multiplies learning_rate_init."
+            )
+        return float(found)
 
 
 def seed_of(model) -> int:
@@ -106,14 +132,22 @@ def check_layers(layers) -> None:
             f"{layers!r}."
         )
     for layer in layers:
-        if not (hasattr(layer, "forward") and hasattr(layer, "backward")):
+        made = not isinstance(layer, type)
+        if not (made and hasattr(layer, "forward") and hasattr(layer, "backward")):
             raise ValueError(
-                f"layers holds {layer!r}, which is no layer. Use those of daskdsml.layers."
+                f"layers holds {layer!r}, which is no layer. Use those of daskdsml.layers, with "
+                "their settings: Dense(64)."
             )
 
 
 def check_warm(model, network, classes) -> None:
     """Raise ValueError unless the weights of the last fit fit ``network`` and its classes."""
+    if classes is not None and not np.array_equal(classes, model.classes_):
+        raise ValueError(
+            f"warm_start=True goes on with the classes {classes[:10].tolist()} of the last fit, "
+            f"but y holds {model.classes_[:10].tolist()}. Use warm_start=False, or partial_fit "
+            "with all classes at its first call."
+        )
     old = model._network
     kinds = [[(type(p.layer), p.arrays, p.followed) for p in n.parts] for n in (old, network)]
     if kinds[0] != kinds[1]:
@@ -121,9 +155,19 @@ def check_warm(model, network, classes) -> None:
             "Training is to go on with the weights of the last fit, but the layers are others or "
             "have other shapes now. Use fit with warm_start=False, or the layers of the last fit."
         )
-    if classes is not None and not np.array_equal(classes, model.classes_):
+
+
+def check_mask(network, mask) -> None:
+    """Raise ValueError if there is a mask that none of the layers heeds."""
+    if mask is not None and not network.steps and not any(map(_heeds_masks, network.parts)):
         raise ValueError(
-            f"warm_start=True goes on with the classes {classes[:10].tolist()} of the last fit, "
-            f"but y holds {model.classes_[:10].tolist()}. Use warm_start=False, or partial_fit "
-            "with all classes at its first call."
+            "mask tells which time steps count, but no layer of this network goes by steps. Leave "
+            "it out, or use recurrent layers, Conv1D or Embedding."
         )
+
+
+def _heeds_masks(part) -> bool:
+    own = type(part.layer).__module__.startswith("daskdsml.layers.")
+    if isinstance(part.layer, BatchNorm):
+        return len(part.in_shape) == 2
+    return not own or isinstance(part.layer, RNN | LSTM | GRU | Bidirectional | Conv1D | Embedding)

@@ -91,7 +91,7 @@ class NeuralRegression(RegressorMixin, NeuralModel):
             )
         if self.loss not in RANGES:
             return examples
-        return checked(examples, _InRange(type(self).__name__, self.loss))
+        return checked(examples, "y", _InRange(type(self).__name__, self.loss))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -29,7 +29,7 @@ def failed(failure, model) -> str:
     return (
         f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
         "is not finite. The weights are those before this step. Lower learning_rate_init, set "
-        "clip_norm, or scale the columns of X."
+        "clip_norm, or scale the columns of X (and y, if it holds numbers)."
     )
 
 

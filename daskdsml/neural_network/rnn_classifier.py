@@ -118,7 +118,7 @@ class RNNClassifier(Named, NeuralClassification):
         return [*layers, *dense_layers(self)]
 
     def _check(self) -> None:
-        if self.cell not in CELLS:
+        if self.cell not in list(CELLS):
             raise ValueError(f"Unknown cell {self.cell!r}: expected one of {list(CELLS)}.")
         check_number(self, "units", 1, integer=True)
         check_number(self, "n_layers", 1, integer=True)
