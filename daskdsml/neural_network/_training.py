@@ -193,6 +193,6 @@ def check_weight(weight) -> None:
     """Raise ValueError unless the summed weight of rows is positive."""
     if not weight > 0.0:
         raise ValueError(
-            "No row (or step) has a positive weight, so there is nothing to learn from. Expected "
-            "sample_weight and class_weight above 0, and a mask that leaves steps, for some rows."
+            "No row (or step) has a positive weight; with all at zero there is nothing to learn "
+            "from. Expected sample_weight and class_weight above 0, and a mask that leaves steps."
         )
