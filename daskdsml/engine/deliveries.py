@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from uuid import uuid4
 
 from daskdsml.engine.place import deliver
 from daskdsml.engine.seats import LOOK_SECONDS
+from daskdsml.settings import outside
+
+# Dask has a worker whose memory is nearly full take no tasks: after how long a wait for it that is
+# told, and after how long there is no more hope.
+TELL_SECONDS, HOPE_SECONDS = 10.0, 300.0
 
 
 class Deliveries:
@@ -21,6 +28,8 @@ class Deliveries:
     def __init__(self, client, futures):
         self._client, self.futures = client, futures
         self._under_way: dict = {}
+        self._turn = 0
+        self._told = False
 
     def begin(self, seat, pieces) -> None:
         """Send pieces to a seat, unless they are on their way."""
@@ -33,25 +42,70 @@ class Deliveries:
                     seat.name,
                     i,
                     self.futures[i],
+                    self._turn,
                     key=f"daskdsml-deliver-{uuid4().hex}",
                     workers=[seat.worker],
                 )
 
     def end(self, seat, pieces) -> None:
-        """Wait until pieces are there, or the seat's worker is lost."""
+        """Wait until pieces are there, or the seat's worker is lost.
+
+        Raises
+        ------
+        RuntimeError
+            If the worker has been paused for too long.
+        """
         for i in pieces:
             task = self._under_way.pop((seat.name, i), None)
-            while task is not None:
-                try:
-                    task.result(timeout=LOOK_SECONDS)
-                except TimeoutError:
-                    if task.done():
-                        raise  # it is the read itself that timed out
-                    if seat.worker in self._client.nthreads():
-                        continue
-                    task.cancel()
-                break
+            if task is not None:
+                self._wait(task, seat.worker)
 
     def clear(self) -> None:
-        """Forget what is on its way; it is not wanted any more."""
+        """Begin an epoch: what is on its way, or waits at a place, is not wanted any more."""
         self._under_way = {}
+        self._turn += 1
+
+    def _wait(self, task, worker) -> None:
+        running = time.monotonic()
+        while not _ended(task):
+            status = self._status(worker)
+            if status is None:
+                task.cancel()
+                return
+            if status != "paused":
+                running = time.monotonic()
+            self._tell(worker, time.monotonic() - running)
+
+    def _status(self, worker) -> str | None:
+        """What the scheduler says of a worker; None if it is lost."""
+        found = self._client.scheduler_info(n_workers=-1)["workers"].get(worker)
+        return None if found is None else found["status"]
+
+    def _tell(self, worker, seconds) -> None:
+        """Warn once of a worker that is paused, and raise after a long while."""
+        if seconds < TELL_SECONDS or (self._told and seconds < HOPE_SECONDS):
+            return
+        text = (
+            f"Worker {worker} cannot take rows of the data: Dask has paused it for {seconds:.0f} "
+            "seconds, because its memory is nearly full. Give workers more memory, or free some"
+        )
+        if seconds >= HOPE_SECONDS:
+            raise RuntimeError(f"{text}.")
+        self._told = True
+        warnings.warn(
+            f"{text}; training goes on once it is running again, and ends with an error after "
+            f"{HOPE_SECONDS:g} seconds.",
+            RuntimeWarning,
+            stacklevel=outside(),
+        )
+
+
+def _ended(task) -> bool:
+    """Wait for a little while; whether a task has ended. Raises what it raised."""
+    try:
+        task.result(timeout=LOOK_SECONDS)
+    except TimeoutError:
+        if not task.done():
+            return False
+        task.result()  # it has just ended, or is itself what timed out
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from functools import wraps
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -10,10 +11,11 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from daskdsml.engine.meeting import meet
+from daskdsml.engine.parcels import Parcel, pack, unpack
 from daskdsml.engine.shelf import Given, Shelf
 from daskdsml.engine.slots import Rows
-from daskdsml.engine.threads import single_threaded_blas
 from daskdsml.network_contracts import Batch
+from daskdsml.threads import single_threaded_blas
 
 # The shelves of this process, by the names of their places, for tasks that bring pieces.
 _shelves: WeakValueDictionary[str, Shelf] = WeakValueDictionary()
@@ -49,25 +51,55 @@ class Portion(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a place says: what a kernel yields, or returns if it ``ended``; or the ``error``."""
+    """What a place says: what a kernel yields, or returns if it ``ended``; or the ``failure``."""
 
     ended: bool = True
     value: Any = None
     n_rows_read: int = 0
-    error: Exception | None = None
+    failure: Failure | None = None
+
+
+class Failure(NamedTuple):
+    """An error on a worker: itself, if it pickles, and its traceback as text."""
+
+    error: Parcel | None
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """An error as it can be sent, whatever it holds."""
+        text = "".join(traceback.format_exception(error))
+        try:
+            return cls(pack(error, "An error"), text)
+        except TypeError:
+            return cls(None, text)
+
+    def told(self, worker: str) -> Exception:
+        """The error with its traceback there, or one with its text if it does not unpickle here."""
+        where = f"Raised on worker {worker}:\n{self.text}"
+        if self.error is not None:
+            try:
+                error = unpack(self.error, "An error")
+                error.add_note(where)
+            except Exception:  # its text tells all that is known of it
+                error = None
+            if isinstance(error, Exception):
+                return error
+        return RuntimeError(f"An error that cannot travel as it is, so this is its text. {where}")
 
 
 def _answered(method):
     """Hand errors over as answers, so that whatever a call raises means that the place is lost."""
 
     @wraps(method)
-    def call(self, order):
+    def call(self, order: Parcel) -> Answer:
         try:
             with single_threaded_blas(), np.errstate(all="ignore"):
-                ended, value = method(self, order)
+                ended, value = method(self, unpack(order, "What a worker is asked for"))
+            value = pack(value, "What a kernel yields or returns")
             return Answer(ended, value, self._shelf.n_rows_read)
-        except Exception as error:
-            return Answer(error=error)
+        except BaseException as error:  # SystemExit would end one worker after the other
+            return Answer(failure=Failure.of(error))
 
     return call
 
@@ -96,7 +128,9 @@ class Place:
         """Load rows, and run the kernel over the share of a batch until it yields or ends."""
         self._shelf.learn(share.sources)
         for piece, rows, slots in share.loads:
-            self._shelf.load(piece, rows, slots)
+            # It is there already if the step that loaded it failed afterwards.
+            if not self._shelf.holds(piece):
+                self._shelf.load(piece, rows, slots)
         self._shelf.expect(share.following)
         rows = self._shelf.take(share.slots)
         batch = Batch(*rows, share.places, share.size, share.key)
@@ -135,11 +169,11 @@ class Place:
         return self._kernel
 
 
-def deliver(name: str, piece: int, rows: Rows) -> None:
+def deliver(name: str, piece: int, rows: Rows, turn: int) -> None:
     """Hand a piece to the place of this name, if it is in this process."""
     shelf = _shelves.get(name)
     if shelf is not None:
-        shelf.learn({piece: Given(rows)})
+        shelf.receive(piece, Given(rows), turn)
 
 
 def meet_here(kernel: bytes, state, pieces, rows: list[Rows], lengths, n_rows: int):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from daskdsml.engine.cluster import SEND_SECONDS
+from daskdsml.engine.parcels import pack, unpack
 from daskdsml.engine.place import Answer, Place
 
 # How often to look whether a worker that has not answered yet is still there.
@@ -59,10 +61,11 @@ class Seats:
 
     def ask(self, method: str, orders: dict) -> tuple[dict[int, Answer], dict[int, Exception]]:
         """Call a method of places at once: their answers, and what tells that a place is lost."""
+        parcels = {i: pack(order, "What workers are sent") for i, order in orders.items()}
         answers, lost, asked = {}, {}, {}
-        for i, order in orders.items():
+        for i, parcel in parcels.items():
             try:
-                asked[i] = getattr(self._seats[i].actor, method)(order)
+                asked[i] = getattr(self._seats[i].actor, method)(parcel)
             except RuntimeError as error:
                 lost[i] = error
         for i, call in asked.items():
@@ -71,8 +74,10 @@ class Seats:
             except Exception as error:
                 lost[i] = error
         for i in sorted(answers):
-            if answers[i].error is not None:
-                raise answers[i].error
+            if answers[i].failure is not None:
+                raise answers[i].failure.told(self._seats[i].worker)
+            value = unpack(answers[i].value, "What a worker answers")
+            answers[i] = answers[i]._replace(value=value)
         return answers, lost
 
     def replace(self, i: int) -> None:
@@ -81,14 +86,19 @@ class Seats:
         self._seats[i] = self._taken(min(self._workers(), key=others.count))
 
     def close(self) -> None:
-        """Let go of all rows and of the actors that hold them."""
-        for seat in self._seats:
-            try:
-                seat.actor.close().result(timeout=SEND_SECONDS)
-            except Exception:  # its worker is lost, and the rows with it
-                continue
-        self._seats = []
-        self._client.close()
+        """Let go of all rows and of the actors that hold them; those that are busy do so later."""
+        seats, self._seats = self._seats, []
+        until = time.monotonic() + SEND_SECONDS
+        try:
+            calls = []
+            for seat in seats:
+                with suppress(RuntimeError):  # its worker is lost, and the rows with it
+                    calls.append(seat.actor.close())
+            for call in calls:
+                with suppress(Exception):  # it is lost by now, or still busy
+                    call.result(timeout=max(until - time.monotonic(), 0.0))
+        finally:
+            self._client.close()
 
     def _waited(self, i, call) -> Answer:
         while True:

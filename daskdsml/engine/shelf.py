@@ -14,7 +14,7 @@ from daskdsml.engine.slots import Placed, Rows, Slots
 
 
 class Given(NamedTuple):
-    """A piece that was sent; it is forgotten once it was asked for."""
+    """A piece that was sent; it is forgotten once it was read."""
 
     rows: Rows
 
@@ -51,11 +51,22 @@ class Shelf:
         self._ahead: dict = {}
         self._reader: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._turn = 0
         self.n_rows_read = 0
 
     def learn(self, sources: dict) -> None:
         """How to read pieces: callables that give `Rows`, by number."""
-        self._sources.update(sources)
+        for piece, source in sources.items():
+            if piece not in self._kept and piece not in self._where:
+                self._sources[piece] = source
+
+    def receive(self, piece: int, given: Given, turn: int) -> None:
+        """Take a piece that was sent in a ``turn``; those of earlier turns are not wanted now."""
+        with self._lock:
+            if turn > self._turn:
+                self._turn, self._sources = turn, {}
+            if turn == self._turn:
+                self.learn({piece: given})
 
     def keep(self, pieces: dict[int, Rows]) -> None:
         """Take pieces that were read elsewhere."""
@@ -68,6 +79,8 @@ class Shelf:
             return
         if self._reader is None:
             self._reader = ThreadPoolExecutor(1, thread_name_prefix="daskdsml-read")
+        for other in self._ahead.values():
+            other.cancel()
         self._ahead = {piece: self._reader.submit(self._read, piece)}
 
     def load(self, piece: int, rows, slots) -> None:
@@ -98,31 +111,35 @@ class Shelf:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the slots and of the pieces kept or read ahead."""
-        done = [ahead.result() for ahead in self._ahead.values() if ahead.done()]
-        return self._slots.n_bytes + sum(r.n_bytes for r in [*self._kept.values(), *done])
+        """Bytes of the slots and of the pieces kept, read ahead, or sent and not read yet."""
+        ahead = {i: a.result() for i, a in self._ahead.items() if a.done() and not a.exception()}
+        sent = (s.rows.n_bytes for s in list(self._sources.values()) if isinstance(s, Given))
+        pieces = (rows.n_bytes for rows in {**ahead, **self._kept}.values())
+        return self._slots.n_bytes + sum(pieces) + sum(sent)
 
     def close(self) -> None:
         """Let go of all rows, once a read that is under way has ended."""
-        if self._reader is not None:
-            self._reader.shutdown(cancel_futures=True)
-        self._reader, self._ahead, self._kept, self._where = None, {}, {}, {}
-        self._sources, self._slots = {}, Slots()
+        try:
+            if self._reader is not None:
+                self._reader.shutdown(cancel_futures=True)
+        finally:
+            self._reader, self._ahead, self._kept, self._where = None, {}, {}, {}
+            self._sources, self._slots = {}, Slots()
 
     def _placed(self, piece) -> Placed | None:
         return Placed(self._slots, self._where[piece]) if piece in self._where else None
 
     def _fetch(self, piece) -> Rows:
+        ahead = self._ahead.pop(piece, None)
         if piece in self._kept:
             return self._kept[piece]
-        ahead = self._ahead.pop(piece, None)
         return self._read(piece) if ahead is None else ahead.result()
 
     def _read(self, piece) -> Rows:
         source = self._sources[piece]
         rows = source()
         if isinstance(source, Given):
-            del self._sources[piece]
+            self._sources.pop(piece, None)
         self._count(rows.n_rows)
         if self._keep:
             self._kept[piece] = rows

@@ -1,0 +1,251 @@
+"""Places on workers: what fails there is told here, soon, and nothing stays behind."""
+
+import threading
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+from batch_kernels import column_sums, failing, met
+from place_kernels import (
+    Busy,
+    Elsewhere,
+    ending,
+    locked,
+    pause_above,
+    returning_elsewhere,
+    returning_lock,
+    sent_pieces,
+    two_words,
+)
+
+from daskdsml.data.examples import admit_examples
+from daskdsml.engine import deliveries, pools, seats
+from daskdsml.engine import rows as engine_rows
+from daskdsml.engine.batches import open_batches
+from daskdsml.engine.shelf import Given, Shelf
+from daskdsml.engine.slots import Rows
+
+# Nothing here takes more than moments, unless it hangs.
+pytestmark = pytest.mark.timeout(120)
+N = 600
+
+
+@pytest.fixture
+def opened(client, monkeypatch):
+    """Opens batches of numbered rows on the workers, and closes them."""
+    monkeypatch.setattr(pools, "PIECE_BYTES", 50 * 16)
+    monkeypatch.setattr(engine_rows, "HOME_BYTES", 0)
+    made = []
+
+    def opened(persisted=False, **options):
+        X = np.zeros((N, 4), dtype=np.float32)
+        X[:, 0] = np.arange(N)
+        X = da.from_array(X, chunks=(50, 4))
+        examples = admit_examples(client.persist(X) if persisted else X, None)
+        made.append(open_batches(examples, 64, seed=3, **options))
+        return made[-1]
+
+    yield opened
+    for batches in made:
+        batches.close()
+
+
+def numbers(batches, epoch):
+    """The rows of an epoch, in ascending order."""
+    found = [step.run(met, None).numbers for step in batches.epoch(epoch)]
+    return sorted(sum(found, []))
+
+
+@pytest.mark.parametrize("kernel, state, kind, message", [
+    (two_words, None, RuntimeError, "worker tcp.*TwoWordsError: bad row"),
+    (locked, None, RuntimeError, "worker tcp.*LockedError: bad lock"),
+    (ending, None, RuntimeError, "worker tcp.*SystemExit: enough"),
+    (returning_lock, None, TypeError, "returns travels .* must pickle.*'_thread.lock"),
+    (returning_elsewhere, None, RuntimeError, "answers .* does not unpickle here: ImportError"),
+    (column_sums, threading.Lock(), TypeError, "sent travels .* must pickle.*'_thread.lock"),
+    (column_sums, Elsewhere(), RuntimeError, "asked for .* does not unpickle here: ImportError"),
+])  # fmt: skip
+def test_what_does_not_pickle_is_told(opened, kernel, state, kind, message):
+    batches = opened()
+    with pytest.raises(kind, match=f"(?s){message}"):
+        next(batches.epoch(0)).run(kernel, state)
+    if kernel is not two_words:  # a pass has nobody to yield to
+        with pytest.raises(kind, match=f"(?s){message}"):
+            batches.run(kernel, state, "fails")
+    assert numbers(batches, 1) == list(range(N))
+
+
+def test_errors_tell_where_on_a_worker_they_were_raised(opened):
+    with pytest.raises(ArithmeticError) as caught:
+        next(opened().epoch(0)).run(failing, None)
+    (note,) = caught.value.__notes__
+    assert note.startswith("Raised on worker tcp://") and "in failing" in note
+
+
+def test_steps_that_failed_are_made_again_without_rows_sent_again(opened):
+    batches = opened(persisted=True)
+    steps = batches.epoch(0)
+    with pytest.raises(ArithmeticError):
+        next(steps).run(failing, None)
+    assert sorted(sum((step.run(met, None).numbers for step in batches.epoch(0)), [])) == list(
+        range(N)
+    )
+    assert batches.n_rows_read == N
+
+
+def rows_of(piece):
+    return Rows(np.full((50, 4), piece, dtype=np.float32))
+
+
+PIECE = rows_of(0).n_bytes
+
+
+@pytest.mark.parametrize("stay", [True, False])
+def test_a_piece_read_ahead_is_held_once(stay):
+    shelf = Shelf(True, stay, 50)
+    shelf.learn({0: lambda: rows_of(0)})
+    shelf.expect(0)
+    until(lambda: shelf.n_rows_read == 50)
+    until(lambda: shelf.n_bytes == PIECE)
+    shelf.load(0, None, np.arange(50))
+    assert shelf.n_bytes == (PIECE if stay else 2 * PIECE)
+    shelf.close()
+
+
+def test_a_read_ahead_that_fails_is_told_when_it_is_asked_for():
+    shelf, tried = Shelf(False, False, 50), threading.Event()
+
+    def broken():
+        tried.set()
+        raise OSError("disk is gone")
+
+    shelf.learn({0: broken})
+    shelf.expect(0)
+    assert tried.wait(10)
+    assert shelf.n_bytes == 0
+    with pytest.raises(OSError, match="disk is gone"):
+        shelf.load(0, None, np.arange(50))
+    shelf.close()
+
+
+def test_pieces_sent_for_an_earlier_epoch_are_let_go():
+    shelf = Shelf(False, False, 50)
+    for piece in (0, 1):
+        shelf.receive(piece, Given(rows_of(piece)), 1)
+    shelf.load(0, None, np.arange(50))
+    assert shelf.n_bytes == 2 * PIECE
+    shelf.receive(2, Given(rows_of(2)), 2)
+    shelf.receive(3, Given(rows_of(3)), 1)  # it was late
+    assert shelf.n_bytes == 2 * PIECE
+    shelf.load(2, None, np.arange(50))
+    assert shelf.n_bytes == PIECE
+    assert (shelf.take(slice(None)).X == 2).all()
+    shelf.close()
+
+
+def test_pieces_sent_again_do_not_stay_beside_those_kept():
+    shelf = Shelf(True, False, 50)
+    for _ in range(2):
+        shelf.learn({0: Given(rows_of(0))})
+        shelf.load(0, None, np.arange(50))
+    assert shelf.n_bytes == 2 * PIECE
+    shelf.close()
+
+
+def test_epochs_that_end_early_leave_nothing_on_workers(client, opened):
+    batches = opened(persisted=True, pool_bytes=3000, cache="none")
+    for epoch in range(6):
+        next(batches.epoch(epoch)).run(met, None)
+    # What comes next to each place.
+    assert max(map(len, client.run(sent_pieces).values())) <= 1
+    assert numbers(batches, 6) == list(range(N))
+    assert not sum(client.run(sent_pieces).values(), [])
+
+
+@pytest.fixture
+def pausing(client, monkeypatch):
+    """Pauses a worker, as Dask does if its memory is nearly full."""
+    monkeypatch.setattr(deliveries, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(deliveries, "TELL_SECONDS", 0.2)
+
+    def pause(worker, share=1e-9, status="paused"):
+        client.run(pause_above, share, workers=[worker])
+        until(lambda: status_of(client, worker) == status)
+
+    yield pause
+    for worker in client.nthreads():
+        pause(worker, 0.8, "running")
+
+
+def status_of(client, worker):
+    return client.scheduler_info(n_workers=-1)["workers"][worker]["status"]
+
+
+def until(happens, seconds=20):
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_worker_that_is_paused_for_a_while(opened, pausing):
+    batches = opened(persisted=True, pool_bytes=3000)
+    worker = batches._seats[0].worker
+    pausing(worker)
+    timer = threading.Timer(1.5, pausing, (worker, 0.8, "running"))
+    timer.start()
+    with pytest.warns(RuntimeWarning, match="cannot take rows .* paused .* Give workers") as told:
+        assert numbers(batches, 0) == list(range(N))
+    timer.join()
+    assert len(told) == 1 and told[0].filename == __file__
+
+
+def test_a_worker_that_is_paused_for_good(opened, pausing, monkeypatch):
+    monkeypatch.setattr(deliveries, "HOPE_SECONDS", 1.0)
+    batches = opened(persisted=True, pool_bytes=3000)
+    pausing(batches._seats[1].worker)
+    with pytest.warns(RuntimeWarning, match="ends with an error after 1 seconds"):
+        with pytest.raises(RuntimeError, match="cannot take rows .* nearly full"):
+            numbers(batches, 0)
+
+
+class Interrupted:
+    """An actor that is asked to close, and whose answer is not waited for to the end."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def close(self):
+        self.log.append("asked")
+        return self
+
+    def result(self, timeout):
+        self.log.append(timeout)
+        raise KeyboardInterrupt if len(self.log) == 4 else TimeoutError
+
+
+def test_all_places_are_closed_at_once_and_the_client_in_any_case(opened):
+    batches, log = opened(), []
+    places = batches._seats
+    places._seats = [seat._replace(actor=Interrupted(log)) for seat in places._seats]
+    with pytest.raises(KeyboardInterrupt):
+        batches.close()
+    assert log[:2] == ["asked", "asked"] and log[3] <= log[2] <= seats.SEND_SECONDS
+    assert places._client.status == "closed"
+
+
+def test_places_that_are_busy_let_go_later(client, opened, monkeypatch):
+    batches = opened()
+    step = next(batches.epoch(0))
+
+    def interrupted(self, i, call):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seats.Seats, "_waited", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            step.run(Busy(2.0), None)
+        patch.setattr(seats, "SEND_SECONDS", 0.1)
+        batches.close()
+    until(lambda: not any(client.has_what().values()))
