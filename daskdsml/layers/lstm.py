@@ -21,7 +21,8 @@ class LSTM(Recurrent):
     also be (n, units), a state for each row.
 
     A masked step hands both states on as they are, whatever stands there in x; so the state after
-    the last step is that after a row's last step that counts.
+    the last step is that after a row's last step that counts. The norm of a gradient in the state
+    after a step is that of the gradients in h and c together.
 
     Weights of each gate begin as those of `RNN`. The forget gate's bias begins at 1, so that cells
     keep what they hold until the layer has learned what to forget [3]_; all else begins at zero.

@@ -231,7 +231,10 @@ def test_without_the_gradient_in_x(layer, kernels):
 @both_kernels
 @every_cell
 def test_watch_tells_the_gradient_in_each_state(cell, kernels):
-    """The gradient in the state after step t is that in the first state of what follows."""
+    """The gradient in the state after step t is that in the first state of what follows.
+
+    An LSTM's state is h and c; what follows the last step is the output, h itself.
+    """
     layer = cell(3)
     params, x, _, dout = problem(layer, per_row=True, holes=False)
     watch = {}
@@ -243,7 +246,8 @@ def test_watch_tells_the_gradient_in_each_state(cell, kernels):
         if cell is LSTM:
             rest["c0"] = tape.memory[1][-1].copy()
         _, grads = gradients(layer, kernels, rest, x[:, t:], None, dout)
-        assert watch["steps"][t - 1] == pytest.approx(np.linalg.norm(grads["h0"]))
+        whole = np.concatenate([grads[name] for name in layer.states])
+        assert watch["steps"][t - 1] == pytest.approx(np.linalg.norm(whole))
 
 
 def test_watch_of_both_directions_is_in_the_order_of_time():

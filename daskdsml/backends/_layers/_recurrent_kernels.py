@@ -32,7 +32,7 @@ def elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms
     steps, chunk, p = len(mask), len(slopes), joined.shape[2] - dh.shape[1]
     before, gathered = np.empty_like(dh), np.empty_like(dweights)
     for t in range(steps - 1, -1, -1):
-        rows.meet(t, steps, dsteps, dh, norms)
+        rows.meet(t, steps, dsteps, (dh,), norms)
         slope = slopes[t % chunk]
         for i in range(len(dh)):
             if mask[t, i]:
@@ -41,11 +41,7 @@ def elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms
                 rows.clear(slope[i])
         np.dot(slope, weights[p:].T, before)
         rows.take(before, mask[t], dh)
-        if t % chunk == 0:
-            stop = min(t + chunk, steps)
-            rows.gather(
-                joined[t:stop], slopes[: stop - t], weights, gathered, dweights, dbias, dx[t:stop]
-            )
+        rows.gather_steps(t, steps, joined, slopes, weights, gathered, dweights, dbias, dx)
 
 
 @_kernel
@@ -74,7 +70,7 @@ def lstm_backward(
     steps, chunk, p = len(mask), len(slopes), joined.shape[2] - dh.shape[1]
     before, gathered = np.empty_like(dh), np.empty_like(dweights)
     for t in range(steps - 1, -1, -1):
-        rows.meet(t, steps, dsteps, dh, norms)
+        rows.meet(t, steps, dsteps, (dh, dc), norms)
         slope = slopes[t % chunk]
         for i in range(len(dh)):
             if mask[t, i]:
@@ -83,11 +79,7 @@ def lstm_backward(
                 rows.clear(slope[i])
         np.dot(slope, weights[p:].T, before)
         rows.take(before, mask[t], dh)
-        if t % chunk == 0:
-            stop = min(t + chunk, steps)
-            rows.gather(
-                joined[t:stop], slopes[: stop - t], weights, gathered, dweights, dbias, dx[t:stop]
-            )
+        rows.gather_steps(t, steps, joined, slopes, weights, gathered, dweights, dbias, dx)
 
 
 @_kernel
@@ -118,7 +110,7 @@ def gru_backward(
     before, dreset = np.empty_like(dh), np.empty_like(dh)
     gathered, gathered_g = np.empty_like(dweights), np.empty_like(dweights_g)
     for t in range(steps - 1, -1, -1):
-        rows.meet(t, steps, dsteps, dh, norms)
+        rows.meet(t, steps, dsteps, (dh,), norms)
         slope, slope_g = slopes[t % chunk], slopes_g[t % chunk]
         for i in range(len(dh)):
             if mask[t, i]:
@@ -137,21 +129,8 @@ def gru_backward(
         np.dot(slope, weights[p:].T, before)
         rows.add(dreset, before)
         rows.take(before, mask[t], dh)
-        if t % chunk == 0:
-            stop = min(t + chunk, steps)
-            part = slice(0, stop - t)
-            rows.gather(
-                joined[t:stop], slopes[part], weights, gathered, dweights, dbias, dx[t:stop]
-            )
-            rows.gather(
-                reset[t:stop],
-                slopes_g[part],
-                weights_g,
-                gathered_g,
-                dweights_g,
-                dbias_g,
-                dx[t:stop],
-            )
+        rows.gather_steps(t, steps, joined, slopes, weights, gathered, dweights, dbias, dx)
+        rows.gather_steps(t, steps, reset, slopes_g, weights_g, gathered_g, dweights_g, dbias_g, dx)
 
 
 @_kernel

@@ -55,25 +55,24 @@ def take(before, counts, dh):
 
 
 @njit(**FAST)
-def meet(t, steps, dsteps, dh, norms):
-    """Add the loss's gradient in state t itself to what comes from later states, ``dh``."""
-    first = steps - len(dsteps)
-    if t >= first:
-        own, total = dsteps[t - first].reshape(-1), dh.reshape(-1)
-        for j in range(total.size):
-            total[j] += own[j]
-    if norms.size:
-        squares = 0.0
-        for own in dh.reshape(-1):
-            squares += np.float64(own) * np.float64(own)
-        norms[t] = math.sqrt(squares)
-
-
-@njit(**FAST)
 def add(rest, total):
     flat, target = rest.reshape(-1), total.reshape(-1)
     for j in range(target.size):
         target[j] += flat[j]
+
+
+@njit(**FAST)
+def meet(t, steps, dsteps, dstates, norms):
+    """Add the loss's gradient in h after step t to that in ``dstates``, h first."""
+    first = steps - len(dsteps)
+    if t >= first:
+        add(dsteps[t - first], dstates[0])
+    if norms.size:
+        squares = 0.0
+        for dstate in dstates:
+            for entry in dstate.reshape(-1):
+                squares += np.float64(entry) * np.float64(entry)
+        norms[t] = math.sqrt(squares)
 
 
 @njit(**FAST)
@@ -97,6 +96,16 @@ def gather(inputs, slopes, weights, gathered, dweights, dbias, dx):
         add_rows(S[part], dbias)
         if p:
             add(np.dot(S[part], weights[:p].T), dX[part])
+
+
+@njit(**FAST)
+def gather_steps(t, steps, inputs, slopes, weights, gathered, dweights, dbias, dx):
+    """`gather` what stands in ``slopes`` once they are full, or all steps are done."""
+    chunk = len(slopes)
+    if t % chunk == 0:
+        stop = min(t + chunk, steps)
+        part = slopes[: stop - t]
+        gather(inputs[t:stop], part, weights, gathered, dweights, dbias, dx[t:stop])
 
 
 @njit(**FAST)

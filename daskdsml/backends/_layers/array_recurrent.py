@@ -11,8 +11,8 @@ class ArrayRecurrent:
 
     Backward, ``dsteps (S, n, u)`` are gradients of the loss in the last S states, and ``dh (n, u)``
     (``dc`` alike) goes from zeros to the gradient in the first state. Written are ``dweights``,
-    ``dbias (G u,)``, ``dx (T, n, p)`` and ``norms (T,)`` (norms of the gradient in each state); the
-    last two may be None. ``work`` gives buffers.
+    ``dbias (G u,)``, ``dx (T, n, p)`` and ``norms (T,)`` (norms of the gradient in the state after
+    each step, all parts of it together); the last two may be None. ``work`` gives buffers.
     """
 
     def elman_forward(self, joined, weights, bias, mask) -> None:
@@ -26,7 +26,7 @@ class ArrayRecurrent:
         p = joined.shape[2] - dh.shape[1]
         slopes = work("slopes", (len(mask), len(dh), weights.shape[1]))
         for t in reversed(range(len(mask))):
-            self._meet(t, len(mask), dsteps, dh, norms)
+            self._meet(t, len(mask), dsteps, (dh,), norms)
             counts = mask[t, :, None]
             h = joined[t + 1, :, p:]
             slopes[t] = self.xp.where(counts, dh * (1 - h * h), 0)
@@ -60,7 +60,7 @@ class ArrayRecurrent:
         p = joined.shape[2] - u
         slopes = work("slopes", gates.shape)
         for t in reversed(range(len(mask))):
-            self._meet(t, len(mask), dsteps, dh, norms)
+            self._meet(t, len(mask), dsteps, (dh, dc), norms)
             counts = mask[t, :, None]
             i, f, g, o = (gates[t, :, k * u : (k + 1) * u] for k in range(4))
             s = squashed[t]
@@ -101,7 +101,7 @@ class ArrayRecurrent:
         p = joined.shape[2] - u
         slopes, slopes_g = work("slopes", gates.shape), work("slopes_g", g.shape)
         for t in reversed(range(len(mask))):
-            self._meet(t, len(mask), dsteps, dh, norms)
+            self._meet(t, len(mask), dsteps, (dh,), norms)
             counts = mask[t, :, None]
             h, z, r = joined[t, :, p:], gates[t, :, :u], gates[t, :, u:]
             slopes_g[t] = self.xp.where(counts, dh * (1 - z) * (1 - g[t] * g[t]), 0)
@@ -125,12 +125,12 @@ class ArrayRecurrent:
         # By tanh, which never overflows.
         return 0.5 * self.xp.tanh(0.5 * a) + 0.5
 
-    def _meet(self, t, steps, dsteps, dh, norms) -> None:
-        """Add the loss's gradient in state t itself to what comes from later states, ``dh``."""
+    def _meet(self, t, steps, dsteps, dstates, norms) -> None:
+        """Add the loss's gradient in h after step t to that in ``dstates``, h first."""
         if t >= steps - len(dsteps):
-            dh += dsteps[t - steps + len(dsteps)]
+            dstates[0][...] += dsteps[t - steps + len(dsteps)]
         if norms is not None:
-            norms[t] = self.xp.sqrt((dh * dh).sum())
+            norms[t] = self.xp.sqrt(sum((dstate * dstate).sum() for dstate in dstates))
 
     def _gather_steps(self, inputs, slopes, weights, dweights, dbias, dx) -> None:
         """Gradients of all steps from the ``slopes (T, n, G u)`` in the sums the gates take."""
