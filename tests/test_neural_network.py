@@ -607,6 +607,41 @@ def test_a_call_that_fails_changes_nothing(blobs):
     fresh.partial_fit(X, y, classes=[0, 1, 2])
 
 
+def test_an_epoch_that_fails_halfway_changes_nothing(blobs):
+    X, y = blobs
+    late = np.where(np.arange(300)[:, None] < 290, X, np.nan)
+    model = small(shuffle=False).fit(X, y)
+    before, steps = thetas(model).copy(), model.t_
+    for learn in (model.partial_fit, model.fit):
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            learn(late, y)
+        np.testing.assert_array_equal(thetas(model), before)
+        assert model._standing.step == model.t_ == steps
+
+    def interrupted(step, epoch, n_steps):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(learning_rate=interrupted).fit(X[:, :3], y)
+    np.testing.assert_array_equal(model.predict(X), small(shuffle=False).fit(X, y).predict(X))
+
+
+def test_a_loss_that_is_lost_ends_with_the_best_epoch(blobs):
+    X, y = blobs
+    seen = []
+    model = NeuralRegressor(
+        [Dense(8), Dense(1)],
+        solver="gradient_descent",
+        learning_rate_init=1.0,
+        learning_rate=lambda step, epoch, n_steps: 1e-3 if epoch < 3 else 1e30,
+        early_stopping=True,
+        callbacks=[lambda m, record: seen.append((record.score, thetas(m).copy()))],
+    )
+    with pytest.warns(ConvergenceWarning, match="weights are those of the best epoch"):
+        model.fit(X, y * 1.0)
+    np.testing.assert_array_equal(thetas(model), max(seen, key=lambda pair: pair[0])[1])
+
+
 def test_warm_start_refuses_what_does_not_fit(blobs):
     X, y = blobs
     model = small(warm_start=True).fit(X, y)

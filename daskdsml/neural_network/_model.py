@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,8 @@ class NeuralModel(Kept, BaseEstimator):
             trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
             if first or not self._goes_on(trainer):
                 self._standing = trainer.begin(point)
+            else:  # steps change arrays: a call that fails halfway leaves those of before alone
+                self._standing = deepcopy(self._standing)
             with single_threaded_blas():
                 self._train(trainer, examples, None, n_epochs=1)
 
@@ -150,7 +153,7 @@ class NeuralModel(Kept, BaseEstimator):
         before = dict(vars(self))
         try:
             yield
-        except Exception:
+        except BaseException:
             if vars(self).get("weights_") is before.get("weights_"):
                 vars(self).clear()
                 vars(self).update(before)

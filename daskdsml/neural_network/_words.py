@@ -25,11 +25,12 @@ def summary(record) -> str:
 
 def failed(failure, model) -> str:
     """What to say of a loss that is no longer finite."""
+    left = "before this step" if model._standing.kept is None else "of the best epoch"
     where = "the gradient" if failure.layer is None else f"the output of layer {failure.layer}"
     return (
         f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
-        "is not finite. The weights are those before this step. Lower learning_rate_init, set "
-        "clip_norm, or scale the columns of X (and y, if it holds numbers)."
+        f"is not finite. The weights are those {left}. Lower learning_rate_init, set clip_norm, or "
+        "scale the columns of X (and y, if it holds numbers)."
     )
 
 
