@@ -290,15 +290,22 @@ def test_gradients_script(tmp_path):
         r"logistic +without batch norm ([0-9.]+), with batch norm ([0-9.]+)", printed
     )
     assert float(losses[2]) < 0.3 * float(losses[1])
-    rows = re.findall(r"^  (elman|lstm|gru)" + number * 3 + "$", printed, re.M)
-    left = {cell: float(share) for cell, share, *_ in rows}
-    assert left["gru"] < 1e-4 < left["elman"] < 1e-3 < left["lstm"]
-    assert pictures_in(tmp_path / "pictures") == [
-        "activations.png",
-        "batch_norm.png",
-        "cells.png",
-        "starts.png",
-    ]
+    names = ["activations.png", "batch_norm.png", "starts.png"]
+    assert pictures_in(tmp_path / "pictures") == names
+
+
+@pytest.mark.timeout(300)
+def test_memory_script(tmp_path):
+    printed = printed_by("memory.py", "--epochs", "6", "--out", "pictures", folder=tmp_path)
+    number = r" +([0-9.e+-]+)"
+    rows = re.findall(r"^  ([A-Z].*?)" + number * 2 + r" +(-|\d+)" + number + "$", printed, re.M)
+    left = {name: float(share) for name, share, *_ in rows}
+    assert left["Elman, half as wide"] < 1e-15
+    assert left["GRU"] < 1e-4 < left["Elman"] < 1e-3 < left["LSTM"]
+    assert 0.01 < left["GRU, patient"] < 1.0 < 1e6 < left["Elman, 3 x as wide"]
+    learned = {name: epoch != "-" and float(right) > 0.95 for name, *_, epoch, right in rows}
+    assert [name for name, done in learned.items() if done] == ["LSTM", "GRU, patient"]
+    assert pictures_in(tmp_path / "pictures") == ["memory.png"]
 
 
 @pytest.mark.timeout(300)
