@@ -99,6 +99,17 @@ def _coefficients(mean, scale, shift, like):
     return rows[0], rows[1], rows[2]
 
 
+@njit(**FAST)
+def _back_coefficients(mean, deviation, gamma, means, like):
+    """``scale``, ``centre``, ``slope`` and ``offset`` (K,) of the gradient in ``x``.
+
+    It is ``scale dz - ((x - centre) slope + offset)``.
+    """
+    factor = gamma / deviation
+    slopes = factor * means[1] / deviation
+    return factor.astype(like.dtype), *_coefficients(mean, slopes, factor * means[0], like)
+
+
 @_kernel
 def norm_forward(activation, x, mean, deviation, gamma, beta, out):
     """Write the activation of ``gamma (x - mean) / deviation + beta`` into ``out``."""
@@ -129,10 +140,7 @@ def norm_slopes(activation, x, mean, deviation, out, dout, dz):
 @_kernel
 def norm_backward(x, mean, deviation, gamma, means, counted, dz):
     """Replace ``dz`` by ``gamma / deviation (dz - means_0 - means_1 xhat)``, in counted rows."""
-    factor = gamma / deviation
-    slopes = factor * means[1] / deviation
-    centre, slope, offset = _coefficients(mean, slopes, factor * means[0], x)
-    scale = factor.astype(x.dtype)
+    scale, centre, slope, offset = _back_coefficients(mean, deviation, gamma, means, x)
     for i in range(len(x)):
         row, target = x[i], dz[i]
         counts = True if counted is None else counted[i]

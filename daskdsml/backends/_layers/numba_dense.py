@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backends._layers import _dense_kernels, _loss_kernels, _products
+from daskdsml.backends._layers import _channel_kernels, _dense_kernels, _loss_kernels, _products
 from daskdsml.backends._layers._activations import ACTIVATIONS
 from daskdsml.backends._layers._buffers import touch_buffers
 
@@ -12,8 +12,7 @@ from daskdsml.backends._layers._buffers import touch_buffers
 class NumbaDense:
     """Compiled kernels of dense layers, activations, batch norm and losses.
 
-    Channels of images whose maps are not the last axis in memory, and the softmax, are left to the
-    plain kernels.
+    The softmax as an activation is left to the plain kernels.
     """
 
     def product(self, a, b, out):
@@ -44,29 +43,21 @@ class NumbaDense:
         return dz
 
     def norm_sums(self, x, mean=None):
-        if x.ndim == 3:
-            return super().norm_sums(x, mean)
-        return _dense_kernels.norm_sums(np.ascontiguousarray(x), mean)
+        return _norms(x).norm_sums(np.ascontiguousarray(x), mean)
 
     def norm_forward(self, x, mean, deviation, gamma, beta, activation, out):
-        if x.ndim == 3:
-            return super().norm_forward(x, mean, deviation, gamma, beta, activation, out)
-        x = np.ascontiguousarray(x)
-        _dense_kernels.norm_forward(ACTIVATIONS[activation], x, mean, deviation, gamma, beta, out)
+        loops, chosen, x = _norms(x), ACTIVATIONS[activation], np.ascontiguousarray(x)
+        loops.norm_forward(chosen, x, mean, deviation, gamma, beta, out)
         return out
 
     def norm_slopes(self, x, mean, deviation, out, dout, activation, dz):
-        if x.ndim == 3:
-            return super().norm_slopes(x, mean, deviation, out, dout, activation, dz)
+        loops, chosen = _norms(x), ACTIVATIONS[activation]
         x, dout = np.ascontiguousarray(x), np.ascontiguousarray(dout)
-        chosen = ACTIVATIONS[activation]
-        return _dense_kernels.norm_slopes(chosen, x, mean, deviation, out, dout, dz)
+        return loops.norm_slopes(chosen, x, mean, deviation, out, dout, dz)
 
     def norm_backward(self, x, mean, deviation, gamma, means, counted, dz):
-        if x.ndim == 3:
-            return super().norm_backward(x, mean, deviation, gamma, means, counted, dz)
-        x = np.ascontiguousarray(x)
-        _dense_kernels.norm_backward(x, mean, deviation, gamma, means, counted, dz)
+        loops, x = _norms(x), np.ascontiguousarray(x)
+        loops.norm_backward(x, mean, deviation, gamma, means, counted, dz)
         return dz
 
     def loss(self, loss, y, z, w=None):
@@ -78,3 +69,8 @@ class NumbaDense:
         if getattr(loss, "softmax", False):
             return _loss_kernels.softmax_loss(y, z, w, dz), weight, dz
         return super().loss(loss, y, z, w)
+
+
+def _norms(x):
+    """The loops of batch norm for rows (r, K), or for images (r, K, L)."""
+    return _dense_kernels if x.ndim == 2 else _channel_kernels
