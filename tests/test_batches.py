@@ -356,7 +356,7 @@ def test_the_same_batches_on_workers(client, place, pool_bytes, monkeypatch, tmp
 
 @pytest.mark.parametrize("place, cache, pool_bytes", [
     ("made", "none", 3000), ("made", "memory", 2**28), ("persisted", "none", 3000),
-    ("sent", "memory", 3000),
+    ("shuffled", "memory", 2**28), ("sent", "memory", 3000),
 ])  # fmt: skip
 def test_a_worker_killed_in_a_step(
     client, patient, place, cache, pool_bytes, monkeypatch, tmp_path

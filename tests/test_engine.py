@@ -45,7 +45,7 @@ def test_recipes_know_what_carries_the_data(tmp_path):
     made = table_of(Source(tmp_path, 4, 5000, 10).table()[0])
     for table, carries in ((held, True), (made, False)):
         cut = recipes.cut(table)
-        assert recipes.for_travel(cut, recipes.chunk_bytes(table))[1] == carries
+        assert recipes.at_home(cut, recipes.chunk_bytes(table)) == carries
 
 
 def test_small_blocks_are_joined_before_kernels_see_them():

@@ -1,12 +1,22 @@
 """Pieces of examples and the slots their rows come into: dtypes, sources and what they take."""
 
+import time
 import tracemalloc
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
+from batch_kernels import column_sums, met
 from scipy import sparse
+from tables import Source, dask_rows
 
+from daskdsml.data.examples import admit_examples
+from daskdsml.engine import pools, rows, supply
+from daskdsml.engine.batches import open_batches
+from daskdsml.engine.seats import Seats
 from daskdsml.engine.slots import Rows, Slots, row_bytes
+from daskdsml.linear_model import LinearRegression
 
 
 def filled(*chunks, capacity=0, **parts):
@@ -55,3 +65,151 @@ def test_bytes_of_sparse_slots_are_what_they_take(n_entries):
     places = np.random.default_rng(0).permutation(4000)[:50]
     np.testing.assert_array_equal(slots.take(places).X, X[places].toarray())
     np.testing.assert_array_equal(slots.take(slice(7, 9)).X, X[7:9].toarray())
+
+
+def table(n=600):
+    """X (n, 4) in float32 whose first column numbers the rows."""
+    X = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    X[:, 0] = np.arange(n)
+    return X
+
+
+def opened(X, **options):
+    return open_batches(admit_examples(X), 64, seed=3, **options)
+
+
+def numbers_of(batches, epoch):
+    return [step.run(met, None).numbers for step in batches.epoch(epoch)]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Pieces of 50 rows of `table`, and data that go to a cluster however few they are."""
+    monkeypatch.setattr(pools, "PIECE_BYTES", 50 * 16)
+    monkeypatch.setattr(rows, "HOME_BYTES", 0)
+
+
+@pytest.mark.parametrize("density", [np.full(20, 0.02), np.linspace(0.01, 0.4, 20)])
+def test_memory_of_sparse_rows_is_bounded_by_the_pool(small_pieces, density):
+    chunks = [sparse.random(500, 100, d, format="csr", random_state=0) for d in density]
+    parts = [
+        da.from_array(c, chunks=(500, 100), asarray=False, name=f"c{i}-{density[i]}")
+        for i, c in enumerate(chunks)
+    ]
+    pool_bytes = 0.5 * 10_000 * row_bytes(Rows(chunks[-1]))
+    batches = opened(da.concatenate(parts), pool_bytes=pool_bytes, cache="none")
+    held = [batches.n_bytes_held for _ in batches.epoch(0)]
+    batches.close()
+    assert max(held) <= pool_bytes
+    assert max(held) > pool_bytes / 3
+
+
+# Sources that pickle refuses.
+
+
+class Stubborn:
+    """An array-like source that only this process can read."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, index):
+        return self.array[index]
+
+    def __reduce__(self):
+        raise RuntimeError("not for you")
+
+
+@pytest.fixture(params=["hdf5", "stubborn"])
+def unpicklable(request, tmp_path):
+    """A Dask Array of 12 chunks of `table`."""
+    if request.param == "stubborn":
+        yield da.from_array(Stubborn(table()), chunks=(50, 4))
+        return
+    h5py = pytest.importorskip("h5py", reason="needs the extra 'io'")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["X"] = table()
+    with h5py.File(tmp_path / "x.h5", "r") as file:
+        yield da.from_array(file["X"], chunks=(50, 4))
+
+
+@pytest.mark.parametrize("cache", ["auto", "none"])
+@pytest.mark.parametrize("scheduler", ["threads", "processes", "cluster"])
+def test_sources_that_do_not_pickle(small_pieces, unpicklable, cache, scheduler, request):
+    if scheduler == "cluster":
+        request.getfixturevalue("client")
+        scheduler = None
+    found = []
+    for X, name in ((unpicklable, scheduler), (dask_rows(table(), 12), "threads")):
+        with dask.config.set(scheduler=name):
+            batches = opened(X, pool_bytes=3000, cache=cache)
+            found.append((numbers_of(batches, 0), batches.run(column_sums, None, "sum").tobytes()))
+            batches.close()
+    assert found[0] == found[1]
+
+
+def test_linear_models_of_sources_that_do_not_pickle(small_pieces, unpicklable, client):
+    y = table() @ np.arange(4.0)
+    model = LinearRegression().fit(unpicklable, dask_rows(y, 12))
+    np.testing.assert_allclose(model.coef_, np.arange(4.0), atol=1e-6)
+
+
+# Pieces that Dask makes.
+
+
+@pytest.mark.parametrize("cache, reads", [("memory", 1), ("none", 4)])
+def test_how_often_shared_work_is_made_on_workers(small_pieces, client, tmp_path, cache, reads):
+    source = Source(tmp_path, n_blocks=12, rows=50, p=4)
+    X = source.table()[0][np.random.default_rng(0).permutation(600)]
+    batches = opened(X, pool_bytes=6000, cache=cache)
+    for epoch in range(3):
+        assert len(numbers_of(batches, epoch)) == 10
+    batches.run(column_sums, None, "sum")
+    assert source.reads() == reads
+    assert batches.n_rows_read == reads * 600
+    assert not pieces_held(client)
+    batches.close()
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_dask_holds_no_pieces_of_persisted_data(small_pieces, client, cache):
+    X = client.persist(da.random.random((600, 4), chunks=(50, 4)))
+    batches = opened(X, pool_bytes=6000, cache=cache)
+    for _ in range(2):
+        batches.run(column_sums, None, "sum")
+        numbers_of(batches, 0)
+    assert not pieces_held(client)
+    batches.close()
+    del batches
+    assert len(client.who_has(X)) == 12
+
+
+def pieces_held(client):
+    """Keys of pieces that workers hold for Dask, once they had time to let go of them."""
+    for _ in range(50):
+        held = [key for keys in client.has_what().values() for key in keys if "_made" in str(key)]
+        if not held:
+            break
+        time.sleep(0.1)
+    return held
+
+
+@pytest.mark.parametrize("passes_first", [True, False])
+def test_rows_are_sent_a_few_at_a_time(small_pieces, client, monkeypatch, passes_first):
+    monkeypatch.setattr(supply, "RUN_BYTES", 100 * 16)
+    sizes = []
+    ask = Seats.ask
+
+    def spy(self, method, orders):
+        for order in orders.values():
+            given = getattr(order, "sources", {}).values()
+            sizes.append(sum(source.rows.n_rows for source in given))
+        return ask(self, method, orders)
+
+    monkeypatch.setattr(Seats, "ask", spy)
+    batches = opened(table(), pool_bytes=2**20)
+    if passes_first:
+        batches.run(column_sums, None, "sum")
+    assert sorted(sum(numbers_of(batches, 0), [])) == list(range(600))
+    batches.close()
+    assert sum(sizes) == 600 and max(sizes) == 100

@@ -21,8 +21,9 @@ def open_batches(
 ):
     """Lay out examples for training on mini-batches.
 
-    Uses the current Dask client if there is one, else this process. Data in this process's memory
-    stay here if they are smaller than 128 MiB or do not fit into the workers' memory. Which rows
+    Uses the current Dask client if there is one, else this process. Data in this process's memory,
+    and data that only this process can read because their source cannot be pickled, stay here if
+    they are smaller than 128 MiB or do not fit into the workers' memory. Which rows
     make up a batch depends on the chunks of the data, ``batch_size``, ``pool_bytes``, ``seed`` and
     the number of the epoch; not on threads, workers or ``cache``.
 
@@ -37,9 +38,13 @@ def open_batches(
     seed : int
     pool_bytes : float
         Bytes of the pool and of what is read ahead for it, but three of the largest chunks at
-        least. Data of fewer bytes, and arrays in memory, are shuffled as a whole.
+        least. Data of fewer bytes, and arrays in memory, are shuffled as a whole. Of sparse data
+        the first, middle and last chunk are read to learn how much a row takes.
     cache : {"auto", "memory", "none"}
-        Keep what was read in memory, read it for each epoch, or decide by the free memory.
+        Keep what was read in memory, read it for each epoch, or decide by the free memory. Chunks
+        that share upstream work, such as those of a shuffle, are made on a cluster all at once:
+        what is not kept is made again for each epoch and let go as it is met, and Dask writes to
+        disk what does not fit into the workers' memory until then.
     n_jobs : int or None
         Threads that ``run`` uses in this process; None is one. Kernels must allow it.
 
@@ -66,7 +71,8 @@ def open_batches(
 
         n_bytes = pieces.n_bytes
         small = (examples.n_bytes or n_bytes) < rows.HOME_BYTES
-        if not (pieces.at_home and (small or cache == "none" or not fits(client, n_bytes))):
+        apart = small or cache == "none" or pieces.at_once or not fits(client, n_bytes)
+        if not (pieces.at_home and apart):
             keep = pieces.at_home or _keep(cache, layout, lambda: fits(client, n_bytes))
             return ClusterBatches(client, examples, layout, pieces, keep, shuffle, seed)
     from daskdsml.engine.local import fits

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import cloudpickle
 import numpy as np
 
 from daskdsml.engine import tree
 from daskdsml.engine.cluster import RESENDS
-from daskdsml.engine.deliveries import Deliveries
 from daskdsml.engine.ledger import Ledger
 from daskdsml.engine.meeting import pass_rows
-from daskdsml.engine.place import Given, Portion, Share, meet_here
+from daskdsml.engine.place import Portion, Share
 from daskdsml.engine.pools import Layout, Load, Plan
 from daskdsml.engine.seats import Seats
-from daskdsml.engine.shards import split
+from daskdsml.engine.supply import Supply
 
 
 class ClusterStep(NamedTuple):
@@ -43,6 +41,7 @@ class ClusterBatches:
     Each worker has a place that holds some of the pool's rows. A step goes to the places with rows
     of the batch, and sums are added in the order of the places. A place whose worker is lost is
     taken by another worker, which reads the rows it held again; then the same step is made again.
+    Workers that join later take no place but those that were lost.
 
     Attributes
     ----------
@@ -52,24 +51,19 @@ class ClusterBatches:
     def __init__(self, client, examples, layout: Layout, pieces, keep: bool, shuffle, seed):
         self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
         self.in_shape = examples.in_shape
+        self._examples = examples  # Dask forgets persisted chunks that nobody holds
         self._layout, self._shuffle, self._seed = layout, shuffle, seed
         self._pass_rows = pass_rows(examples, layout.batch_size)
-        self._sources, self._at_home = pieces.sources, pieces.at_home
-        # Pieces that share upstream work are made once, and stay with Dask.
-        held = pieces.tasks is not None
-        self._client = client
-        self._dask = Deliveries(client, client.compute(pieces.tasks)) if held else None
-        self._keep, self._stay = keep and not held, layout.whole and (keep or held)
+        self._keep, self._stay = keep, keep and layout.whole
         self._packed: tuple = (None, b"")
         n_workers = max(len(client.nthreads()), 1)
         room = -(-layout.capacity // n_workers)
         self._seats = Seats(client, (layout.lengths, self._keep, self._stay, room))
         n = len(self._seats)
-        self._known: list[set] = [set() for _ in range(n)]
+        self._supply = Supply(client, self._seats, pieces, keep)
         self._read, self._read_before = [0] * n, 0
-        self._homes: list[np.ndarray] = []
         self._loaded = False
-        self._begin(0)
+        self._begin([])
 
     def epoch(self, epoch: int) -> Iterator[ClusterStep]:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
@@ -99,18 +93,21 @@ class ClusterBatches:
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for."""
         packed, n = self._pack(kernel), len(self._layout.lengths)
-        if self._dask is not None:
-            return self._run_tasks(packed, state, name)
+        making = self._supply.making
+        if making is not None and not self._keep:
+            lengths = self._layout.lengths.tolist()
+            found = making.run(packed, state, lengths, self._pass_rows, name)
+            self._read_before += found.n_rows
+            return tree.root(found.nodes, n)
         todo = {k: list(range(k, n, len(self._seats))) for k in range(min(len(self._seats), n))}
+        self._supply.expect(range(n))
         nodes = []
         for _ in range(RESENDS):
-            orders = {
-                k: Portion(self._news(k, pieces), pieces, self._pass_rows, packed, state)
-                for k, pieces in todo.items()
-            }
-            answers, lost = self._ask("meet", orders)
-            nodes += [answers[k].value.nodes for k in sorted(answers)]
-            todo = {k: pieces for k, pieces in todo.items() if k in lost}
+            lost = self._supply.bring(packed, todo)
+            if not lost:
+                answers, lost = self._ask("meet", self._portions(packed, state, todo))
+                nodes += [answers[k].value.nodes for k in sorted(answers)]
+                todo = {k: pieces for k, pieces in todo.items() if k in lost}
             if not todo:
                 return tree.root(tree.merge(nodes, n), n)
             self._replace(lost)
@@ -124,28 +121,7 @@ class ClusterBatches:
     def close(self) -> None:
         """Let go of the places and all they hold."""
         self._seats.close()
-        self._dask = None
-
-    def _run_tasks(self, packed, state, name):
-        """The sum over pieces that Dask holds, by tasks that go where these are."""
-        lengths = self._layout.lengths.tolist()
-        runs = split(len(lengths), sum(self._client.nthreads().values()))
-        tasks = [
-            self._client.submit(
-                meet_here,
-                packed,
-                state,
-                list(run),
-                [self._dask.futures[i] for i in run],
-                lengths,
-                self._pass_rows,
-                key=f"{name}-{uuid4().hex}",
-            )
-            for run in runs
-        ]
-        parts = self._client.gather(tasks)
-        self._read_before += sum(part.n_rows for part in parts)
-        return tree.root(tree.merge((part.nodes for part in parts), len(lengths)), len(lengths))
+        self._supply = self._examples = None
 
     def _begin(self, order) -> None:
         """Before an epoch whose pieces come in ``order``: the pool is empty, unless rows stay."""
@@ -155,8 +131,7 @@ class ClusterBatches:
             return
         self._ledger = Ledger(self._layout.capacity, n)
         self._loads: list[list] = [[] for _ in range(n)]
-        if self._dask is not None:
-            self._dask.clear()
+        self._supply.begin(map(int, order))
 
     def _home(self, position: int, piece: int) -> int:
         """The place of a piece: always the same if it stays, in turn if not, for equal shares."""
@@ -183,10 +158,14 @@ class ClusterBatches:
     def _attempt(self, packed, state, slots, key):
         """The places that were lost, with their errors, or none and the sum over all places."""
         shares = self._ledger.shares(slots)
-        if self._dask is not None:
-            self._deliver(shares)
+        following = {k: self._following(k) for k in shares}
+        wanted = {k: [i for i, *_ in self._loads[k]] for k in shares}
+        lost = self._supply.bring(packed, wanted, following)
+        if lost:
+            return lost, None
         orders = {
-            k: self._share(k, packed, state, share, len(slots), key) for k, share in shares.items()
+            k: self._share(k, packed, state, share, following[k], len(slots), key)
+            for k, share in shares.items()
         }
         answers, lost = self._ask("step", orders)
         for k in answers:
@@ -206,37 +185,29 @@ class ClusterBatches:
             answers, lost = self._ask("resume", dict.fromkeys(shares, total))
         return lost, None
 
-    def _share(self, k, packed, state, share, size, key) -> Share:
-        (own, places), loads, following = share, self._loads[k], self._following(k)
-        pieces, ahead = [i for i, _, _ in loads], [] if following is None else [following]
-        if self._dask is not None:
-            self._dask.end(self._seats[k], pieces)
-            news, following = {}, None
-        else:
-            news = self._news(k, [*pieces, *ahead])
+    def _share(self, k, packed, state, share, following, size, key) -> Share:
+        (own, places), loads = share, self._loads[k]
+        pieces = [i for i, *_ in loads]
+        if following is not None:
+            pieces.append(following)
+        news = self._supply.sources(k, pieces)
+        if self._supply.making is not None:
+            following = None  # a delivery is under way, there is nothing to be read
         return Share(news, loads, following, own, places, size, key, packed, state)
 
-    def _deliver(self, places) -> None:
-        """Have what places are to load now, and next, brought to them."""
-        for k in places:
-            following = self._following(k)
-            pieces = [piece for piece, _, _ in self._loads[k]]
-            self._dask.begin(self._seats[k], pieces if following is None else [*pieces, following])
+    def _portions(self, packed, state, todo) -> dict[int, Portion]:
+        return {
+            k: Portion(self._supply.sources(k, pieces), pieces, self._pass_rows, packed, state)
+            for k, pieces in todo.items()
+        }
 
     def _ask(self, method, orders):
         answers, lost = self._seats.ask(method, orders)
         for k, answer in answers.items():
             self._read[k] = answer.n_rows_read
         for k in answers:
-            self._known[k].update(getattr(orders[k], "sources", ()))
+            self._supply.learned(k, getattr(orders[k], "sources", ()))
         return answers, lost
-
-    def _news(self, k: int, pieces) -> dict:
-        """Sources of those pieces that place k does not know yet."""
-        return {i: self._source(i) for i in pieces if i not in self._known[k]}
-
-    def _source(self, i: int):
-        return Given(self._sources[i]()) if self._at_home else self._sources[i].packed()
 
     def _pack(self, kernel) -> bytes:
         if self._packed[0] is None or self._packed[0] != kernel:
@@ -248,8 +219,10 @@ class ClusterBatches:
         for k in lost:
             self._seats.replace(k)
             self._read_before += self._read[k]
-            self._read[k], self._known[k] = 0, set()
+            self._read[k] = 0
+            self._supply.forget(k)
             self._loads[k] = self._ledger.held(k)
+            self._supply.expect(i for i, *_ in self._loads[k])
 
     def _given_up(self, lost, name="a step") -> RuntimeError:
         error = RuntimeError(

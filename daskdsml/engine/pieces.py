@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import dask
 import numpy as np
+from dask.delayed import Delayed
 from scipy import sparse
 
 from daskdsml.data.examples import Examples
 from daskdsml.engine import pools
 from daskdsml.engine import recipes as rcp
-from daskdsml.engine.slots import Rows
+from daskdsml.engine.slots import Rows, row_bytes
 
 # Reading pieces one by one may repeat upstream work this often before Dask had better make them
 # all at once: rechunked data and windows across chunks do so twice, a shuffle once a piece.
@@ -45,15 +46,17 @@ class Pieces(NamedTuple):
     """The pieces of examples.
 
     ``sources`` are callables that give the `Rows` of each piece, ``lengths`` their rows,
-    ``row_bytes`` the bytes of a row on average. ``tasks`` are Dask Delayed objects of the pieces,
-    given if Dask had better make all of them at once; None otherwise. ``at_home`` tells that the
-    rows are in this process's memory, or in the graph.
+    ``row_bytes`` the bytes that a row takes in slots. ``tasks`` are Dask Delayed objects of the
+    pieces, given if Dask had better make them, ``at_once`` if they share upstream work; None
+    otherwise. ``at_home`` tells that this process had better read the rows: they are in its memory
+    or in the graph, or their source cannot be pickled.
     """
 
     sources: list
     lengths: list[int]
     row_bytes: float
     tasks: list | None = None
+    at_once: bool = False
     at_home: bool = False
 
     @property
@@ -68,15 +71,12 @@ def cut(examples: Examples, travel: bool) -> Pieces:
     recipes = rcp.cut(examples)
     lengths = [int(k) for k in examples.X.chunks[0]]
     row_bytes = _row_bytes(examples, recipes, lengths)
-    if travel:
-        recipes, at_home = rcp.for_travel(recipes, [k * row_bytes for k in lengths])
-    else:
-        at_home = False
+    at_home = travel and rcp.at_home(recipes, [k * row_bytes for k in lengths])
     groups = pools.joined(lengths, row_bytes)
     n_rows = [sum(lengths[j] for j in group) for group in groups]
-    tasks = None
-    if recipes.held or recipes.repeats > MOST_REPEATS or (recipes.shared and not recipes.chunks):
-        tasks = _tasks(examples, groups, n_rows)
+    tasks, at_once = None, recipes.repeats > MOST_REPEATS
+    if recipes.held or at_once:
+        tasks = _tasks(_joint(examples) if at_once else _single(recipes), groups, n_rows)
     if recipes.held:
         sources = list(map(Computed, tasks))
     else:
@@ -84,7 +84,7 @@ def cut(examples: Examples, travel: bool) -> Pieces:
             Piece(n, tuple(recipes.chunks[j] for j in group))
             for n, group in zip(n_rows, groups, strict=True)
         ]
-    return Pieces(sources, n_rows, row_bytes, tasks, at_home)
+    return Pieces(sources, n_rows, row_bytes, tasks, at_once, at_home)
 
 
 def together(chunks, n_rows: int) -> Rows:
@@ -146,29 +146,45 @@ def _cut_local(examples: Examples) -> Pieces:
 
 
 def _row_bytes(examples, recipes, lengths) -> float:
-    """Bytes of a row: told by dtypes and shapes, or by the first chunk with rows if X is sparse."""
+    """Bytes of a row in slots: told by dtypes and shapes, or by a few chunks if X is sparse."""
     if examples.n_bytes is not None:
         parts = [part for part in examples.parts if part is not None]
         return sum(float(part.nbytes) for part in parts) / examples.n_rows
-    first = next(i for i, length in enumerate(lengths) if length)
+    # The fullest of them counts, for rows may lie sorted by what they hold.
+    filled = [j for j, length in enumerate(lengths) if length]
+    looked = sorted({filled[0], filled[len(filled) // 2], filled[-1]})
+    groups, n_rows = [range(j, j + 1) for j in looked], [lengths[j] for j in looked]
     if recipes.held:
-        read = Computed(_tasks(examples, [range(first, first + 1)], [lengths[first]])[0])
+        found = dask.compute(*_tasks(_single(recipes), groups, n_rows))
     else:
-        read = Piece(lengths[first], (recipes.chunks[first],))
-    return read().n_bytes / lengths[first]
+        reads = (Piece(lengths[j], (recipes.chunks[j],)) for j in looked)
+        found = (read() for read in reads)
+    return max(map(row_bytes, found))
 
 
-def _tasks(examples, groups, n_rows) -> list:
+def _joint(examples) -> list:
+    """Delayed parts of each chunk, all of one graph."""
     # Optimised one by one, parts would read a source they share twice, and persisted chunks would
     # be given other names than those that the scheduler knows them by.
-    blocks = [
-        None if p is None else p.to_delayed(optimize_graph=False).ravel() for p in examples.parts
-    ]
-    make = dask.delayed(_made, pure=False)
+    parts = [p if p is None else p.to_delayed(optimize_graph=False).ravel() for p in examples.parts]
+    n_chunks = examples.X.numblocks[0]
+    return [[None if part is None else part[j] for part in parts] for j in range(n_chunks)]
+
+
+def _single(recipes) -> list:
+    """Delayed parts of each chunk, of a graph with nothing else in it, which is fast to send."""
     return [
-        make([[None if b is None else b[j] for b in blocks] for j in group], n)
-        for group, n in zip(groups, n_rows, strict=True)
+        [
+            None if key is None else Delayed(key, chunk.graph)
+            for key in (*chunk.keys[0], *chunk.keys[1:])
+        ]
+        for chunk in recipes.chunks
     ]
+
+
+def _tasks(chunks, groups, n_rows) -> list:
+    make = dask.delayed(_made, pure=False)
+    return [make([chunks[j] for j in group], n) for group, n in zip(groups, n_rows, strict=True)]
 
 
 def _made(chunks, n_rows) -> Rows:

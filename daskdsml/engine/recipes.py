@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # workers unpack recipes, and can do without what the door im
 
 # A recipe of more bytes than this share of the chunk it makes carries the data itself.
 EMBEDDED = 0.25
+# Packages whose open files pickle refuses, and Dask knows how to open again elsewhere.
+FILES = ("h5py", "netCDF4")
 
 
 class Recipe(NamedTuple):
@@ -62,7 +65,7 @@ class Recipes(NamedTuple):
 
     ``shared`` tells that chunks have upstream work in common (a shuffle, a rechunk), which reading
     them one by one would repeat, some of it ``repeats`` times; ``held`` that the collection is
-    persisted on a cluster.
+    persisted on a cluster, so that only Dask can read the chunks.
     """
 
     chunks: list
@@ -73,10 +76,11 @@ class Recipes(NamedTuple):
 
 def cut(table: Table) -> Recipes:
     """Cut a Dask table into one recipe per chunk of rows."""
-    # Before optimising: that leaves persisted parts out.
-    if any(_is_future(node) for node in _graph(table.parts).values()):
-        return Recipes([], held=True)
-    graph = _optimized_together(table.parts)
+    graph = _graph(table.parts)
+    # Optimising would leave persisted parts out.
+    held = any(_is_future(node) for node in graph.values())
+    if not held:
+        graph = _optimized_together(table.parts)
     chunks, uses = [], Counter()
     for keys in chunk_keys(*table.parts):
         columns, *others = keys
@@ -85,7 +89,7 @@ def cut(table: Table) -> Recipes:
         chunks.append(Recipe(piece, keys))
         uses.update(key for key, node in piece.items() if _is_work(node))
     repeats = max(uses.values(), default=1)
-    return Recipes(chunks, shared=repeats > 1, repeats=repeats)
+    return Recipes(chunks, shared=repeats > 1, held=held, repeats=repeats)
 
 
 def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
@@ -105,29 +109,38 @@ def chunk_bytes(table: Table) -> list[float]:
     return list(rows * (np.nan if n_bytes is None else n_bytes / max(table.n_rows, 1)))
 
 
-def for_travel(recipes: Recipes, sizes: list[float]) -> tuple[Recipes, bool]:
-    """Find out, by packing the largest chunk's recipe, whether recipes can go to workers.
+def at_home(recipes: Recipes, sizes: list[float]) -> bool:
+    """Find out, by packing the largest chunk's recipe, whether this process had better read all.
 
-    Returns
-    -------
-    recipes : Recipes
-        ``shared`` if they cannot be pickled (open HDF5 files): Dask has its own ways with these.
-    carries_data : bool
-        Whether recipes hold the data themselves, as those of ``da.from_array(numpy_array)`` do.
+    So it is if recipes hold the data themselves, as those of ``da.from_array(numpy_array)`` do,
+    or cannot be pickled.
     """
-    if not recipes.chunks:
-        return recipes, False
+    if recipes.held:
+        return False
     probe = int(np.nanargmax(sizes)) if not np.isnan(sizes).all() else 0
     try:
         packed = pack(recipes.chunks[probe])
-    except (TypeError, ValueError, AttributeError, pickle.PicklingError):
-        return recipes._replace(shared=True), False
+    except Exception:  # whatever a source of the user's own raises, it cannot travel
+        return True
     allowed = max(EMBEDDED * float(np.nan_to_num(sizes[probe])), 2**16)
-    return recipes, len(packed.data) > allowed
+    return len(packed.data) > allowed
 
 
 def pack(recipe) -> Packed:
-    return Packed(cloudpickle.dumps(recipe))
+    """A recipe as bytes; open files of `FILES` are opened again where it is read."""
+    file = io.BytesIO()
+    _Pickler(file).dump(recipe)
+    return Packed(file.getvalue())
+
+
+class _Pickler(cloudpickle.Pickler):
+    def reducer_override(self, obj):
+        if type(obj).__module__.partition(".")[0] not in FILES:
+            return super().reducer_override(obj)
+        from distributed.protocol.serialize import dask_deserialize, dask_serialize
+
+        kind = type(obj)
+        return dask_deserialize.dispatch(kind), dask_serialize.dispatch(kind)(obj)
 
 
 def _graph(parts) -> dict:

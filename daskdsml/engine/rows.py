@@ -48,9 +48,8 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
         sizes = [table.n_bytes / len(chunks)] * len(chunks)
         recipes, at_home = rcp.Recipes(chunks), True
     else:
-        recipes, sizes, at_home = rcp.cut(table), rcp.chunk_bytes(table), False
-        if client is not None:
-            recipes, at_home = rcp.for_travel(recipes, sizes)
+        recipes, sizes = rcp.cut(table), rcp.chunk_bytes(table)
+        at_home = client is not None and rcp.at_home(recipes, sizes)
     shards = shd.plan(sizes)
     if client is not None:
         from daskdsml.engine.cluster import ClusterRows, fits
