@@ -204,6 +204,10 @@ def test_validation_rows_that_do_not_fit():
         ({"learning_rate": lambda step, epoch, n: np.nan}, "learning_rate gave nan at step 0"),
         ({"learning_rate": lambda step, epoch, n: "x"}, "learning_rate gave 'x' at step 0"),
         ({"learning_rate": lambda step, epoch, n: -1.0}, "a finite factor of at least 0"),
+        ({"random_state": -1}, "random_state must be an integer of at least 0 or None, got -1"),
+        ({"dtype": None}, "dtype must be 'float32' or 'float64', got None"),
+        ({"dtype": "words"}, "dtype must be 'float32' or 'float64', got 'words'"),
+        ({"l1": np.inf}, "l1 of NeuralClassifier must be .* finite, got inf"),
         ({"class_weight": np.ones(3)}, "class_weight must be a dict, 'balanced' or None"),
     ],
     ids=lambda value: str(value)[:40],
@@ -211,6 +215,15 @@ def test_validation_rows_that_do_not_fit():
 def test_settings_that_are_none(settings, said):
     with pytest.raises(ValueError, match=said):
         plain(**settings).fit(TABLE, LABELS)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("float64"), float])
+def test_precisions_may_be_types(dtype, tmp_path):
+    model = plain(dtype=dtype).fit(TABLE, LABELS)
+    model.save(tmp_path / "model")
+    other = NeuralClassifier.load(tmp_path / "model")
+    assert other.predict_proba(TABLE).dtype == "float64"
+    np.testing.assert_array_equal(other.predict_proba(TABLE), model.predict_proba(TABLE))
 
 
 @pytest.mark.parametrize("sizes", [3.5, None, "abc", (0,), -3, (4, 2.5)], ids=repr)

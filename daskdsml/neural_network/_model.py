@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
@@ -140,7 +140,7 @@ class NeuralModel(Kept, BaseEstimator):
     def _resumed(self, network, known=None) -> Point:
         """The weights of the last call, for a network with layers of the same shapes."""
         check_warm(self, network, known)
-        return Point(*(part.astype(network.dtype) for part in self._standing.point))
+        return Point(*(part.astype(network.dtype, copy=False) for part in self._standing.point))
 
     def _goes_on(self, trainer) -> bool:
         """Whether the state of the solver can be gone on with."""
@@ -284,7 +284,13 @@ class NeuralModel(Kept, BaseEstimator):
         )
 
     def _composed(self, in_shape, mask=None) -> Network:
-        network = Network(self._layers(in_shape), in_shape, dtype=self._precision())
+        """The network as it is set now, without weights."""
+        layers, dtype = tuple(self._layers(in_shape)), np.dtype(self._precision())
+        known = vars(self).get("_network")
+        if known and (known.layers, known.in_shape, known.dtype) == (layers, in_shape, dtype):
+            network = copy(known)  # to make one anew draws weights, only for their shapes
+        else:
+            network = Network(layers, in_shape, dtype=dtype)
         network.loss = self._loss(network.out_shape)
         check_mask(network, mask)
         return network

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from daskdsml.layers.activation import Activation
 from daskdsml.neural_network._parameters import check_layers, schedule_of, solver_of
 from daskdsml.settings import check_number
@@ -14,8 +16,8 @@ class Named:
     _links: tuple[str, ...] = ()
 
     def _check(self) -> None:
-        check_number(self, "l1", 0)
-        check_number(self, "l2", 0)
+        for name in ("l1", "l2"):
+            check_number(self, name, 0, high=np.finfo(float).max)
         if self.learning_rate_init is not None:
             check_number(self, "learning_rate_init", 0, strict=True)
         super()._check()

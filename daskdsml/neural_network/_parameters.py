@@ -35,10 +35,11 @@ def check_parameters(model) -> None:
         check_number(model, "clip_norm", 0, strict=True)
     if model.early_stopping:
         check_number(model, "validation_fraction", 0, strict=True, below=1)
-    if str(model.dtype) not in ("float32", "float64"):
+    if not _is_precision(model.dtype):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {model.dtype!r}.")
-    if not (model.random_state is None or isinstance(model.random_state, numbers.Integral)):
-        raise ValueError(f"random_state must be an integer or None, got {model.random_state!r}.")
+    seed = model.random_state
+    if not (seed is None or (isinstance(seed, numbers.Integral) and seed >= 0)):
+        raise ValueError(f"random_state must be an integer of at least 0 or None, got {seed!r}.")
     listed = model.callbacks is None or isinstance(model.callbacks, list | tuple)
     for callback in (model.callbacks or ()) if listed else (model.callbacks,):
         if not (listed and callable(callback)):
@@ -47,6 +48,13 @@ def check_parameters(model) -> None:
                 f"{model.callbacks!r}. Pass [f], or None."
             )
     model._check()
+
+
+def _is_precision(dtype) -> bool:
+    try:
+        return dtype is not None and np.dtype(dtype).name in ("float32", "float64")
+    except TypeError:
+        return False
 
 
 def rules_of(model, examples) -> Rules:

@@ -117,7 +117,8 @@ def to_json(value):
         return {"tuple": [to_json(entry) for entry in value]}
     if isinstance(value, dict):
         return {"dict": [[to_json(key), to_json(entry)] for key, entry in value.items()]}
-    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+    kind = isinstance(value, type) and issubclass(value, np.generic | float)
+    if kind or isinstance(value, np.dtype):
         return {"dtype": np.dtype(value).str}
     raise ValueError(
         f"Cannot save {value!r}: expected numbers, text, lists, tuples, dicts, and the layers, "
