@@ -23,6 +23,8 @@ from sklearn.model_selection import train_test_split
 from daskdsml.neural_network import CNNClassifier, MLPClassifier, RNNClassifier
 
 BLOCK = 240
+# Those of Okabe and Ito, whom most of the colour-blind can tell apart.
+COLORS = ("#0072B2", "#D55E00", "#009E73")
 SHAPES = {"perceptron": (64,), "convolutions": (1, 8, 8), "recurrent": (8, 8)}
 
 
@@ -110,26 +112,28 @@ def draw_curves(models, path) -> None:
 
     figure, ax = pyplot.subplots(figsize=(7.5, 4.5), layout="constrained")
     LearningCurveDisplay.from_estimator(models).plot(ax)
-    ax.set(yscale="log", title="how three networks learn to read digits")
+    ax.set(yscale="log", title="How three networks learn to read digits")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
 
 def draw_misread(answers, data: Digits, path) -> None:
-    """The first pictures that a network misreads, with the answers of all."""
+    """Pictures held out that a network misreads, most networks first, with the answers of all."""
     from matplotlib import pyplot
 
     digits = data.y_test.compute()
     wrong = np.array([found != digits for found in answers.values()])
     order = np.argsort(-wrong.sum(axis=0), kind="stable")
     shown = islice((i for i in order if wrong[:, i].any()), 10)
-    figure, axes = pyplot.subplots(2, 5, figsize=(11, 6), layout="constrained")
+    figure, axes = pyplot.subplots(2, 5, figsize=(11, 6.4), layout="constrained")
     for ax in axes.flat:
-        ax.set_axis_off()
+        ax.set_visible(False)
     for ax, i in zip(axes.flat, shown, strict=False):
         ax.imshow(data.X_test[i].reshape(8, 8), cmap="Greys", vmin=0.0, vmax=1.0)
-        read = "\n".join(f"{name}: {found[i]}" for name, found in answers.items())
-        ax.set_title(f"a {digits[i]}\n{read}", fontsize=10)
+        said = [(name, found[i]) for name, found in answers.items()]
+        told = [f"{name}: {it}" + (" (wrong)" if it != digits[i] else "") for name, it in said]
+        ax.set(visible=True, xticks=[], yticks=[], xlabel="\n".join(told), title=digits[i])
+    figure.suptitle("Pictures held out that a network misreads: the digit, and what each reads")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
@@ -144,6 +148,7 @@ def use_matplotlib() -> None:
             '"plot": python -m pip install -e ".[plot]"'
         ) from error
     matplotlib.use("Agg")
+    matplotlib.rcParams["axes.prop_cycle"] = matplotlib.cycler(color=COLORS)
 
 
 def main(out: Path, n_epochs: int, seed: int) -> None:

@@ -26,6 +26,8 @@ from daskdsml.neural_network import NeuralRegressor, WindowedSequences
 WINDOW, LAST, BLOCK = 16, 1920, 64
 CELLS = {"LSTM": LSTM, "GRU": GRU}
 SCALE = 10.0  # roots of numbers of spots are up to 14
+# Those of Okabe and Ito, whom most of the colour-blind can tell apart.
+COLORS = ("#56B4E9", "#E69F00", "#0072B2", "#D55E00")
 
 
 class Series(NamedTuple):
@@ -123,15 +125,19 @@ def draw(found, past: Series, future: Series, path) -> None:
     )
     years, spots = future.years[WINDOW:], future.spots[WINDOW:]
     top.fill_between(years, spots, color="0.85", ec="0.45", lw=1.2, label="truth")
-    for i, (name, foretold) in enumerate(found.items()):
+    for (name, foretold), color in zip(found.items(), COLORS, strict=True):
         squares = np.cumsum((foretold - spots) ** 2)
-        bottom.plot(years, squares / 1000.0, color=f"C{i}", label=name)
-        if i:
-            top.plot(years, foretold, color=f"C{i}", lw=1.4, label=name)
-    top.set(ylabel="sunspots", ylim=(0, None), title="one year ahead, from the 16 years before")
-    bottom.set(
-        xlabel="year", ylabel="squared errors so far,\nin thousands", xlim=(years[0], years[-1])
+        bottom.plot(years, squares / 1000.0, color=color, label=name)
+        if name != "as last year":
+            top.plot(years, foretold, color=color, lw=1.4, label=name)
+    top.set(
+        ylabel="sunspots, mean of a year",
+        title=f"Foretold one year ahead, from the {WINDOW} years before",
     )
+    bottom.set(
+        xlabel="year", ylabel="thousands of squared sunspots", xlim=(years[0], years[-1]),
+        title="Squared errors, added up from the first year on",
+    )  # fmt: skip
     top.legend(loc="upper left", ncols=4, framealpha=0.9, edgecolor="none")
     top.set_ylim(0, 1.15 * max(spots.max(), *(part.max() for part in found.values())))
     bottom.legend(loc="upper left", framealpha=0.9, edgecolor="none")

@@ -27,6 +27,8 @@ from daskdsml.neural_network import SequenceTagger
 SIGNS, LABELS = "()ab", ("in", "lone", "out", "pair")
 SHORTEST, LONGEST, BLOCK = 5, 40, 500
 SHARES = (0.2, 0.2, 0.3, 0.3)  # of the signs
+# Those of Okabe and Ito, whom most of the colour-blind can tell apart.
+COLORS = ("#56B4E9", "#E69F00", "#009E73")
 
 
 class Texts(NamedTuple):
@@ -99,7 +101,7 @@ def judge(models, texts: Texts) -> dict:
 
 
 def draw(models, shares, texts: Texts, path) -> None:
-    """Right labels by kind; and the chance that each network gives to the right one, sign by sign.
+    """Right labels by kind; and the probability each network gives to the right one, by sign.
 
     Of the texts held out the one is shown where most kinds of labels come in turn.
     """
@@ -117,10 +119,14 @@ def draw(models, shares, texts: Texts, path) -> None:
         2, 1, figsize=(11, 6.5), height_ratios=(3, 2), layout="constrained"
     )
     for i, (name, share) in enumerate(shares.items()):
-        bars = top.bar(np.arange(len(share)) + 0.27 * (i - 1), share, width=0.25, label=name)
+        where = np.arange(len(share)) + 0.27 * (i - 1)
+        bars = top.bar(where, share, width=0.25, color=COLORS[i], label=name)
         top.bar_label(bars, fmt="%.0f", fontsize=9)
     top.set_xticks(range(len(LABELS) + 1), ["all", *LABELS])
-    top.set(ylabel="right labels, in %", ylim=(0, 118), title="texts held out")
+    top.set(
+        xlabel="true label", ylabel="labelled right, in %", ylim=(0, 118), yticks=range(0, 101, 20),
+        title="Signs of texts held out, by what a network sees",
+    )  # fmt: skip
     top.legend(loc="upper center", ncols=3, framealpha=0.9, edgecolor="none")
     draw_text(bottom, models, texts)
     figure.savefig(path, dpi=150)
@@ -135,18 +141,18 @@ def draw_text(ax, models, texts: Texts) -> None:
     i = int(np.argmax(np.where(length <= 30, changes, -1)))
     n, signs = length[i], [SIGNS[code] for code in X[i]]
     right = np.searchsorted(LABELS, y[i, :n])
-    chances = [
+    probabilities = [
         model.predict_proba(X[i : i + 1], mask=mask[i : i + 1])[0, np.arange(n), right]
         for model in models.values()
     ]
-    image = ax.imshow(chances, cmap="RdYlGn", vmin=0.0, vmax=1.0, aspect="auto")
+    image = ax.imshow(probabilities, cmap="cividis", vmin=0.0, vmax=1.0, aspect="auto")
     ax.set_yticks(range(len(models)), list(models))
     ax.set_xticks(
         range(n), [f"{sign}\n{told}" for sign, told in zip(signs, y[i, :n], strict=False)]
     )
     ax.tick_params(axis="x", labelsize=8.5, length=0)
-    ax.set_title("one of them: chance given to the right label of each sign")
-    ax.figure.colorbar(image, ax=ax, pad=0.01)
+    ax.set(title="One of these texts", xlabel="sign, and its true label")
+    ax.figure.colorbar(image, ax=ax, pad=0.01, label="probability of\nthe true label")
 
 
 def main(out: Path, n_texts: int, n_epochs: int) -> None:
