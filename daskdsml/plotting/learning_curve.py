@@ -7,7 +7,7 @@ import numpy as np
 from daskdsml.plotting._axes import LEGEND, axes_for, draw_whole_numbers
 
 # Models differ in these as well as in colours, which not everyone tells apart.
-MARKERS = "osD^vPX"
+MARKERS = "osD^v<>"
 
 
 class LearningCurveDisplay:
