@@ -1,12 +1,18 @@
 """Places on workers: what fails there is told here, soon, and nothing stays behind."""
 
+import gc
+import os
+import signal
 import threading
 import time
+import weakref
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 from batch_kernels import column_sums, failing, met
+from distributed import Client, wait
 from place_kernels import (
     Busy,
     Elsewhere,
@@ -23,6 +29,9 @@ from daskdsml.data.examples import admit_examples
 from daskdsml.engine import deliveries, pools, seats
 from daskdsml.engine import rows as engine_rows
 from daskdsml.engine.batches import open_batches
+from daskdsml.engine.deliveries import Deliveries
+from daskdsml.engine.place import Place
+from daskdsml.engine.seats import Seat
 from daskdsml.engine.shelf import Given, Shelf
 from daskdsml.engine.slots import Rows
 
@@ -163,6 +172,30 @@ def test_epochs_that_end_early_leave_nothing_on_workers(client, opened):
     assert not sum(client.run(sent_pieces).values(), [])
 
 
+class Task:
+    """Stands for a future of Dask."""
+
+
+class Submitting:
+    """Stands for a client, and tells whether anyone still wants the last task."""
+
+    def submit(self, *args, **options):
+        task = Task()
+        self.wanted = weakref.ref(task)
+        return task
+
+
+def test_what_is_on_its_way_to_a_place_is_forgotten_with_it():
+    client = Submitting()
+    sent = Deliveries(client, ["rows"])
+    seat = Seat("a place", "tcp://127.0.0.1:1", Task(), None)
+    sent.begin(seat, [0])
+    assert client.wanted() is not None
+    del seat
+    gc.collect()
+    assert client.wanted() is None
+
+
 @pytest.fixture
 def pausing(client, monkeypatch):
     """Pauses a worker, as Dask does if its memory is nearly full."""
@@ -179,7 +212,7 @@ def pausing(client, monkeypatch):
 
 
 def status_of(client, worker):
-    return client.scheduler_info(n_workers=-1)["workers"][worker]["status"]
+    return client.sync(client.scheduler.identity)["workers"][worker]["status"]
 
 
 def until(happens, seconds=20):
@@ -189,15 +222,23 @@ def until(happens, seconds=20):
         time.sleep(0.02)
 
 
-def test_a_worker_that_is_paused_for_a_while(opened, pausing):
-    batches = opened(persisted=True, pool_bytes=3000)
-    worker = batches._seats[0].worker
+def test_a_worker_that_is_paused_for_a_while(client, pausing):
+    worker = sorted(client.nthreads())[0]
+    sent = Deliveries(client, [client.scatter(rows_of(0)), client.scatter(rows_of(1))])
+    seat = Seat("a place", worker, client.submit(int), None)
     pausing(worker)
-    timer = threading.Timer(1.5, pausing, (worker, 0.8, "running"))
-    timer.start()
+    sent.begin(seat, [0, 1])
+
+    def resume():
+        until(lambda: sent._told)
+        time.sleep(0.5)
+        pausing(worker, 0.8, "running")
+
+    resuming = threading.Thread(target=resume)
+    resuming.start()
     with pytest.warns(RuntimeWarning, match="cannot take rows .* paused .* Give workers") as told:
-        assert numbers(batches, 0) == list(range(N))
-    timer.join()
+        sent.end(seat, [0, 1])
+    resuming.join()
     assert len(told) == 1 and told[0].filename == __file__
 
 
@@ -208,6 +249,31 @@ def test_a_worker_that_is_paused_for_good(opened, pausing, monkeypatch):
     with pytest.warns(RuntimeWarning, match="ends with an error after 1 seconds"):
         with pytest.raises(RuntimeError, match="cannot take rows .* nearly full"):
             numbers(batches, 0)
+
+
+@pytest.fixture
+def patient():
+    """Keep the cluster from giving up a worker that is killed soon after another one."""
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}):
+        yield
+
+
+def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, monkeypatch):
+    submit, pids = Client.submit, client.run(os.getpid)
+
+    def lost(self, work, *args, workers, **options):
+        future = submit(self, work, *args, workers=workers, **options)
+        if work is Place and pids:
+            wait(future)
+            os.kill(pids[workers[0]], signal.SIGKILL)
+            pids.clear()
+            until(lambda: future.status != "finished")
+        return future
+
+    monkeypatch.setattr(Client, "submit", lost)
+    batches = opened()
+    assert not pids and len(batches._seats) == 2
+    assert numbers(batches, 0) == list(range(N))
 
 
 class Interrupted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from daskdsml.engine.place import deliver
 from daskdsml.engine.seats import LOOK_SECONDS
@@ -27,17 +28,19 @@ class Deliveries:
 
     def __init__(self, client, futures):
         self._client, self.futures = client, futures
-        self._under_way: dict = {}
+        # What is on its way to a place is forgotten with the place.
+        self._under_way: WeakKeyDictionary = WeakKeyDictionary()
         self._turn = 0
         self._told = False
 
     def begin(self, seat, pieces) -> None:
         """Send pieces to a seat, unless they are on their way."""
+        under_way = self._under_way.setdefault(seat.future, {})
         for i in pieces:
-            if (seat.name, i) not in self._under_way:
+            if i not in under_way:
                 # The task must run where the place is; whether that worker lives is looked at
                 # while it is waited for.
-                self._under_way[seat.name, i] = self._client.submit(
+                under_way[i] = self._client.submit(
                     deliver,
                     seat.name,
                     i,
@@ -55,14 +58,15 @@ class Deliveries:
         RuntimeError
             If the worker has been paused for too long.
         """
+        under_way = self._under_way.get(seat.future, {})
         for i in pieces:
-            task = self._under_way.pop((seat.name, i), None)
+            task = under_way.pop(i, None)
             if task is not None:
                 self._wait(task, seat.worker)
 
     def clear(self) -> None:
         """Begin an epoch: what is on its way, or waits at a place, is not wanted any more."""
-        self._under_way = {}
+        self._under_way.clear()
         self._turn += 1
 
     def _wait(self, task, worker) -> None:
@@ -78,7 +82,8 @@ class Deliveries:
 
     def _status(self, worker) -> str | None:
         """What the scheduler says of a worker; None if it is lost."""
-        found = self._client.scheduler_info(n_workers=-1)["workers"].get(worker)
+        # `Client.scheduler_info` may give what a periodic call has fetched meanwhile: no workers.
+        found = self._client.sync(self._client.scheduler.identity)["workers"].get(worker)
         return None if found is None else found["status"]
 
     def _tell(self, worker, seconds) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from daskdsml.engine.cluster import SEND_SECONDS
+from daskdsml.engine.cluster import RESENDS, SEND_SECONDS
 from daskdsml.engine.parcels import pack, unpack
 from daskdsml.engine.place import Answer, Place
 
@@ -120,6 +120,18 @@ class Seats:
         return workers
 
     def _taken(self, worker: str) -> Seat:
+        """Have a worker take a place, or another one if it is lost before it has."""
+        for _ in range(RESENDS):
+            try:
+                return self._seated(worker)
+            except RuntimeError as error:
+                left, lost = self._workers(), error
+                if worker in left:
+                    raise
+                worker = left[0]
+        raise lost
+
+    def _seated(self, worker: str) -> Seat:
         name = f"daskdsml-place-{uuid4().hex}"
         future = self._client.submit(
             Place,
