@@ -117,3 +117,19 @@ def test_a_forked_process_has_threads_of_its_own(shared):
     finally:
         child.kill()
         child.join()
+
+
+def test_late_helpers_are_left_alone_for_a_while(shared, monkeypatch):
+    a, b = matrices(300, 800, 100, "float32", "CC")
+    expected, helpers = shared(a, b, 1), _products._Helpers()
+    monkeypatch.setattr(_products, "_helpers", lambda: helpers)
+    monkeypatch.setattr(_products, "SLACK", -60.0)  # whoever waits, waits too long
+    for _ in range(1000):
+        shared(a, b, 2)
+        if helpers._alone:
+            break
+    assert helpers._alone == _products.ALONE
+    np.testing.assert_array_equal(shared(a, b, 2), expected)
+    assert helpers._alone == _products.ALONE - 1
+    np.testing.assert_array_equal(shared(a, b, 2, times=_products.ALONE), expected)
+    assert helpers._alone in (0, _products.ALONE)

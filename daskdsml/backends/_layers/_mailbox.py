@@ -121,13 +121,23 @@ def _work(mail, calls):
 
 @njit(**KERNEL)
 def share(mail, calls, function, ticket):
-    """Have calls made, here and by whoever serves the mailbox, until all are done."""
+    """Have calls made, here and by whoever serves the mailbox, until none is left to be taken."""
     store(mail + FUNCTION, function)
     store(mail + DONE, 0)
     store(mail, ticket)
     _work(mail, calls)
+
+
+@njit(**KERNEL)
+def finished(mail, ticket, patience):
+    """Whether all calls are done; waits for it ``patience`` rounds, or as long as it takes (0)."""
+    waited = 0
     while load(mail + DONE) < (ticket >> 8) & 255:
         _pause()
+        waited += 1
+        if waited == patience:
+            return False
+    return True
 
 
 @njit(**KERNEL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from functools import lru_cache
 
 import numpy as np
@@ -20,8 +21,11 @@ from daskdsml.threads import granted_threads
 # Multiply-adds of a part: some 0.2 ms of a core.
 PART = 6_000_000
 MOST_PARTS = 16
-# Rounds of waiting, about 2 ms: more than passes between the products of a step.
-PATIENCE = 100_000
+# Rounds in which a helper waits, about a millisecond: more than passes between two products.
+PATIENCE = 50_000
+# Rounds between looks at the clock, and seconds beyond one's own time after which helpers are late.
+# Others want the cores then, and the next so many products are made without help.
+ROUNDS, SLACK, ALONE = 2_000, 2e-4, 100
 
 
 def product(a, b, out):
@@ -62,11 +66,11 @@ class _Calls:
         self._calls = np.zeros((MOST_PARTS, _mailbox.ARGUMENTS), np.int64)
         # Read from there, integers of 32 bits have the same value.
         self._lengths = np.zeros(5 + MOST_PARTS, np.int64)
-        self._ticket = 0
+        self._count = 0
         self.places = _address(self._mail), _address(self._calls)
 
-    def share(self, a, b, out, n_parts) -> None:
-        """Make the product, with the help of whoever serves ``places``."""
+    def share(self, a, b, out, n_parts) -> bool:
+        """Make the product with whoever serves ``places``; tell whether these took too long."""
         function, one, zero = _gemm(out.dtype.char)
         _divide(
             self._calls,
@@ -78,8 +82,20 @@ class _Calls:
             (*a.shape, out.shape[1]),
             n_parts,
         )
-        self._ticket += 1
-        _mailbox.share(*self.places, function, self._ticket << 16 | n_parts << 8)
+        self._count += 1
+        mail, ticket = self.places[0], self._count << 16 | n_parts << 8
+        begun = time.perf_counter()
+        _mailbox.share(*self.places, function, ticket)
+        due = 2 * time.perf_counter() - begun + SLACK
+        late = False
+        try:
+            while not _mailbox.finished(mail, ticket, ROUNDS):
+                late = time.perf_counter() > due
+                if late:
+                    time.sleep(0)  # the helper may need this core to go on
+        finally:
+            _mailbox.finished(mail, ticket, 0)
+        return late
 
 
 @njit(nogil=True, cache=True)
@@ -110,8 +126,9 @@ class _Helpers:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._calls = _Calls()
+        self._calls, self._own_calls = _Calls(), _Calls()
         self._awake: list[threading.Event] = []
+        self._alone = 0
 
     def share(self, a, b, out, n_parts) -> None:
         """Make a product with the helpers; alone, if they are at that of another thread."""
@@ -119,8 +136,14 @@ class _Helpers:
             _Calls().share(a, b, out, n_parts)
             return
         try:
-            self._wake(min(n_parts, granted_threads()) - 1)
-            self._calls.share(a, b, out, n_parts)
+            n_helpers = min(n_parts, granted_threads()) - 1
+            if n_helpers == 0 or self._alone > 0:
+                self._alone = max(self._alone - 1, 0)
+                self._own_calls.share(a, b, out, n_parts)
+                return
+            self._wake(n_helpers)
+            if self._calls.share(a, b, out, n_parts):
+                self._alone = ALONE
         finally:
             self._lock.release()
 
