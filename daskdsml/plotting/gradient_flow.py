@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.neural_network.gradient_flow import GradientFlow, gradient_flow
-from daskdsml.plotting._axes import LEGEND, axes_for, draw_whole_numbers
-from daskdsml.plotting.learning_curve import MARKERS
+from daskdsml.plotting._axes import LEGEND, axes_for
+from daskdsml.plotting.learning_curve import MARKERS, count_from_one
 
 STYLES = ("-", "--", ":", "-.")
 
@@ -123,8 +123,7 @@ class GradientFlowDisplay:
                     marker=MARKERS[i % len(MARKERS)], ms=5.0, markevery=max(1, len(norms) // 8),
                     label=name if alone else _label(name, layer),
                 )  # fmt: skip
-        draw_whole_numbers(ax)
-        ax.set_xlim(left=0.5, auto=None)  # no tick at a step 0
+        count_from_one(ax)
         ax.set(xlabel="time step", ylabel="norm of the gradient in the states")
         ax.legend(**LEGEND)
 

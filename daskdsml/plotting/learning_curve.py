@@ -109,8 +109,7 @@ class LearningCurveDisplay:
         for i, curves in enumerate(zip(self.losses, self.scores, strict=True)):
             self._draw(*curves, f"C{i}", MARKERS[i % len(MARKERS)])
         self.ax_.set(xlabel="epoch", ylabel="training loss")
-        draw_whole_numbers(self.ax_)
-        self.ax_.set_xlim(left=0.5, auto=None)  # no tick at an epoch 0
+        count_from_one(self.ax_)
         self._name_lines()
         return self
 
@@ -137,8 +136,7 @@ class LearningCurveDisplay:
             named = zip(lines, ["training loss", self.score_name, best[0]], strict=True)
         else:
             labels = [f"{name} ({told})" for name, told in zip(self.names, best, strict=True)]
-            lines = zip(self.loss_lines_, self.best_points_, strict=True)
-            named = zip(lines, labels, strict=True)
+            named = zip(self._marked_lines(), labels, strict=True)
         named = [(line, label) for line, label in named if line is not None]
         if self.ax_score_ is None:
             self.ax_.legend(*zip(*named, strict=True), **LEGEND)
@@ -146,6 +144,15 @@ class LearningCurveDisplay:
         self.ax_score_.set_ylabel(self.score_name + ("" if self._single else " (dashed)"))
         # Losses fall and scores rise, so the middle is free; the right axis is drawn last.
         self.ax_score_.legend(*zip(*named, strict=True), loc="center right", **LEGEND)
+
+    def _marked_lines(self) -> list:
+        """For the legend: the colour of each model and its mark, which both axes have."""
+        from matplotlib.lines import Line2D
+
+        return [
+            Line2D([], [], color=line.get_color(), lw=1.5, marker=point.get_marker(), ms=6.5)
+            for line, point in zip(self.loss_lines_, self.best_points_, strict=True)
+        ]
 
     def _best(self, i) -> str:
         """The value and epoch of the dot."""
@@ -173,6 +180,12 @@ class LearningCurveDisplay:
                     "Expected a loss for each of at least one epoch (not all NaN) and, if there "
                     f"are scores, as many of these, got shapes {shapes[0]} and {shapes[1]}."
                 )
+
+
+def count_from_one(ax) -> None:
+    """An x axis of epochs or time steps, of which the first is 1: so no label at 0."""
+    draw_whole_numbers(ax)
+    ax.set_xlim(left=max(0.5, ax.get_xlim()[0]), auto=None)
 
 
 def _as_array(curve):
