@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from batch_kernels import column_sums, failing, met
-from distributed import Client, wait
+from distributed import Actor, Client, wait
 from place_kernels import (
     Busy,
     Elsewhere,
@@ -274,6 +274,19 @@ def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, mo
     batches = opened()
     assert not pids and len(batches._seats) == 2
     assert numbers(batches, 0) == list(range(N))
+
+
+class Unreachable:
+    """Stands for the way to a worker behind a firewall."""
+
+    async def actor_execute(self, **order):
+        raise OSError("Timed out trying to connect")
+
+
+def test_workers_that_cannot_be_reached(opened, monkeypatch):
+    monkeypatch.setattr(Actor, "_worker_rpc", Unreachable())
+    with pytest.raises(RuntimeError, match="Worker tcp:.* cannot be reached .* Run where workers"):
+        opened()
 
 
 class Interrupted:

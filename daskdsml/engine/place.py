@@ -150,6 +150,9 @@ class Place:
         pieces = self._shelf.pieces(portion.pieces)
         return True, meet(kernel, portion.state, pieces, self._lengths, portion.n_rows)
 
+    def ready(self) -> None:
+        """Answer, which tells that this place can be reached."""
+
     def close(self) -> None:
         """Let go of all rows."""
         self._work = None

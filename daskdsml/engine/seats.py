@@ -151,4 +151,17 @@ class Seats:
                 "cluster's dashboard for workers that are busy or paused."
             ) from error
         holders = self._client.who_has([future]).get(name, ())
-        return Seat(name, next(iter(holders), worker), future, actor)
+        seat = Seat(name, next(iter(holders), worker), future, actor)
+        _reach(seat)
+        return seat
+
+
+def _reach(seat: Seat) -> None:
+    try:
+        seat.actor.ready().result(timeout=START_SECONDS)
+    except OSError as error:
+        raise RuntimeError(
+            f"Worker {seat.worker} cannot be reached from this process ({error}), and training on "
+            "mini-batches speaks to workers without the scheduler in between. Run where workers "
+            "can be reached, or without the cluster: dask.config.set(scheduler='threads')."
+        ) from error
