@@ -84,17 +84,6 @@ def frame(layer, shape, size, stride, padding) -> Frame:
     return Frame(size, stride, before, after, out)
 
 
-def pool_frame(layer, shape) -> Frame:
-    """Windows of a layer that pools images of ``shape`` (H, W), without padding."""
-    return frame(layer, shape, *pool_settings(layer), [(0, 0), (0, 0)])
-
-
-def pool_settings(layer):
-    """Size and stride of a layer that pools, as pairs."""
-    size = pair(layer, "size", 1)
-    return size, size if layer.stride is None else pair(layer, "stride", 1)
-
-
 def same(length, size, stride) -> tuple[int, int]:
     """Zeros before and after ``length`` entries that give ceil(length / stride) windows."""
     lacking = max(0, (-(-length // stride) - 1) * stride + size - length)

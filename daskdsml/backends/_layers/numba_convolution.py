@@ -48,6 +48,16 @@ class NumbaConvolution(ArrayConvolution):
         _max_pool_back(_maps(np.ascontiguousarray(dout)), _maps(places), _maps(dx))
         return dx
 
+    def average_pool(self, x, frame, work):
+        out = work("out", (*x.shape[:2], *frame.out))
+        _average_pool(np.ascontiguousarray(x), *frame.size, *frame.stride, out)
+        return out
+
+    def average_pool_back(self, dout, shape, frame, work):
+        dx = work("dx", shape)
+        _average_pool_back(np.ascontiguousarray(dout), *frame.size, *frame.stride, dx)
+        return dx
+
 
 def _maps(images):
     """Images whose entries are one axis."""
@@ -79,6 +89,34 @@ def _gather(x, padded, columns, top, left, down, across):
                                 target[v] = source[v * across + j]
 
 
+@njit(inline="always")
+def _add_some(source, first, step, target):
+    """Add every ``step``-th entry of ``source`` from ``first`` on to ``target``."""
+    if step == 1:  # known when compiled, so that rows are added as vectors
+        for v in range(target.size):
+            target[v] += source[v + first]
+    elif step == 2:
+        for v in range(target.size):
+            target[v] += source[2 * v + first]
+    else:
+        for v in range(target.size):
+            target[v] += source[v * step + first]
+
+
+@njit(inline="always")
+def _add_apart(source, target, first, step):
+    """Add ``source`` to every ``step``-th entry of ``target`` from ``first`` on."""
+    if step == 1:
+        for v in range(source.size):
+            target[v + first] += source[v]
+    elif step == 2:
+        for v in range(source.size):
+            target[2 * v + first] += source[v]
+    else:
+        for v in range(source.size):
+            target[v * step + first] += source[v]
+
+
 @njit(**COMPILED)
 def _scatter(columns, padded, dx, top, left, down, across):
     """Add the entries of columns up where `_gather` took them from, in dx (m, C, H, W)."""
@@ -89,13 +127,7 @@ def _scatter(columns, padded, dx, top, left, down, across):
             for j in range(kw):
                 for q in range(m):
                     for y in range(height):
-                        source, target = columns[c, i, j, q, y], padded[q, c, y * down + i]
-                        if across == 1:
-                            for v in range(width):
-                                target[v + j] += source[v]
-                        else:
-                            for v in range(width):
-                                target[v * across + j] += source[v]
+                        _add_apart(columns[c, i, j, q, y], padded[q, c, y * down + i], j, across)
     for q in range(m):
         for c in range(channels):
             for y in range(dx.shape[2]):
@@ -171,3 +203,38 @@ def _max_pool_back(dout, places, dx):
             target, source, place = dx[q, c], dout[q, c], places[q, c]
             for k in range(source.size):
                 target[place[k]] += source[k]
+
+
+@njit(**COMPILED)
+def _average_pool(x, kh, kw, down, across, out):
+    """Write the mean of each window into ``out``."""
+    n, channels, height, width = out.shape
+    size = out.dtype.type(kh * kw)
+    for q in range(n):
+        for c in range(channels):
+            for y in range(height):
+                row = out[q, c, y]
+                row[:] = 0
+                for i in range(kh):
+                    source = x[q, c, y * down + i]
+                    for j in range(kw):
+                        _add_some(source, j, across, row)
+                for v in range(width):
+                    row[v] /= size
+
+
+@njit(**COMPILED)
+def _average_pool_back(dout, kh, kw, down, across, dx):
+    """Add the share of each window's gradient up in its entries of ``dx``."""
+    n, channels, height, width = dout.shape
+    size = dx.dtype.type(kh * kw)
+    share = np.empty(width, dx.dtype)
+    dx[:] = 0
+    for q in range(n):
+        for c in range(channels):
+            for y in range(height):
+                for v in range(width):
+                    share[v] = dout[q, c, y, v] / size
+                for i in range(kh):
+                    for j in range(kw):
+                        _add_apart(share, dx[q, c, y * down + i], j, across)
