@@ -98,9 +98,10 @@ def compare_cells(n_epochs, seed, path) -> None:
     for model in models.values():
         model.fit(X, y)
     after = {name: gradient_flow(model, fresh, chance) for name, model in models.items()}
-    print(f"""Remember a sign over {STEPS} steps of noise: what is left at the first step of a
-gradient at the last one, before and after; the first epoch with half the loss of guessing; and the
-share of sequences held out that are told right.
+    print(f"""\
+Remember a sign over {STEPS} steps of noise: what is left at the first step of a gradient at the
+last one, before and after; the first epoch with half the loss of guessing; and the share of
+sequences held out that are told right.
 
                         before learning   after {n_epochs} epochs   learned in   right""")
     for name, model in models.items():
