@@ -103,6 +103,13 @@ def test_softmax_has_its_whole_jacobian(kernels):
 
 
 @every_kernel
+def test_softmax_of_large_scores(kernels):
+    x = np.array([[1000.0, 1000.0 + np.log(3)], [-1000.0, 0.0]])
+    y, _ = Activation("softmax").forward(kernels, {}, x, step_of())
+    np.testing.assert_allclose(y, [[0.25, 0.75], [0.0, 1.0]], rtol=1e-12)
+
+
+@every_kernel
 def test_dense_keeps_the_order_in_memory(kernels):
     rng = np.random.default_rng(0)
     layer = Dense(3, "relu")

@@ -70,6 +70,43 @@ def activation_backward(activation, out, dout, dz, db):
 
 
 @_kernel
+def softmax(z, b):
+    """Replace ``z`` by the softmax of ``z + b``; ``b`` may be None."""
+    for i in range(len(z)):
+        row = z[i]
+        if b is not None:
+            for j in range(row.size):
+                row[j] += b[j]
+        top = row[0]
+        for j in range(row.size):
+            top = _scalar.maximum(top, row[j])
+        for j in range(row.size):
+            row[j] = _scalar.exp(row[j] - top)
+        total = row.dtype.type(0)
+        for j in range(row.size):
+            total += row[j]
+        for j in range(row.size):
+            row[j] /= total
+
+
+@_kernel
+def softmax_backward(out, dout, dz, db):
+    """As `activation_backward`, of a softmax; ``db`` may be None."""
+    total = np.zeros(out.shape[1])
+    for i in range(len(out)):
+        a, da, row = out[i], dout[i], dz[i]
+        inner = row.dtype.type(0)
+        for j in range(row.size):
+            inner += a[j] * da[j]
+        for j in range(row.size):
+            row[j] = a[j] * (da[j] - inner)
+        for j in range(row.size):
+            total[j] += np.float64(row[j])
+    if db is not None:
+        db[:] = total
+
+
+@_kernel
 def norm_sums(x, mean):
     """Sums over rows of ``x``, or of squared distances from ``mean``, in float64."""
     total = np.zeros(x.shape[1])

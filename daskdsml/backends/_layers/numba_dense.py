@@ -10,36 +10,31 @@ from daskdsml.backends._layers._buffers import touch_buffers
 
 
 class NumbaDense:
-    """Compiled kernels of dense layers, activations, batch norm and losses.
-
-    The softmax as an activation is left to the plain kernels.
-    """
+    """Compiled kernels of dense layers, activations, batch norm and losses."""
 
     def product(self, a, b, out):
         touch_buffers()
         return _products.product(a, b, out)
 
     def bias_activation(self, z, b, activation):
-        chosen = ACTIVATIONS[activation]
+        chosen, rows = ACTIVATIONS[activation], z.reshape(-1, z.shape[-1])
         if chosen.coupled:
-            return super().bias_activation(z, b, activation)
-        if b is not None or activation != "identity":
-            _dense_kernels.bias_activation(chosen, z.reshape(-1, z.shape[-1]), b)
+            _dense_kernels.softmax(rows, b)
+        elif b is not None or activation != "identity":
+            _dense_kernels.bias_activation(chosen, rows, b)
         return z
 
     def activation_backward(self, out, dout, activation, dz, db=None):
-        chosen = ACTIVATIONS[activation]
+        chosen, dout = ACTIVATIONS[activation], np.ascontiguousarray(dout)
+        out, slopes, target = (a.reshape(-1, a.shape[-1]) for a in (out, dout, dz))
         if chosen.coupled:
-            return super().activation_backward(out, dout, activation, dz, db)
-        dout = np.ascontiguousarray(dout)
-        if activation == "identity":
+            _dense_kernels.softmax_backward(out, slopes, target, db)
+        elif activation != "identity":
+            _dense_kernels.activation_backward(chosen, out, slopes, target, db)
+        else:
             dz = dout
             if db is not None:
-                flat = dout.reshape(-1, dout.shape[-1])
-                _dense_kernels.activation_backward(chosen, flat, flat, None, db)
-            return dz
-        out, slopes, target = (a.reshape(-1, a.shape[-1]) for a in (out, dout, dz))
-        _dense_kernels.activation_backward(chosen, out, slopes, target, db)
+                _dense_kernels.activation_backward(chosen, slopes, slopes, None, db)
         return dz
 
     def norm_sums(self, x, mean=None):
