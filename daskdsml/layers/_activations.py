@@ -9,6 +9,21 @@ from daskdsml.backends._layers._activations import ACTIVATIONS
 RECTIFIERS = ("elu", "leaky_relu", "relu", "softplus")
 
 
+def activation_of(layer) -> str:
+    """The name of the layer's activation."""
+    return "identity" if layer.activation is None else layer.activation
+
+
+def check_entrywise(layer) -> None:
+    """Raise ValueError unless the layer's activation is one that takes entries one by one."""
+    check_activation(activation_of(layer), layer)
+    if ACTIVATIONS[activation_of(layer)].coupled:
+        raise ValueError(
+            f"{type(layer).__name__} takes no activation {layer.activation!r}, which mixes the "
+            f"features of a row. Put Activation({layer.activation!r}) behind it."
+        )
+
+
 def check_activation(name, layer) -> None:
     """Raise ValueError unless ``name`` is an activation; the message lists those known."""
     if not isinstance(name, str) or name not in ACTIVATIONS:

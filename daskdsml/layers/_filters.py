@@ -6,24 +6,14 @@ import math
 
 import numpy as np
 
-from daskdsml.layers._activations import check_activation, uniform_weights
+from daskdsml.layers._activations import check_entrywise, uniform_weights
 from daskdsml.settings import check_number
-
-
-def activation_of(layer) -> str:
-    """The name of the layer's activation."""
-    return "identity" if layer.activation is None else layer.activation
 
 
 def check_filters(layer) -> None:
     """Raise ValueError unless ``filters`` and ``activation`` are what a layer of filters takes."""
     check_number(layer, "filters", 1, integer=True)
-    check_activation(activation_of(layer), layer)
-    if layer.activation == "softmax":
-        raise ValueError(
-            f"{type(layer).__name__} takes no activation 'softmax', which mixes the outputs of a "
-            "row. Put Activation('softmax') behind it."
-        )
+    check_entrywise(layer)
 
 
 def check_padding(layer, names) -> None:

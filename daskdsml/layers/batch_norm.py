@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.layers._activations import check_activation
+from daskdsml.layers._activations import activation_of, check_entrywise
 from daskdsml.layers._views import View, channels_of, rows_of
 from daskdsml.settings import check_number
 
@@ -76,9 +76,7 @@ class BatchNorm:
     def __post_init__(self):
         check_number(self, "momentum", 0, strict=True, high=1)
         check_number(self, "epsilon", 0, strict=True, high=np.finfo(float).max)
-        check_activation(self._name, self)
-        if self._name == "softmax":
-            raise ValueError("BatchNorm takes no softmax. Put Activation('softmax') behind it.")
+        check_entrywise(self)
 
     def init(self, rng, in_shape):
         if len(in_shape) not in (1, 2, 3):
@@ -109,24 +107,20 @@ class BatchNorm:
         deviation = kernels.xp.sqrt(var + self.epsilon)
         out = step.work("out", rows.shape)
         gamma, beta = params["gamma"], params["beta"]
-        kernels.norm_forward(rows, mean, deviation, gamma, beta, self._name, out)
+        kernels.norm_forward(rows, mean, deviation, gamma, beta, activation_of(self), out)
         statistics = {"mean": mean, "var": var}
         return view.back(out), _Tape(statistics, view, rows, out, deviation, counted, count)
 
     def backward(self, kernels, params, tape, dout, grads, step):
         rows, moments = tape.rows, (tape.statistics["mean"], tape.deviation)
         dout, dz = tape.view.flat(dout), step.work("dx", rows.shape)
-        sums = kernels.norm_slopes(rows, *moments, tape.out, dout, self._name, dz)
+        sums = kernels.norm_slopes(rows, *moments, tape.out, dout, activation_of(self), dz)
         grads["beta"][...], grads["gamma"][...] = sums
         means = (yield sums) / tape.count if tape.count else kernels.xp.zeros_like(sums)
         if not step.inner:
             return None
         kernels.norm_backward(rows, *moments, params["gamma"], means, tape.counted, dz)
         return tape.view.back(dz)
-
-    @property
-    def _name(self) -> str:
-        return "identity" if self.activation is None else self.activation
 
 
 def _features(in_shape) -> int:

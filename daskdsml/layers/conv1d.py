@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from daskdsml.layers import _filters, _images
+from daskdsml.layers._activations import activation_of
 from daskdsml.settings import check_number
 
 
@@ -75,7 +76,7 @@ class Conv1D:
             )
         frame = self._frame(in_shape[0])
         shape = (self.filters, in_shape[1], self.size)
-        act = _filters.activation_of(self)
+        act = activation_of(self)
         return _filters.first_filters(rng, shape, act), (frame.out[1], self.filters)
 
     def forward(self, kernels, params, x, step):
@@ -90,7 +91,7 @@ class Conv1D:
         _check_mask(step.mask, x.shape[1], frame.out[1])
         rows = step.work("rows", (len(x), x.shape[2], 1, x.shape[1]))
         _copy(kernels, x, step.mask, rows[:, :, 0].transpose(0, 2, 1))
-        K, act = params["K"][:, :, None], _filters.activation_of(self)
+        K, act = params["K"][:, :, None], activation_of(self)
         found = kernels.convolve(rows, K, params["b"], frame, act, step.work)
         out = step.work("sequences", (len(x), frame.out[1], self.filters))
         out[...] = found[:, :, 0].transpose(0, 2, 1)
@@ -101,7 +102,7 @@ class Conv1D:
         rows, found, frame = tape
         slopes = step.work("slopes", found.shape)
         slopes[:, :, 0] = dout.transpose(0, 2, 1)
-        K, act = params["K"][:, :, None], _filters.activation_of(self)
+        K, act = params["K"][:, :, None], activation_of(self)
         filters = {"K": grads["K"][:, :, None], "b": grads["b"]}
         dx = kernels.convolve_back(
             rows, K, found, slopes, frame, act, filters, step.inner, step.work

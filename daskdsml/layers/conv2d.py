@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from daskdsml.layers import _filters, _images
+from daskdsml.layers._activations import activation_of
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class Conv2D:
         channels, *sides = _images.channels_first(self, in_shape)
         frame = self._frame(sides)
         shape = (self.filters, channels, *frame.size)
-        act = _filters.activation_of(self)
+        act = activation_of(self)
         return _filters.first_filters(rng, shape, act), (self.filters, *frame.out)
 
     def forward(self, kernels, params, x, step):
         """Images (n, filters, H', W') and the tape."""
         images = x.reshape(len(x), *_images.channels_first(self, x.shape[1:]))
         frame = self._frame(images.shape[2:])
-        act = _filters.activation_of(self)
+        act = activation_of(self)
         out = kernels.convolve(images, params["K"], params["b"], frame, act, step.work)
         return out, (images, out, x.shape)
 
@@ -85,7 +86,7 @@ class Conv2D:
         """Gradients in K and b into ``grads``; that in the images, or None."""
         images, out, shape = tape
         frame = self._frame(images.shape[2:])
-        act = _filters.activation_of(self)
+        act = activation_of(self)
         dx = kernels.convolve_back(
             images, params["K"], out, dout, frame, act, grads, step.inner, step.work
         )

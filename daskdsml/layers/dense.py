@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskdsml.layers._activations import check_activation, uniform_weights
+from daskdsml.layers._activations import activation_of, check_activation, uniform_weights
 from daskdsml.layers._views import rows_of
 from daskdsml.settings import check_flag, check_number
 
@@ -46,7 +46,7 @@ class Dense:
     def __post_init__(self):
         check_number(self, "units", 1, integer=True)
         check_flag(self, "bias")
-        check_activation(self._name, self)
+        check_activation(activation_of(self), self)
 
     def init(self, rng, in_shape):
         if len(in_shape) not in (1, 2):
@@ -55,7 +55,7 @@ class Dense:
                 "Put Flatten() before it."
             )
         p = in_shape[-1]
-        params = {"W": uniform_weights(rng, (p, self.units), p, self.units, self._name)}
+        params = {"W": uniform_weights(rng, (p, self.units), p, self.units, activation_of(self))}
         if self.bias:
             params["b"] = np.zeros(self.units)
         return params, (*in_shape[:-1], self.units)
@@ -64,18 +64,16 @@ class Dense:
         view = rows_of(x)
         rows = view.flat(x)
         out = kernels.product(rows, params["W"], step.work("out", (len(rows), self.units)))
-        kernels.bias_activation(out, params.get("b"), self._name)
+        kernels.bias_activation(out, params.get("b"), activation_of(self))
         return view.back(out), (view, rows, out)
 
     def backward(self, kernels, params, tape, dout, grads, step):
         view, rows, out = tape
         dz = step.work("dz", out.shape)
-        dz = kernels.activation_backward(out, view.flat(dout), self._name, dz, grads.get("b"))
+        dz = kernels.activation_backward(
+            out, view.flat(dout), activation_of(self), dz, grads.get("b")
+        )
         kernels.product(rows.T, dz, grads["W"])
         if not step.inner:
             return None
         return view.back(kernels.product(dz, params["W"].T, step.work("dx", rows.shape)))
-
-    @property
-    def _name(self) -> str:
-        return "identity" if self.activation is None else self.activation
