@@ -148,6 +148,14 @@ def test_sources_that_do_not_pickle(small_pieces, unpicklable, cache, scheduler,
     assert found[0] == found[1]
 
 
+def test_some_chunks_that_do_not_pickle(small_pieces, client):
+    parts = [da.from_array(Stubborn(table()), chunks=(50, 4)), da.ones((100, 4), chunks=(100, 4))]
+    batches = opened(da.concatenate(parts).astype(np.float32))
+    with pytest.raises(TypeError, match="must pickle, but does not: .*not for you.*dask.delayed"):
+        numbers_of(batches, 0)
+    batches.close()
+
+
 def test_linear_models_of_sources_that_do_not_pickle(small_pieces, unpicklable, client):
     y = table() @ np.arange(4.0)
     model = LinearRegression().fit(unpicklable, dask_rows(y, 12))

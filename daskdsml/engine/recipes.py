@@ -120,16 +120,29 @@ def at_home(recipes: Recipes, sizes: list[float]) -> bool:
     probe = int(np.nanargmax(sizes)) if not np.isnan(sizes).all() else 0
     try:
         packed = pack(recipes.chunks[probe])
-    except Exception:  # whatever a source of the user's own raises, it cannot travel
+    except TypeError:
         return True
     allowed = max(EMBEDDED * float(np.nan_to_num(sizes[probe])), 2**16)
     return len(packed.data) > allowed
 
 
 def pack(recipe) -> Packed:
-    """A recipe as bytes; open files of `FILES` are opened again where it is read."""
+    """A recipe as bytes; open files of `FILES` are opened again where it is read.
+
+    Raises
+    ------
+    TypeError
+        If it does not pickle, whatever its source raises.
+    """
     file = io.BytesIO()
-    _Pickler(file).dump(recipe)
+    try:
+        _Pickler(file).dump(recipe)
+    except Exception as error:
+        raise TypeError(
+            "Workers are to read chunks of the data, so what makes these must pickle, but does "
+            f"not: {error!r}. Have chunks made by a function that opens their source itself, as "
+            "dask.delayed and da.map_blocks allow."
+        ) from error
     return Packed(file.getvalue())
 
 
