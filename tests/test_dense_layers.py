@@ -158,12 +158,13 @@ def test_batch_norm_of_a_spread_batch_is_that_of_the_whole(shape, kernels):
 
 
 @every_kernel
+@pytest.mark.parametrize("shape", [(50, 2), (10, 2, 5, 1)], ids=["rows", "images"])
 @pytest.mark.parametrize(("real", "tolerance"), [(np.float64, 1e-9), (np.float32, 2e-4)])
-def test_batch_norm_far_from_zero_keeps_its_digits(real, tolerance, kernels):
+def test_batch_norm_far_from_zero_keeps_its_digits(real, tolerance, shape, kernels):
     # Numbers that float32 holds exactly, so that the distance alone is what could be lost.
-    near = np.random.default_rng(0).integers(-64, 64, (50, 2)) / 16.0
+    near = np.random.default_rng(0).integers(-64, 64, shape) / 16.0
     layer = BatchNorm()
-    params = layer.init(None, (2,))[0] | layer.statistics((2,))
+    params = layer.init(None, shape[1:])[0] | layer.statistics(shape[1:])
     params = {k: a.astype(real) for k, a in params.items()}
     distance = 1e6 if real is np.float64 else 2.0**17
     outs = [
