@@ -32,6 +32,9 @@ from daskdsml.neural_network import (
     SequenceTagger,
     WindowedSequences,
 )
+from daskdsml.neural_network._model import NeuralModel
+from daskdsml.neural_network._training import Epoch
+from daskdsml.neural_network._words import TrainingBar
 from daskdsml.solvers.adam import Adam
 
 
@@ -780,8 +783,29 @@ def test_bad_data(blobs):
 
 
 def test_progress_is_shown(blobs, capsys):
-    small(verbose=True, max_iter=2).fit(*blobs)
+    model = small(verbose=True, max_iter=3, early_stopping=True).fit(*blobs)
     shown = capsys.readouterr().err
     assert "NeuralClassifier" in shown
     assert "rows/s" in shown
-    assert "loss" in shown
+    score = f"validation score {model.validation_scores_[-1]:.4g}"
+    assert f"epoch 3/3, loss {model.loss_:.4g}, {score}" in shown
+    model.set_params(early_stopping=False).partial_fit(*blobs)
+    assert f"epoch 4, loss {model.loss_:.4g}" in capsys.readouterr().err
+
+
+def test_a_score_stays_on_the_bar_until_the_next(capsys):
+    shown = TrainingBar(small(verbose=True), lambda epoch: f"epoch {epoch}/2, ", mininterval=0)
+    shown.end(Epoch(1, 1.0, 0.5, 0.983, 1.0, 0.1, 10.0))
+    shown.step(2, 0.0414, 1)
+    shown.close()
+    assert "epoch 2/2, loss 0.0414, validation score 0.983" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_bars_are_closed_before_a_warning(solver, blobs, monkeypatch, capsys):
+    left = []
+    monkeypatch.setattr(
+        NeuralModel, "_warn", lambda self, text: left.append(capsys.readouterr().err)
+    )
+    MLPClassifier((4,), solver=solver, max_iter=2, verbose=True).fit(*blobs)
+    assert left[0].endswith("\n")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
 
 from daskdsml.contracts import Evaluation
-from daskdsml.loop import bar
 from daskdsml.neural_network._training import Epoch, check_weight
-from daskdsml.neural_network._words import short_of_optimum, summary
+from daskdsml.neural_network._words import TrainingBar, short_of_optimum
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.lbfgs import LBFGS
 
@@ -64,11 +64,11 @@ def train_full_batch(model, trainer, examples) -> None:
     problem = WholeProblem(len(theta), L2(trainer.rules.l2), trainer.scale)
     solver = LBFGS(0.0 if tol is None else tol)
     batches = model._open(examples)
-    shown = bar(type(model).__name__, total=model.max_iter) if model.verbose else None
     state, begun, going = solver.init(theta.copy()), time.perf_counter(), True
     # The first pass tells where descent begins: it is no iteration.
     n_iter, n_passes = -1, 0
-    try:
+    shown = TrainingBar(model, lambda n_iter: "", total=model.max_iter)
+    with closing(batches), closing(shown):
         while going and n_iter < model.max_iter and n_passes < model.max_fun:
             before, state = state, _stepped(model, trainer, batches, solver, state, problem)
             moved, n_passes = state.gradient is not before.gradient, n_passes + 1
@@ -80,11 +80,8 @@ def train_full_batch(model, trainer, examples) -> None:
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
                 going &= not _told(model, _record(n_iter, seconds, state, batches), batches, shown)
         short = going or state.status == "stalled"
+        shown.close()  # before a warning, which would stand in its line
         model._end(trainer, batches, short_of_optimum(model, state, n_iter) if short else "")
-    finally:
-        for opened in (shown, batches):
-            if opened is not None:
-                opened.close()
 
 
 def _stepped(model, trainer, batches, solver, state, problem):
@@ -116,7 +113,5 @@ def _told(model, record, batches, shown) -> bool:
     """Publish the model and show an iteration; whether a callback wants training to end."""
     model.history_.append(record)
     model._publish(batches)
-    if shown is not None:
-        shown.set_postfix_str(summary(record), refresh=False)
-        shown.update()
+    shown.step(record.epoch, record.loss, 1)
     return model._called(record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from typing import Any
 
@@ -20,20 +20,20 @@ from daskdsml.data.labels import check_weights, checked, split
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.batches import open_batches
 from daskdsml.engine.predict import lazily_rows
-from daskdsml.loop import bar
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._kept import Kept
 from daskdsml.neural_network._parameters import (
     check_mask,
     check_parameters,
+    check_validation,
     check_warm,
     rules_of,
     seed_of,
 )
 from daskdsml.neural_network._scored import Predictor, Scorer
 from daskdsml.neural_network._training import Trainer
-from daskdsml.neural_network._words import failed, out_of_epochs, summary, teller
+from daskdsml.neural_network._words import TrainingBar, failed, out_of_epochs
 from daskdsml.settings import outside
 from daskdsml.threads import single_threaded_blas
 
@@ -85,7 +85,7 @@ class NeuralModel(Kept, BaseEstimator):
 
     def _fit(self, X, y, sample_weight=None, mask=None, validation=(None, None, None)) -> None:
         check_parameters(self)
-        self._check_validation(validation)
+        check_validation(self, *validation)
         warm = self.warm_start and hasattr(self, "_standing")
         with self._as_before_on_failure():
             known = getattr(self, "classes_", None)
@@ -164,37 +164,46 @@ class NeuralModel(Kept, BaseEstimator):
         return examples
 
     def _train(self, trainer, examples, held, n_epochs=None) -> None:
-        """Epochs until one of the ends that were asked for."""
+        """Epochs until one of the ends that were asked for; the best weights are put back."""
         partial, n_epochs = n_epochs is not None, n_epochs or self.max_iter
-        batches, others = self._open(examples, shuffle=self.shuffle), None
-        rows = {"total": n_epochs * batches.n_rows, "unit": " rows", "unit_scale": True}
-        shown = bar(type(self).__name__, **rows) if self.verbose else None
-        going = True
-        try:
+        of = "" if partial else f"/{n_epochs}"
+        with ExitStack() as opened:
+            batches = self._open(examples, shuffle=self.shuffle)
+            opened.callback(batches.close)
+            shown = TrainingBar(
+                self,
+                lambda epoch: f"epoch {epoch}{of}, ",
+                total=n_epochs * batches.n_rows,
+                unit=" rows",
+                unit_scale=True,
+            )
+            opened.callback(shown.close)
+            others = None
             if held is not None:
                 self._predictor(held.in_shape)
                 others = self._open(held, rows=SCORED_ROWS)
-            for _ in range(n_epochs):
-                standing, record = trainer.epoch(self._standing, batches, teller(shown))
-                if trainer.failure is not None:
-                    break
-                self._standing = standing
-                if others is not None:
-                    record = record._replace(score=self._score_on(others, standing.point))
-                cost = record.loss if others is None else -record.score
-                self._standing, going = trainer.judged(standing, cost, others is not None)
-                self.history_.append(record)
-                self._publish(batches)
-                if shown is not None:
-                    shown.set_postfix_str(summary(record), refresh=False)
-                if self._called(record) or not going:
-                    going = False
-                    break
+                opened.callback(others.close)
+            going = self._epochs(trainer, batches, others, shown, n_epochs)
+            shown.close()  # before a warning, which would stand in its line
             self._end(trainer, batches, out_of_epochs(self) if going else "", partial)
-        finally:
-            for opened in (shown, batches, others):
-                if opened is not None:
-                    opened.close()
+
+    def _epochs(self, trainer, batches, others, shown, n_epochs) -> bool:
+        """Make ``n_epochs`` unless one of the other ends comes; whether none of these came."""
+        for _ in range(n_epochs):
+            standing, record = trainer.epoch(self._standing, batches, shown.step)
+            if trainer.failure is not None:
+                return False
+            self._standing = standing
+            if others is not None:
+                record = record._replace(score=self._score_on(others, standing.point))
+            cost = record.loss if others is None else -record.score
+            self._standing, going = trainer.judged(standing, cost, others is not None)
+            self.history_.append(record)
+            self._publish(batches)
+            shown.end(record)
+            if self._called(record) or not going:
+                return False
+        return True
 
     def _end(self, trainer, batches, shortfall, partial=False) -> None:
         """Put the best weights back, publish, and say what did not go well.
@@ -375,19 +384,6 @@ class NeuralModel(Kept, BaseEstimator):
             dtype=self._network.dtype if dtype is None else dtype,
             name=f"{self._label}-predict",
         )
-
-    def _check_validation(self, validation) -> None:
-        X_val, y_val, mask_val = validation
-        if X_val is None and mask_val is not None:
-            raise ValueError("mask_val was given without X_val: pass X_val and y_val, or neither.")
-        if (X_val is None) != (y_val is None):
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
-        if X_val is not None and not self.early_stopping:
-            raise ValueError(
-                "X_val and y_val tell when to stop early, but early_stopping is False. Set "
-                "early_stopping=True, or do not pass them."
-            )
 
 
 def unwound(X) -> Any:

@@ -165,6 +165,20 @@ def check_warm(model, network, classes) -> None:
         )
 
 
+def check_validation(model, X_val, y_val, mask_val) -> None:
+    """Raise ValueError unless rows for validation are given as a whole, and are of use."""
+    if X_val is None and mask_val is not None:
+        raise ValueError("mask_val was given without X_val: pass X_val and y_val, or neither.")
+    if (X_val is None) != (y_val is None):
+        given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+        raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
+    if X_val is not None and not model.early_stopping:
+        raise ValueError(
+            "X_val and y_val tell when to stop early, but early_stopping is False. Set "
+            "early_stopping=True, or do not pass them."
+        )
+
+
 def check_mask(network, mask) -> None:
     """Raise ValueError if there is a mask that none of the layers heeds."""
     if mask is not None and not network.steps and not any(map(_heeds_masks, network.parts)):

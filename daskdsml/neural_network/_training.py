@@ -109,7 +109,7 @@ class Trainer:
         return type(self.rules.solver.init(standing.point.theta[:0])) is type(standing.state)
 
     def epoch(self, standing: Standing, batches, shown) -> tuple[Standing, Epoch]:
-        """Every row once. ``shown(n_rows, loss)`` is told of each step."""
+        """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
         begun, total, weight, norms, n_rows = time.perf_counter(), 0.0, 0.0, [], 0
         n_steps = self._n_epochs * batches.steps_per_epoch
         for batch in batches.epoch(standing.epoch):
@@ -118,7 +118,7 @@ class Trainer:
                 break
             total, weight, n_rows = total + loss * share, weight + share, n_rows + batch.n_rows
             norms.append(norm)
-            shown(batch.n_rows, total / weight if weight else np.nan)
+            shown(standing.epoch + 1, total / weight if weight else np.nan, batch.n_rows)
         if self.failure is None:
             check_weight(weight)
         seconds = time.perf_counter() - begun

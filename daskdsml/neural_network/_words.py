@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
-
-def teller(shown):
-    """What tells a bar, or nobody, of each step: ``tell(n_rows, loss)``."""
-    if shown is None:
-        return lambda n_rows, loss: None
-
-    def tell(n_rows, loss):
-        shown.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-        shown.update(n_rows)
-
-    return tell
+from daskdsml.loop import bar
 
 
-def summary(record) -> str:
-    """An epoch in a few words."""
-    score = "" if np.isnan(record.score) else f", validation score {record.score:.4g}"
-    return f"loss {record.loss:.4g}{score}"
+class TrainingBar:
+    """A bar of training, where ``verbose`` asks for one: loss and the last validation score.
+
+    ``prefix(epoch)`` is what it says before them; ``options`` are those of `daskdsml.loop.bar`.
+    """
+
+    def __init__(self, model, prefix, **options):
+        self._bar = bar(type(model).__name__, **options) if model.verbose else None
+        self._prefix, self._score = prefix, ""
+
+    def step(self, epoch, loss, n) -> None:
+        """Go ``n`` units ahead, in an ``epoch`` whose loss so far is ``loss``."""
+        if self._bar is not None:
+            text = f"{self._prefix(epoch)}loss {loss:.4g}{self._score}"
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(n)
+
+    def end(self, record) -> None:
+        """An epoch is over: its score stays in view until the next one."""
+        if not np.isnan(record.score):
+            self._score = f", validation score {record.score:.4g}"
+        self.step(record.epoch, record.loss, 0)
+
+    def close(self) -> None:
+        """Take the bar away, leaving its last state in view."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def failed(failure, model) -> str:
