@@ -279,6 +279,22 @@ def test_a_loss_that_is_the_mean_over_targets():
     np.testing.assert_allclose(gradient_flow(model, X, y).norms, [expected], rtol=1e-12)
 
 
+def test_a_flow_prints_as_a_table():
+    flow = GradientFlow(
+        ("0 RNN", "1 Dense"),
+        np.array([0.0512, 2.0]),
+        np.array([4.0, 8.0]),
+        {"0 RNN": np.array([1.25e-5, 0.1, 0.75])},
+    )
+    assert str(flow).splitlines() == [
+        "layer    gradient  weights   ratio  at first step  at last step",
+        "---------------------------------------------------------------",
+        "0 RNN      0.0512        4  0.0128       1.25e-05          0.75",
+        "1 Dense         2        8    0.25",
+    ]
+    assert "step" not in str(flow._replace(steps={}))
+
+
 def test_what_has_no_gradient_flow():
     with pytest.raises(TypeError, match=r"an estimator of daskdsml.neural_network, got Linear"):
         gradient_flow(LinearRegression(), X, Y)

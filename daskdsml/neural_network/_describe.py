@@ -51,9 +51,7 @@ class Description:
         return DataFrame(self.layers, columns=DescribedLayer._fields).set_index("layer")
 
     def __repr__(self) -> str:
-        head, *rows, total = self._cells()
-        widths = [max(map(len, column)) for column in zip(head, *rows, total, strict=True)]
-        head, *rows, total = (_line(row, widths) for row in (head, *rows, total))
+        head, *rows, total = aligned(self._cells(), 2)
         rule = "-" * len(head)
         return "\n".join(
             [self.title, "", head, rule, *rows, rule, total, *([self.note] if self.note else [])]
@@ -134,10 +132,12 @@ def shown_bytes(n: int) -> str:
     return f"{n / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
-def _line(row, widths) -> str:
-    """Cells of a row: the first two flush left, numbers flush right."""
-    texts, counts = zip(row[:2], widths, strict=False), zip(row[2:], widths[2:], strict=True)
-    return "  ".join([f"{c:<{w}}" for c, w in texts] + [f"{c:>{w}}" for c, w in counts])
+def aligned(rows, n_texts) -> list[str]:
+    """Rows of cells as lines: the first ``n_texts`` columns flush left, numbers flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<"] * n_texts + [">"] * (len(widths) - n_texts)
+    lines = ([f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)] for row in rows)
+    return ["  ".join(line).rstrip() for line in lines]
 
 
 def _check_shape(in_shape) -> None:

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from daskdsml import registry
 from daskdsml.backprop import Backprop
 from daskdsml.network import Network, Point
+from daskdsml.neural_network._describe import aligned
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._parameters import check_parameters, seed_of
 from daskdsml.neural_network._training import check_weight
@@ -17,7 +18,7 @@ from daskdsml.threads import single_threaded_blas
 
 
 class GradientFlow(NamedTuple):
-    """Norms of gradients of a mean loss ``L``, all Euclidean.
+    """Norms of gradients of a mean loss ``L``, all Euclidean; prints as a table.
 
     Attributes
     ----------
@@ -42,6 +43,19 @@ class GradientFlow(NamedTuple):
         """``norms / weights`` (m,): how much a gradient step of rate 1 changes a layer."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.norms / self.weights
+
+    def __str__(self) -> str:
+        """A table of the layers; of recurrent ones also the first and the last of their steps."""
+        rows = [["layer", "gradient", "weights", "ratio"]]
+        for name, *norms in zip(self.layers, self.norms, self.weights, self.ratios, strict=True):
+            rows.append([name, *(f"{norm:.3g}" for norm in norms)])
+        if self.steps:
+            rows[0] += ["at first step", "at last step"]
+            for row in rows[1:]:
+                steps = self.steps.get(row[0])
+                row += ["", ""] if steps is None else [f"{steps[t]:.3g}" for t in (0, -1)]
+        head, *lines = aligned(rows, 1)
+        return "\n".join([head, "-" * len(head), *lines])
 
 
 class _Sums(NamedTuple):
