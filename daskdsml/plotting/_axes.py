@@ -6,6 +6,8 @@ import numpy as np
 
 # A legend without a border, which vertical lines do not cross.
 LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
+# Models differ in these as well as in colours, which not everyone tells apart.
+MARKERS = "osD^v<>"
 
 
 def load_pyplot():
@@ -88,11 +90,12 @@ def draw_penalty_axis(ax, strength, values) -> None:
     ax.set_xlabel(f"{strength} (log scale; weaker penalty to the right)")
 
 
-def draw_whole_numbers(ax) -> None:
-    """An x axis of epochs or time steps: labels at whole numbers."""
+def count_from_one(ax) -> None:
+    """An x axis of epochs or time steps: labels at whole numbers, of which the first is 1."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    ax.set_xlim(left=max(0.5, ax.get_xlim()[0]), auto=None)
 
 
 def draw_choice(ax, strength, value, label, **style):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.neural_network.gradient_flow import GradientFlow, gradient_flow
-from daskdsml.plotting._axes import LEGEND, axes_for
-from daskdsml.plotting.learning_curve import MARKERS, count_from_one
+from daskdsml.plotting._axes import LEGEND, MARKERS, axes_for, count_from_one
 
 STYLES = ("-", "--", ":", "-.")
 

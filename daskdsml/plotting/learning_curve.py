@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.plotting._axes import LEGEND, axes_for, draw_whole_numbers
-
-# Models differ in these as well as in colours, which not everyone tells apart.
-MARKERS = "osD^v<>"
+from daskdsml.plotting._axes import LEGEND, MARKERS, axes_for, count_from_one
 
 
 class LearningCurveDisplay:
@@ -180,12 +177,6 @@ class LearningCurveDisplay:
                     "Expected a loss for each of at least one epoch (not all NaN) and, if there "
                     f"are scores, as many of these, got shapes {shapes[0]} and {shapes[1]}."
                 )
-
-
-def count_from_one(ax) -> None:
-    """An x axis of epochs or time steps, of which the first is 1: so no label at 0."""
-    draw_whole_numbers(ax)
-    ax.set_xlim(left=max(0.5, ax.get_xlim()[0]), auto=None)
 
 
 def _as_array(curve):
