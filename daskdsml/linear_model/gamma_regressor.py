@@ -64,7 +64,7 @@ class GammaRegressor(GeneralizedRegressor):
 
     _label = "gamma"
     _family = Gamma()
-    _range = "amounts above 0"
+    _range = _family.expects
 
     def _in_range(self, least) -> bool:
-        return least > 0.0
+        return self._family.takes(least)

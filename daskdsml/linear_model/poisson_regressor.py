@@ -64,7 +64,7 @@ class PoissonRegressor(GeneralizedRegressor):
 
     _label = "poisson"
     _family = Poisson()
-    _range = "counts of at least 0"
+    _range = _family.expects
 
     def _in_range(self, least) -> bool:
-        return least >= 0.0
+        return self._family.takes(least)

@@ -17,6 +17,12 @@ class Poisson(NamedTuple):
     """
 
     coupled = False
+    # What y must be.
+    expects = "counts of at least 0"
+
+    def takes(self, y):
+        """Whether each of the targets ``y`` is what the loss expects."""
+        return y >= 0.0
 
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""

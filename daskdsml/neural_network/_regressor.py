@@ -20,11 +20,6 @@ LOSSES = (
     "epsilon_insensitive",
     "squared_epsilon_insensitive",
 )
-# What y must be for losses that do not take all numbers, and which y is not.
-RANGES = {
-    "poisson": ("counts of at least 0", np.less),
-    "gamma": ("amounts above 0", np.less_equal),
-}
 
 
 class NeuralRegression(RegressorMixin, NeuralModel):
@@ -89,7 +84,7 @@ class NeuralRegression(RegressorMixin, NeuralModel):
                 f"y has rows of shape {shape}, but {type(self).__name__} was fitted to "
                 f"{self._target_shape}. Reshape y."
             )
-        if self.loss not in RANGES:
+        if not hasattr(registry.find("losses", self.loss), "takes"):
             return examples
         return checked(examples, "y", _InRange(type(self).__name__, self.loss))
 
@@ -140,10 +135,10 @@ class _InRange(NamedTuple):
     loss: str
 
     def __call__(self, y) -> None:
-        expected, outside = RANGES[self.loss]
-        if outside(y, 0.0).any():
+        loss = registry.find("losses", self.loss)()
+        if not loss.takes(y).all():
             raise ValueError(
-                f"{self.model} with loss={self.loss!r} expects {expected}, but y holds "
+                f"{self.model} with loss={self.loss!r} expects {loss.expects}, but y holds "
                 f"{np.nanmin(y):g}. Drop such rows, correct them, or use another loss."
             )
 

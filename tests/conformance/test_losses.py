@@ -295,3 +295,12 @@ def test_a_common_shift_of_all_scores_changes_nothing():
     )
     for part, shifted in pairs:
         np.testing.assert_array_equal(part, shifted)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"), [("poisson", [False, True, True]), ("gamma", [False, False, True])]
+)
+def test_a_loss_says_which_targets_it_takes(name, taken):
+    loss = registry.find("losses", name)()
+    assert loss.takes(np.array([-1.0, 0.0, 0.5])).tolist() == taken
+    assert not loss.takes(np.nan)
