@@ -66,8 +66,8 @@ def open_batches(
         pieces.lengths, pieces.row_bytes, int(batch_size), pool_bytes, examples.is_local
     )
     if client is not None:
-        from daskdsml.engine.cluster import fits
         from daskdsml.engine.cluster_batches import ClusterBatches
+        from daskdsml.engine.workers import fits
 
         n_bytes = pieces.n_bytes
         small = (examples.n_bytes or n_bytes) < rows.HOME_BYTES

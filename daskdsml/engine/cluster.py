@@ -16,14 +16,12 @@ from daskdsml.engine import recipes as rcp
 from daskdsml.engine import shards as shd
 from daskdsml.engine import tree
 from daskdsml.engine.local import delayed_shards, run_one
+from daskdsml.engine.workers import fits
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less.
 STREAM_TASKS_PER_THREAD = 2
 # From this many tasks on, their sums are added on the workers, this many at a time.
 FAN_IN = 8
-# Blocks are kept in memory as long as workers stay below this share of their limit: Dask begins to
-# spill at 0.6.
-MEMORY_SHARE = 0.5
 # How often blocks that this process had sent to workers are sent again after workers were lost.
 RESENDS = 10
 # How long to wait for a worker to take what is sent before another one is tried.
@@ -267,16 +265,6 @@ def add_parts(parts: list[shd.Part], n_shards: int) -> shd.Part:
     """Add what several tasks returned."""
     nodes = tree.merge((part.nodes for part in parts), n_shards)
     return shd.Part(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))
-
-
-def fits(client, n_bytes: float) -> bool:
-    """Whether the workers have room for ``n_bytes`` before Dask would begin to spill."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if any(not worker["memory_limit"] for worker in workers):
-        return True
-    used = (worker.get("metrics", {}).get("memory", 0) for worker in workers)
-    free = (MEMORY_SHARE * w["memory_limit"] - m for w, m in zip(workers, used, strict=True))
-    return n_bytes <= sum(max(room, 0.0) for room in free)
 
 
 def _tasks(groups, threads) -> list:

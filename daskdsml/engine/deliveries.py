@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from daskdsml.engine.place import deliver
 from daskdsml.engine.seats import LOOK_SECONDS
+from daskdsml.engine.workers import identities
 from daskdsml.settings import outside
 
 # Dask has a worker whose memory is nearly full take no tasks: after how long a wait for it that is
@@ -82,8 +83,7 @@ class Deliveries:
 
     def _status(self, worker) -> str | None:
         """What the scheduler says of a worker; None if it is lost."""
-        # `Client.scheduler_info` may give what a periodic call has fetched meanwhile: no workers.
-        found = self._client.sync(self._client.scheduler.identity)["workers"].get(worker)
+        found = identities(self._client).get(worker)
         return None if found is None else found["status"]
 
     def _tell(self, worker, seconds) -> None:

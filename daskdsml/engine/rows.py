@@ -52,7 +52,8 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
         at_home = client is not None and rcp.at_home(recipes, sizes)
     shards = shd.plan(sizes)
     if client is not None:
-        from daskdsml.engine.cluster import ClusterRows, fits
+        from daskdsml.engine.cluster import ClusterRows
+        from daskdsml.engine.workers import fits
 
         n_bytes = table.n_bytes
         small = n_bytes is None or n_bytes < HOME_BYTES
