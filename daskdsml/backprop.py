@@ -208,8 +208,8 @@ def _step_weights(w, mask, shape):
 
 
 def _check_finite(array, name) -> None:
-    # A sum tells in one read; one that overflows asks for a second look.
-    if not np.isfinite(array.sum()) and not np.isfinite(array).all():
+    # The sum of squares tells in one read by BLAS; one that overflows asks for a second look.
+    if not np.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
         raise ValueError(
             f"Input {name} contains NaN or infinity, or a value too large for {array.dtype}. "
             "Impute, scale or drop the rows that hold them."

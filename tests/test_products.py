@@ -37,7 +37,7 @@ def matrices(n, k, m, dtype, orders):
 
 @DTYPES
 @pytest.mark.parametrize("orders", ["CC", "FC", "CF", "FF"])
-@pytest.mark.parametrize("shape", [(128, 784, 128), (784, 201, 100), (7, 2000, 900), (1, 9, 4)])
+@pytest.mark.parametrize("shape", [(128, 784, 128), (784, 201, 100), (200, 2000, 90), (1, 9, 4)])
 def test_bits_do_not_depend_on_threads(shared, dtype, orders, shape):
     a, b = matrices(*shape, dtype, orders)
     expected = shared(a, b, 1)
@@ -119,17 +119,27 @@ def test_a_forked_process_has_threads_of_its_own(shared):
         child.join()
 
 
-def test_late_helpers_are_left_alone_for_a_while(shared, monkeypatch):
+def test_helpers_that_do_not_help_are_left_alone_for_a_while(shared, monkeypatch):
     a, b = matrices(300, 800, 100, "float32", "CC")
     expected, helpers = shared(a, b, 1), _products._Helpers()
     monkeypatch.setattr(_products, "_helpers", lambda: helpers)
-    monkeypatch.setattr(_products, "SLACK", -60.0)  # whoever waits, waits too long
-    for _ in range(1000):
-        shared(a, b, 2)
-        if helpers._alone:
-            break
+    monkeypatch.setattr(helpers, "_wake", lambda n_helpers: None)
+    for alone in (0, 0, _products.ALONE, _products.ALONE - 1):
+        np.testing.assert_array_equal(shared(a, b, 2), expected)
+        assert helpers._alone == alone
+    shared(a, b, 2, times=_products.ALONE - 1)
+    assert helpers._alone == 0
+    np.testing.assert_array_equal(shared(a, b, 2, times=3), expected)
     assert helpers._alone == _products.ALONE
-    np.testing.assert_array_equal(shared(a, b, 2), expected)
-    assert helpers._alone == _products.ALONE - 1
-    np.testing.assert_array_equal(shared(a, b, 2, times=_products.ALONE), expected)
-    assert helpers._alone in (0, _products.ALONE)
+
+
+def test_helpers_that_are_late_do_not_help(shared, monkeypatch):
+    a, b = matrices(300, 800, 100, "float32", "CC")
+    calls, out = _products._Calls(), np.empty((300, 100), "float32")
+    assert not calls.share(a, b, out, 3)
+    monkeypatch.setattr(_products, "SLACK", -60.0)  # whoever waits, waits too long
+    with ThreadPoolExecutor(1) as pool:
+        helper = pool.submit(_products._mailbox.serve, *calls.places, 10**6)
+        while not helper.done():
+            calls.share(a, b, out, 3)
+    np.testing.assert_array_equal(out, shared(a, b, 1))

@@ -110,22 +110,27 @@ def _some_left(ticket):
 
 @njit(**KERNEL)
 def _work(mail, calls):
-    """Make calls until none is left to be taken."""
-    ticket = load(mail)
+    """Make calls until none is left to be taken; how many were made."""
+    made, ticket = 0, load(mail)
     while _some_left(ticket):
         if _swap(mail, ticket, ticket + 1):
             _call(load(mail + FUNCTION), calls + (ticket & 255) * ARGUMENTS * 8)
             _count(mail + DONE)
+            made += 1
         ticket = load(mail)
+    return made
 
 
 @njit(**KERNEL)
 def share(mail, calls, function, ticket):
-    """Have calls made, here and by whoever serves the mailbox, until none is left to be taken."""
+    """Have calls made, here and by whoever serves the mailbox; how many were made here.
+
+    Others may be at theirs yet.
+    """
     store(mail + FUNCTION, function)
     store(mail + DONE, 0)
     store(mail, ticket)
-    _work(mail, calls)
+    return _work(mail, calls)
 
 
 @njit(**KERNEL)

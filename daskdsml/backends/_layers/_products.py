@@ -20,12 +20,15 @@ from daskdsml.threads import granted_threads
 
 # Multiply-adds of a part: some 0.2 ms of a core.
 PART = 6_000_000
-MOST_PARTS = 16
+# Of fewer rows a part would take longer to copy b, as BLAS does for each, than to compute.
+FEWEST_ROWS, MOST_PARTS = 96, 16
 # Rounds in which a helper waits, about a millisecond: more than passes between two products.
 PATIENCE = 50_000
 # Rounds between looks at the clock, and seconds beyond one's own time after which helpers are late.
-# Others want the cores then, and the next so many products are made without help.
-ROUNDS, SLACK, ALONE = 2_000, 2e-4, 100
+ROUNDS, SLACK = 2_000, 2e-4
+# After so many products in a row without help others want the cores, and helpers that wait are in
+# the way: the next so many are made alone.
+UNHELPED, ALONE = 3, 60
 
 
 def product(a, b, out):
@@ -35,10 +38,12 @@ def product(a, b, out):
     many threads there are.
     """
     (n, k), m = a.shape, b.shape[1]
-    n_parts = min(n * k * m // PART, MOST_PARTS, n)
-    arrays = (a, b, out)
+    n_parts = min(n * k * m // PART, n // FEWEST_ROWS, MOST_PARTS)
     if n_parts < 2 or not (
-        out.flags.c_contiguous and all(_is_matrix(x, out.dtype) for x in arrays)
+        out.flags.c_contiguous
+        and _is_matrix(out, out.dtype)
+        and _is_matrix(a, out.dtype)
+        and _is_matrix(b, out.dtype)
     ):
         return np.matmul(a, b, out=out)
     _helpers().share(a, b, out, n_parts)
@@ -70,7 +75,7 @@ class _Calls:
         self.places = _address(self._mail), _address(self._calls)
 
     def share(self, a, b, out, n_parts) -> bool:
-        """Make the product with whoever serves ``places``; tell whether these took too long."""
+        """Make the product; whether somebody who serves ``places`` was of help."""
         function, one, zero = _gemm(out.dtype.char)
         _divide(
             self._calls,
@@ -85,7 +90,7 @@ class _Calls:
         self._count += 1
         mail, ticket = self.places[0], self._count << 16 | n_parts << 8
         begun = time.perf_counter()
-        _mailbox.share(*self.places, function, ticket)
+        n_here = _mailbox.share(*self.places, function, ticket)
         due = 2 * time.perf_counter() - begun + SLACK
         late = False
         try:
@@ -95,7 +100,7 @@ class _Calls:
                     time.sleep(0)  # the helper may need this core to go on
         finally:
             _mailbox.finished(mail, ticket, 0)
-        return late
+        return n_here < n_parts and not late
 
 
 @njit(nogil=True, cache=True)
@@ -128,7 +133,7 @@ class _Helpers:
         self._lock = threading.Lock()
         self._calls, self._own_calls = _Calls(), _Calls()
         self._awake: list[threading.Event] = []
-        self._alone = 0
+        self._unhelped = self._alone = 0
 
     def share(self, a, b, out, n_parts) -> None:
         """Make a product with the helpers; alone, if they are at that of another thread."""
@@ -142,8 +147,10 @@ class _Helpers:
                 self._own_calls.share(a, b, out, n_parts)
                 return
             self._wake(n_helpers)
-            if self._calls.share(a, b, out, n_parts):
-                self._alone = ALONE
+            helped = self._calls.share(a, b, out, n_parts)
+            self._unhelped = 0 if helped else self._unhelped + 1
+            if self._unhelped == UNHELPED:
+                self._unhelped, self._alone = 0, ALONE
         finally:
             self._lock.release()
 
