@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from daskdsml.layers import _images
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class Pool2D:
     """A layer that makes a number of each window of a channel; see its children.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from daskdsml.layers._settings import layer
 from daskdsml.settings import check_flag, check_number
 
 
@@ -23,7 +23,7 @@ class Tape(NamedTuple):
     memory: tuple
 
 
-@dataclass(frozen=True)
+@layer
 class Recurrent:
     """A layer that walks along time steps; see its children for their equations.
 
@@ -40,15 +40,23 @@ class Recurrent:
     blocks: ClassVar[tuple[int, ...]]
     states: ClassVar[tuple[str, ...]] = ("h0",)
 
+    def __post_init__(self):
+        check_number(self, "units", 1, integer=True)
+        check_flag(self, "return_sequences")
+        if self.initial_state not in ("zeros", "learned"):
+            raise ValueError(
+                f"initial_state of {type(self).__name__} must be 'zeros' or 'learned', got "
+                f"{self.initial_state!r}."
+            )
+
     def init(self, rng, in_shape):
         """Draw the parameters of a layer for rows of ``in_shape (T, p)``; T may be None.
 
         Raises
         ------
         ValueError
-            If a setting is no good, or rows are not sequences of at least one step and feature.
+            If rows are not sequences of at least one step and feature.
         """
-        self._check_settings()
         if len(in_shape) != 2 or in_shape[0] == 0 or not in_shape[1]:
             raise ValueError(
                 f"{type(self).__name__} takes rows of shape (steps, features), at least one "
@@ -116,15 +124,6 @@ class Recurrent:
         if norms is not None:
             step.watch["steps"] = norms.copy()
         return None if dx is None else dx.transpose(1, 0, 2)
-
-    def _check_settings(self) -> None:
-        check_number(self, "units", 1, integer=True)
-        check_flag(self, "return_sequences")
-        if self.initial_state not in ("zeros", "learned"):
-            raise ValueError(
-                f"initial_state of {type(self).__name__} must be 'zeros' or 'learned', got "
-                f"{self.initial_state!r}."
-            )
 
     def _first_bias(self):
         return np.zeros(sum(self.blocks) * self.units)

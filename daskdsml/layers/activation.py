@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers._activations import check_activation
+from daskdsml.layers._settings import layer
 from daskdsml.layers._views import channels_of, rows_of
 
 
-@dataclass(frozen=True)
+@layer
 class Activation:
     """``y = f(x)``, entry by entry; softmax mixes the features of a row or step.
 
+    =========== ====================================== =============================
+    name        ``f(x)``                               remarks
     =========== ====================================== =============================
     logistic    ``1 / (1 + exp(-x))``
     tanh        ``tanh(x)``
     relu        ``max(x, 0)``                          slope 0 at 0
     leaky_relu  ``x`` above 0, else ``0.01 x``
-    elu         ``x`` above 0, else ``exp(x) - 1``     Clevert et al. (2016)
+    elu         ``x`` above 0, else ``exp(x) - 1``     Clevert et al. [1]_
     softplus    ``log(1 + exp(x))``
     identity    ``x``
     softmax     ``exp(x_k) / sum_l exp(x_l)``          ``dx = y (dy - sum_l y_l dy_l)``
@@ -34,6 +35,11 @@ class Activation:
     ------
     ValueError
         If the name is unknown, or a softmax is asked of images.
+
+    References
+    ----------
+    .. [1] Clevert, D.-A., Unterthiner, T. and Hochreiter, S. (2016). Fast and accurate deep network
+       learning by exponential linear units (ELUs). ICLR.
     """
 
     name: str

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers._pooling import Pool2D
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class AveragePool2D(Pool2D):
     """The mean of each window of a channel.
 
@@ -17,8 +16,8 @@ class AveragePool2D(Pool2D):
 
     Parameters
     ----------
-    size : int or pair (vertical, horizontal)
-    stride : int, pair, or None for ``size``
+    size : int or pair (vertical, horizontal), default=2
+    stride : int, pair, or None for ``size``, default=None
 
     Raises
     ------

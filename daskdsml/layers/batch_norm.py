@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from daskdsml.layers._activations import activation_of, check_entrywise
+from daskdsml.layers._settings import layer
 from daskdsml.layers._views import View, channels_of, rows_of
 from daskdsml.settings import check_number
 
@@ -24,7 +24,7 @@ class _Tape(NamedTuple):
     count: float
 
 
-@dataclass(frozen=True)
+@layer
 class BatchNorm:
     """Features with mean 0 and variance 1 over the batch, scaled and shifted anew.
 
@@ -47,11 +47,11 @@ class BatchNorm:
 
     Parameters
     ----------
-    momentum : float
+    momentum : float, default=0.1
         Share of the latest batch in the running statistics, in (0, 1].
-    epsilon : float
+    epsilon : float, default=1e-5
         Added to the variance, above 0.
-    activation : str or None
+    activation : str or None, default=None
         Name of ``f`` (see `Activation`), None for the identity.
 
     Raises

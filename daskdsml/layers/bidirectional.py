@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from daskdsml.layers._recurrent import Recurrent
+from daskdsml.layers._settings import layer
 
 DIRECTIONS = ("forward_", "backward_")
 
 
-@dataclass(frozen=True)
+@layer
 class Bidirectional:
     """A recurrent layer that walks along time in both directions [1]_.
 
@@ -24,6 +24,11 @@ class Bidirectional:
     ----------
     layer : RNN, LSTM or GRU
 
+    Raises
+    ------
+    ValueError
+        If ``layer`` is none of these; from ``init`` and ``forward``, as those of ``layer``.
+
     References
     ----------
     .. [1] Schuster, M. and Paliwal, K. K. (1997). Bidirectional recurrent neural networks. IEEE
@@ -34,16 +39,18 @@ class Bidirectional:
 
     collective: ClassVar[bool] = False
 
+    def __post_init__(self):
+        if not isinstance(self.layer, Recurrent):
+            raise ValueError(
+                f"layer of Bidirectional must be an RNN, LSTM or GRU, got {self.layer!r}."
+            )
+
     @property
     def penalised(self) -> frozenset[str]:
         return frozenset(way + name for way in DIRECTIONS for name in self.layer.penalised)
 
     def init(self, rng, in_shape):
         """Draw the parameters of both directions; see `Recurrent.init`."""
-        if not isinstance(self.layer, Recurrent):
-            raise ValueError(
-                f"layer of Bidirectional must be an RNN, LSTM or GRU, got {self.layer!r}."
-            )
         params = {}
         for way in DIRECTIONS:
             drawn, shape = self.layer.init(rng, in_shape)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers import _filters, _images
 from daskdsml.layers._activations import activation_of
+from daskdsml.layers._settings import layer
 from daskdsml.settings import check_number
 
 
-@dataclass(frozen=True)
+@layer
 class Conv1D:
     """Filters that move over time.
 
@@ -21,12 +20,12 @@ class Conv1D:
     Parameters
     ----------
     filters : int
-    size, stride : int
+    size, stride : int, default=3 and 1
         Time steps.
-    padding : int of zeros at each end, "valid" for none, "same", or "causal"
+    padding : int of zeros at each end, "valid" for none, "same", or "causal", default=0
         "same" and "causal" give ``T' = ceil(T / stride)``; "causal" has all zeros, ``size - 1``,
         in front, so that nothing is known before its time [1]_.
-    activation : str or None
+    activation : str or None, default=None
         Name of ``act`` (see `Activation`), but "softmax"; None for the identity.
 
     Raises

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers import _filters, _images
 from daskdsml.layers._activations import activation_of
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class Conv2D:
     """Filters that move over images.
 
@@ -21,11 +20,11 @@ class Conv2D:
     Parameters
     ----------
     filters : int
-    size, stride : int or pair (vertical, horizontal)
-    padding : int or pair of zeros on each side, "valid" for none, or "same"
+    size, stride : int or pair (vertical, horizontal), default=3 and 1
+    padding : int or pair of zeros on each side, "valid" for none, or "same", default=0
         "same" gives ``H' = ceil(H / stride)``; of an odd number of zeros the last one comes after
         the image.
-    activation : str or None
+    activation : str or None, default=None
         Name of ``act`` (see `Activation`), but "softmax"; None for the identity.
 
     Raises

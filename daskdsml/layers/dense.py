@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from daskdsml.layers._activations import activation_of, check_activation, uniform_weights
+from daskdsml.layers._settings import layer
 from daskdsml.layers._views import rows_of
 from daskdsml.settings import check_flag, check_number
 
 
-@dataclass(frozen=True)
+@layer
 class Dense:
     """Every unit sees every feature: ``y = f(x W + b)``.
 
@@ -23,17 +22,23 @@ class Dense:
     ----------
     units : int
         Number of outputs.
-    activation : str or None
+    activation : str or None, default=None
         Name of ``f`` (see `Activation`); None for the identity.
-    bias : bool
-        Whether there is a ``b``. It starts at zero and is never penalised; ``W`` is drawn as
-        Glorot and Bengio (2010) or, before rectifiers, He et al. (2015) have it.
+    bias : bool, default=True
+        Whether there is a ``b``. It starts at zero and is never penalised; ``W`` is drawn as [1]_
+        or, before rectifiers, [2]_ have it.
 
     Raises
     ------
     ValueError
         If ``units`` is no positive integer or the activation is unknown; from ``init``, if a row is
         not (p,) or (T, p).
+
+    References
+    ----------
+    .. [1] Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep
+       feedforward neural networks. AISTATS.
+    .. [2] He, K., Zhang, X., Ren, S. and Sun, J. (2015). Delving deep into rectifiers. ICCV.
     """
 
     units: int

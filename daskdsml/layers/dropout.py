@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from daskdsml.layers._settings import layer
 from daskdsml.settings import check_number
 
 
-@dataclass(frozen=True)
+@layer
 class Dropout:
     """In training, entries are set to zero with probability ``rate``, the rest grows for it.
 

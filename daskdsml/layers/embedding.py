@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from daskdsml.layers._settings import layer
 from daskdsml.settings import check_number
 
 
-@dataclass(frozen=True)
+@layer
 class Embedding:
-    """A learned vector for each code: row ``x_t`` of the table ``E (n_tokens, units)``.
+    """A learned vector for each code [1]_: row ``x_t`` of the table ``E (n_tokens, units)``.
 
     It takes rows (T,) of codes 0, 1, ..., n_tokens - 1, as integers or whole floats, and gives
     (T, units). What stands at a masked step is not looked at: it gets the vector of code 0, which
@@ -24,6 +24,17 @@ class Embedding:
     n_tokens : int
     units : int
         Entries of each vector.
+
+    Raises
+    ------
+    ValueError
+        If ``n_tokens`` or ``units`` is no positive integer; from ``init``, if a row is not (T,);
+        from ``forward``, if a code is not one of 0, ..., n_tokens - 1, or the mask is not (n, T).
+
+    References
+    ----------
+    .. [1] Bengio, Y., Ducharme, R., Vincent, P. and Jauvin, C. (2003). A neural probabilistic
+       language model. Journal of Machine Learning Research 3, 1137-1155.
     """
 
     n_tokens: int
@@ -34,16 +45,18 @@ class Embedding:
     # There is no gradient in codes.
     first: ClassVar[bool] = True
 
+    def __post_init__(self):
+        for name in ("n_tokens", "units"):
+            check_number(self, name, 1, integer=True)
+
     def init(self, rng, in_shape):
         """Draw the table for rows of ``in_shape (T,)``; T may be None.
 
         Raises
         ------
         ValueError
-            If a setting is no good, or rows are not sequences of codes.
+            If rows are not sequences of codes.
         """
-        for name in ("n_tokens", "units"):
-            check_number(self, name, 1, integer=True)
         if len(in_shape) != 1:
             raise ValueError(
                 f"Embedding takes rows of shape (steps,), one code for each step, but got "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class Flatten:
     """Rows of any shape as vectors ``(n, prod(shape))``, the last axis running fastest.
 

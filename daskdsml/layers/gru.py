@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers._recurrent import Recurrent
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class GRU(Recurrent):
     """Gated recurrent units [1]_.
 
@@ -20,17 +19,37 @@ class GRU(Recurrent):
     order z | r | g, and, where the first state is learned, ``h0 (units,)``. ``h0`` may also be
     (n, units), a state for each row.
 
-    A masked step hands the state on as it is, whatever stands there in x; so the state after the
-    last step is that after a row's last step that counts. Weights of each gate begin as those of
-    `RNN`. The update gate's bias begins at 1, as that of an LSTM's forget gate, so that states are
-    kept until the layer has learned when to change them [2]_; all else begins at zero.
+    Gradients go from the last step to the first, with the gates of step t, ``Whz | Whr | Whg`` for
+    the parts of Wh and ``dq`` for the gradient in ``r h_{t-1}``,
+
+        ``da_g = (1 - g**2) (1 - z) dh_t``, ``dq = da_g Whg'``,
+        ``da_z = z (1 - z) (h_{t-1} - g) dh_t``, ``da_r = r (1 - r) h_{t-1} dq``,
+        ``dh_{t-1} += z dh_t + r dq + da_z Whz' + da_r Whr'``,
+        ``dWhg = sum_t (r h_{t-1})' da_g``,
+
+    and those in all else follow from ``da = da_z | da_r | da_g`` as in `RNN`.
+
+    A masked step hands the state on as it is, whatever stands there in x, and its gradient back; so
+    the state after the last step is that after a row's last step that counts.
+
+    Weights of each gate begin as those of `RNN`. The update gate's bias begins at 1, as that of an
+    LSTM's forget gate, so that states are kept until the layer has learned when to change them
+    [2]_; all else begins at zero.
 
     Parameters
     ----------
     units : int
+        Length of the state.
     return_sequences : bool, default=False
         Whether to give the states after all steps.
     initial_state : {"zeros", "learned"}, default="zeros"
+
+    Raises
+    ------
+    ValueError
+        If ``units`` is no positive integer, ``return_sequences`` no bool, or ``initial_state``
+        unknown; from ``init``, if a row is not (T, p) with at least one of each; from ``forward``,
+        if there is no step, or the mask is not (n, T).
 
     References
     ----------

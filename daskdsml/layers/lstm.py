@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers._recurrent import Recurrent
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class LSTM(Recurrent):
     """Long short-term memory [1]_ with a forget gate [2]_.
 
@@ -20,9 +19,17 @@ class LSTM(Recurrent):
     in the order above, and, where the first state is learned, ``h0`` and ``c0 (units,)``. These may
     also be (n, units), a state for each row.
 
-    A masked step hands both states on as they are, whatever stands there in x; so the state after
-    the last step is that after a row's last step that counts. The norm of a gradient in the state
-    after a step is that of the gradients in h and c together.
+    Gradients go from the last step to the first, with the gates and ``s = tanh(c_t)`` of step t,
+
+        ``dc_t += o (1 - s**2) dh_t``, ``dc_{t-1} = f dc_t``, ``dh_{t-1} += da Wh'``,
+        ``da_i = i (1 - i) g dc_t``, ``da_f = f (1 - f) c_{t-1} dc_t``,
+        ``da_g = (1 - g**2) i dc_t``, ``da_o = o (1 - o) s dh_t``,
+
+    and those in Wx, Wh, b and x follow from ``da = da_i | da_f | da_g | da_o`` as in `RNN`.
+
+    A masked step hands both states on as they are, whatever stands there in x, and their gradients
+    back; so the state after the last step is that after a row's last step that counts. The norm of
+    a gradient in the state after a step is that of the gradients in h and c together.
 
     Weights of each gate begin as those of `RNN`. The forget gate's bias begins at 1, so that cells
     keep what they hold until the layer has learned what to forget [3]_; all else begins at zero.
@@ -30,9 +37,17 @@ class LSTM(Recurrent):
     Parameters
     ----------
     units : int
+        Length of the state.
     return_sequences : bool, default=False
         Whether to give the states after all steps.
     initial_state : {"zeros", "learned"}, default="zeros"
+
+    Raises
+    ------
+    ValueError
+        If ``units`` is no positive integer, ``return_sequences`` no bool, or ``initial_state``
+        unknown; from ``init``, if a row is not (T, p) with at least one of each; from ``forward``,
+        if there is no step, or the mask is not (n, T).
 
     References
     ----------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers._pooling import Pool2D
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class MaxPool2D(Pool2D):
     """The largest entry of each window of a channel.
 
@@ -18,8 +17,8 @@ class MaxPool2D(Pool2D):
 
     Parameters
     ----------
-    size : int or pair (vertical, horizontal)
-    stride : int, pair, or None for ``size``
+    size : int or pair (vertical, horizontal), default=2
+    stride : int, pair, or None for ``size``, default=None
 
     Raises
     ------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daskdsml.layers._recurrent import Recurrent
+from daskdsml.layers._settings import layer
 
 
-@dataclass(frozen=True)
+@layer
 class RNN(Recurrent):
     """Elman's recurrent layer [1]_: ``h_t = tanh(x_t Wx + h_{t-1} Wh + b)``.
 
@@ -15,19 +14,34 @@ class RNN(Recurrent):
     Parameters are ``Wx (p, units)``, ``Wh (units, units)``, ``b (units,)`` and, where the first
     state is learned, ``h0 (units,)``. ``h0`` may also be (n, units), a state for each row.
 
-    A masked step hands the state on as it is, whatever stands there in x; so the state after the
-    last step is that after a row's last step that counts.
+    Gradients go from the last step to the first, ``dh_t`` in the state after step t,
+
+        ``da_t = (1 - h_t**2) dh_t``, ``dh_{t-1} += da_t Wh'``, ``dx_t = da_t Wx'``,
+        ``dWx = sum_t x_t' da_t``, ``dWh = sum_t h_{t-1}' da_t``, ``db = sum_t da_t``,
+
+    the last one summed over rows, too.
+
+    A masked step hands the state on as it is, whatever stands there in x, and its gradient back; so
+    the state after the last step is that after a row's last step that counts.
 
     ``Wx`` begins uniform with the variance 2 / (p + units) [2]_, ``Wh`` as a random orthogonal
-    matrix [3]_, which neither shrinks nor stretches gradients on their way through time; ``b`` and
-    ``h0`` begin at zero.
+    matrix [3]_, which neither shrinks nor stretches gradients on their way through time; the slopes
+    of tanh still do. ``b`` and ``h0`` begin at zero.
 
     Parameters
     ----------
     units : int
+        Length of the state.
     return_sequences : bool, default=False
         Whether to give the states after all steps.
     initial_state : {"zeros", "learned"}, default="zeros"
+
+    Raises
+    ------
+    ValueError
+        If ``units`` is no positive integer, ``return_sequences`` no bool, or ``initial_state``
+        unknown; from ``init``, if a row is not (T, p) with at least one of each; from ``forward``,
+        if there is no step, or the mask is not (n, T).
 
     References
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import is_dataclass
 from html import escape
 from typing import NamedTuple
 
@@ -101,27 +101,14 @@ def _described(network):
     size = network.dtype.itemsize
     for i, part in enumerate(network.parts):
         held = [sum(_sizes(arrays)) for arrays in (part.arrays, part.followed)]
-        name = f"{i} {short(part.layer)}"
+        # A layer of the user's own need not be a dataclass.
+        shown = repr(part.layer) if is_dataclass(part.layer) else type(part.layer).__name__
+        name = f"{i} {shown}"
         yield DescribedLayer(name, part.out_shape, *held, size * sum(held))
 
 
 def _sizes(arrays):
     return (int(np.prod(shape)) for _, _, shape in arrays)
-
-
-def short(layer) -> str:
-    """A layer as one would type it: settings at their defaults are left out."""
-    if not is_dataclass(layer):
-        return type(layer).__name__
-    told = []
-    for field in fields(layer):
-        value = getattr(layer, field.name)
-        shown = short(value) if is_dataclass(value) else repr(value)
-        if field.default is MISSING:
-            told.append(shown)
-        elif value != field.default:
-            told.append(f"{field.name}={shown}")
-    return f"{type(layer).__name__}({', '.join(told)})"
 
 
 def shown_bytes(n: int) -> str:

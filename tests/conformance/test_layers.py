@@ -251,6 +251,13 @@ def test_the_gradient_in_x_is_left_out_where_it_is_not_wanted(layer, shape, kern
         close(gradient, expected[name], 1e-13)
 
 
+def test_a_layer_shows_what_differs_from_its_defaults():
+    assert repr(Dense(3)) == "Dense(3)"
+    assert repr(BatchNorm(activation="relu")) == "BatchNorm(activation='relu')"
+    assert repr(Bidirectional(GRU(2, True))) == "Bidirectional(GRU(2, return_sequences=True))"
+    assert repr(AveragePool2D()) == "AveragePool2D()"
+
+
 @every_layer
 def test_settings_are_values(layer, shape):
     again = pickle.loads(pickle.dumps(layer))
