@@ -20,14 +20,18 @@ class CNNClassifier(Named, NeuralClassification):
 
     Parameters
     ----------
-    filters : tuple of int
-    kernel_size, pool_size : int
-        ``pool_size`` 1 leaves pooling out.
-    hidden_layer_sizes : tuple of int
+    filters : tuple of int, default=(16, 32)
+        Filters of each convolution.
+    kernel_size : int, default=3
+        Height and width of the filters.
+    pool_size : int, default=2
+        Height and width of what is pooled; 1 leaves pooling out.
+    hidden_layer_sizes : tuple of int, default=()
         Units of dense layers before the last.
-    activation : {"relu", "tanh", "logistic", "identity"}
-    batch_norm : bool
-    dropout : float
+    activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
+    batch_norm : bool, default=False
+        Whether each convolution is normalised by its batch before the activation.
+    dropout : float, default=0.0
         Share of inputs dropped before each dense layer while training.
 
     All other parameters and attributes are those of `NeuralClassifier`.
@@ -36,6 +40,18 @@ class CNNClassifier(Named, NeuralClassification):
     ----------
     LeCun, Y., Bottou, L., Bengio, Y. and Haffner, P. (1998). Gradient-based learning applied to
     document recognition. Proceedings of the IEEE 86(11), 2278-2324.
+
+    Examples
+    --------
+    Is the left or the right half of an image brighter?
+
+    >>> import dask.array as da
+    >>> from daskdsml.neural_network import CNNClassifier
+    >>> X = da.random.default_rng(0).normal(size=(500, 6, 6), chunks=(250, 6, 6))
+    >>> y = (X[:, :, :3].sum((1, 2)) > X[:, :, 3:].sum((1, 2))).astype(int)
+    >>> model = CNNClassifier((4,), learning_rate_init=0.01, batch_size=32, max_iter=20).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
     """
 
     _label = "cnn-classifier"

@@ -15,12 +15,24 @@ class NeuralRegressor(Named, NeuralRegression):
     ----------
     layers : list of layers of `daskdsml.layers`
         The last one gives a score for each target: ``Dense(K)``.
-    loss : str
+    loss : str, default="squared_error"
         "squared_error" (half the square); "poisson" for counts of at least 0 and "gamma" for
         amounts above 0, which predict the exponential of the score; "huber_residual",
         "epsilon_insensitive", "squared_epsilon_insensitive".
 
     All other parameters and attributes are those of `NeuralClassifier`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from daskdsml.layers.dense import Dense
+    >>> from daskdsml.neural_network import NeuralRegressor
+    >>> X = da.random.default_rng(0).normal(size=(2000, 2), chunks=(500, 2))
+    >>> y = X[:, 0] * X[:, 1]
+    >>> layers = [Dense(32, "relu"), Dense(1)]
+    >>> model = NeuralRegressor(layers, learning_rate_init=0.01, max_iter=30).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
     """
 
     _label = "neural-regressor"

@@ -20,18 +20,18 @@ class RNNClassifier(Named, NeuralClassification):
 
     Parameters
     ----------
-    cell : {"gru", "lstm", "elman"}
-    units : int
+    cell : {"gru", "lstm", "elman"}, default="gru"
+    units : int, default=64
         Units of each recurrent layer.
-    n_layers : int
+    n_layers : int, default=1
         Recurrent layers.
-    bidirectional : bool
+    bidirectional : bool, default=False
         Whether each layer also runs backward in time.
-    hidden_layer_sizes : tuple of int
+    hidden_layer_sizes : tuple of int, default=()
         Units of dense layers between the last state and the scores.
-    activation : {"relu", "tanh", "logistic", "identity"}
+    activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
         Of these dense layers.
-    dropout : float
+    dropout : float, default=0.0
         Share of inputs dropped between layers while training.
 
     All other parameters and attributes are those of `NeuralClassifier`.
@@ -40,6 +40,18 @@ class RNNClassifier(Named, NeuralClassification):
     ----------
     Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder for statistical
     machine translation. EMNLP, 1724-1734.
+
+    Examples
+    --------
+    Does a sequence end higher than it began?
+
+    >>> import dask.array as da
+    >>> from daskdsml.neural_network import RNNClassifier
+    >>> X = da.random.default_rng(0).normal(size=(500, 6, 1), chunks=(250, 6, 1))
+    >>> y = (X[:, -1, 0] > X[:, 0, 0]).astype(int)
+    >>> model = RNNClassifier(units=8, learning_rate_init=0.02, batch_size=32, max_iter=30)
+    >>> bool(model.fit(X, y).score(X, y) > 0.9)
+    True
     """
 
     _label = "rnn-classifier"

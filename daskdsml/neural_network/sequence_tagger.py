@@ -23,6 +23,21 @@ class SequenceTagger(Named, NeuralClassification):
     References
     ----------
     Graves, A. (2012). Supervised Sequence Labelling with Recurrent Neural Networks. Springer.
+
+    Examples
+    --------
+    Is the sum of all steps so far above zero?
+
+    >>> import dask.array as da
+    >>> from daskdsml.layers.dense import Dense
+    >>> from daskdsml.layers.rnn import RNN
+    >>> from daskdsml.neural_network import SequenceTagger
+    >>> X = da.random.default_rng(0).normal(size=(500, 6, 1), chunks=(250, 6, 1))
+    >>> y = (X[:, :, 0].cumsum(axis=1) > 0).astype(int)
+    >>> layers = [RNN(8, return_sequences=True), Dense(2)]
+    >>> model = SequenceTagger(layers, learning_rate_init=0.02, max_iter=20).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
     """
 
     _label = "sequence-tagger"
