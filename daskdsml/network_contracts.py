@@ -61,7 +61,8 @@ class Step(NamedTuple):
     batch is spread; ``work(name, shape, dtype=None)`` is an uninitialised array, this layer's own,
     kept between steps, in the network's dtype unless told; ``inner`` tells that the gradient in the
     layer's input is wanted; ``watch``, a dict or None, takes from a recurrent layer the
-    norm of the loss's gradient in its state after each time step, ``watch["steps"] (T,)``.
+    norm of the loss's gradient in its state after each time step (of an LSTM, h and c together),
+    ``watch["steps"] (T,)``.
     """
 
     training: bool = False

@@ -148,6 +148,13 @@ def test_sources_that_do_not_pickle(small_pieces, unpicklable, cache, scheduler,
     assert found[0] == found[1]
 
 
+def test_shuffled_sources_that_do_not_pickle(small_pieces, client):
+    X = da.from_array(Stubborn(table()), chunks=(50, 4))[np.random.default_rng(0).permutation(600)]
+    batches = opened(X, pool_bytes=3000, cache="memory")
+    assert sorted(np.concatenate(numbers_of(batches, 0)).tolist()) == list(range(600))
+    batches.close()
+
+
 def test_some_chunks_that_do_not_pickle(small_pieces, client):
     parts = [da.from_array(Stubborn(table()), chunks=(50, 4)), da.ones((100, 4), chunks=(100, 4))]
     batches = opened(da.concatenate(parts).astype(np.float32))

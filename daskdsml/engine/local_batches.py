@@ -55,6 +55,8 @@ class LocalBatches:
         self._shelf = Shelf(keep, keep and layout.whole, layout.capacity)
         self._shelf.learn(dict(enumerate(pieces.sources)))
         self._tasks = pieces.tasks if keep else None
+        # What cannot leave this process must not go to the client's cluster.
+        self._scheduler = "threads" if pieces.at_home else None
         self._met = 0
 
     def epoch(self, epoch: int) -> Iterator[LocalStep]:
@@ -117,6 +119,6 @@ class LocalBatches:
     def _compute(self) -> None:
         """Make pieces that share upstream work all at once, the first time they are needed."""
         if self._tasks is not None:
-            found = dask.compute(*self._tasks)
+            found = dask.compute(*self._tasks, scheduler=self._scheduler)
             self._shelf.keep(dict(enumerate(found)))
             self._tasks = None

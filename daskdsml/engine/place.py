@@ -177,9 +177,3 @@ def deliver(name: str, piece: int, rows: Rows, turn: int) -> None:
     shelf = _shelves.get(name)
     if shelf is not None:
         shelf.receive(piece, Given(rows), turn)
-
-
-def meet_here(kernel: bytes, state, pieces, rows: list[Rows], lengths, n_rows: int):
-    """The sums over pieces that Dask brought to this task; see `meet`."""
-    numbered = zip(pieces, rows, strict=True)
-    return meet(pickle.loads(kernel), state, numbered, lengths, n_rows)
