@@ -64,10 +64,7 @@ class IterativeRegressor(RegressorMixin, IterativeModel):
 
 
 class GeneralizedRegressor(IterativeRegressor):
-    """Base of generalized linear models with the log link; ``_family`` is the loss.
-
-    ``_range`` says in words what y must be, which ``_in_range(least)`` tells of the least y.
-    """
+    """Base of generalized linear models with the log link; ``_family`` is the loss."""
 
     def __init__(
         self,
@@ -123,11 +120,12 @@ class GeneralizedRegressor(IterativeRegressor):
 
     def _check_span(self, span) -> None:
         """Raise ValueError if the least y is out of the range of the loss."""
-        if not self._in_range(span.least):
+        family = self._family
+        if not family.takes(span.least):
             raise ValueError(
-                f"{type(self).__name__} expects {self._range}, but the least value of y is "
+                f"{type(self).__name__} expects {family.expects}, but the least value of y is "
                 f"{span.least:g}: some value(s) of y are out of the valid range of the loss "
-                f"{type(self._family).__name__!r}. Drop such rows, or correct them."
+                f"{type(family).__name__!r}. Drop such rows, or correct them."
             )
 
     def __sklearn_tags__(self):

@@ -64,7 +64,3 @@ class GammaRegressor(GeneralizedRegressor):
 
     _label = "gamma"
     _family = Gamma()
-    _range = _family.expects
-
-    def _in_range(self, least) -> bool:
-        return self._family.takes(least)

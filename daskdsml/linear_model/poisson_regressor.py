@@ -64,7 +64,3 @@ class PoissonRegressor(GeneralizedRegressor):
 
     _label = "poisson"
     _family = Poisson()
-    _range = _family.expects
-
-    def _in_range(self, least) -> bool:
-        return self._family.takes(least)
