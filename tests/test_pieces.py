@@ -39,6 +39,20 @@ def test_slots_hold_every_dtype_that_comes(kind, dtypes):
     np.testing.assert_array_equal(found, np.concatenate([first, second]))
 
 
+@pytest.mark.parametrize("places", [np.array([3, 1, 2]), slice(1, 4)])
+def test_rows_that_start_anywhere_are_not_copied_as_a_whole(places):
+    X = np.arange(400_000, dtype=np.float32).reshape(-1, 4)
+    odd = np.frombuffer(b"!" + X.tobytes(), np.float32, X.size, offset=1).reshape(X.shape)
+    assert not odd.flags.aligned
+    tracemalloc.start()
+    found = Rows(odd).take(places).X
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 10
+    assert found.flags.aligned
+    np.testing.assert_array_equal(found, X[places])
+
+
 def test_slots_never_cut_text():
     chunks = [np.array(["cat", "dog"]), np.array(["elephant"]), np.array(["ox", None], object)]
     found = filled(*chunks, name="y").take(np.arange(5)).y

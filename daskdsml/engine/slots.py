@@ -210,6 +210,8 @@ def _grown(rows, slots):
 def _taken(part, places):
     if sparse.issparse(part):
         return part[places].toarray()
-    if isinstance(places, slice) or not part.flags.c_contiguous:
-        return part[places]  # `take` would first copy all of a part that is not contiguous
+    if isinstance(places, slice) or not (part.flags.c_contiguous and part.flags.aligned):
+        # `take` would first copy all of a part that is not contiguous, or came over a network and
+        # starts anywhere.
+        return np.require(part[places], requirements="A")
     return part.take(places, axis=0)
