@@ -169,7 +169,7 @@ def _ours(net, X, y):
     return run
 
 
-def _quiet(n_rows, loss) -> None:
+def _quiet(*_):
     """Show nothing."""
 
 
