@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from daskdsml.backends.numba import Numba
 from daskdsml.backprop import Backprop, finished
@@ -67,7 +68,7 @@ def net_step(setup) -> list[Line]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with single_threaded_blas():
+        with threadpool_limits(1, user_api="blas"), single_threaded_blas():
             return [_against(net, torch, setup) for net in _nets(torch)]
     finally:
         torch.set_num_threads(before)
