@@ -79,12 +79,12 @@ def test_digits_by_perceptron(digits):
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
 def test_other_solvers_of_the_perceptron(digits, solver):
     X, y = digits
-    settings = {"sgd": {"learning_rate_init": 0.1, "tol": None}, "lbfgs": {"tol": 1e-3}}[solver]
-    model = MLPClassifier((32,), solver=solver, max_iter=60, **settings)
+    settings = {"sgd": {"learning_rate_init": 0.1, "tol": None}, "lbfgs": {"tol": 1e-6}}[solver]
+    model = MLPClassifier((32,), solver=solver, max_iter=60, random_state=1, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X[::2], y[::2])
-    assert model.score(X[1::2], y[1::2]) > 0.92
+    assert model.score(X[1::2], y[1::2]) > 0.94
 
 
 def full_batch(**settings):
