@@ -134,10 +134,10 @@ def share(mail, calls, function, ticket):
 
 
 @njit(**KERNEL)
-def finished(mail, ticket, patience):
+def finished(mail, patience):
     """Whether all calls are done; waits for it ``patience`` rounds, or as long as it takes (0)."""
     waited = 0
-    while load(mail + DONE) < (ticket >> 8) & 255:
+    while load(mail + DONE) < (load(mail) >> 8) & 255:
         _pause()
         waited += 1
         if waited == patience:

@@ -76,6 +76,8 @@ class _Calls:
 
     def share(self, a, b, out, n_parts) -> bool:
         """Make the product; whether somebody who serves ``places`` was of help."""
+        mail, calls = self.places
+        _mailbox.finished(mail, 0)  # an interrupt may have left a helper at its part
         function, one, zero = _gemm(out.dtype.char)
         _divide(
             self._calls,
@@ -88,18 +90,17 @@ class _Calls:
             n_parts,
         )
         self._count += 1
-        mail, ticket = self.places[0], self._count << 16 | n_parts << 8
         begun = time.perf_counter()
-        n_here = _mailbox.share(*self.places, function, ticket)
+        n_here = _mailbox.share(mail, calls, function, self._count << 16 | n_parts << 8)
         due = 2 * time.perf_counter() - begun + SLACK
         late = False
         try:
-            while not _mailbox.finished(mail, ticket, ROUNDS):
+            while not _mailbox.finished(mail, ROUNDS):
                 late = time.perf_counter() > due
                 if late:
                     time.sleep(0)  # the helper may need this core to go on
         finally:
-            _mailbox.finished(mail, ticket, 0)
+            _mailbox.finished(mail, 0)
         return n_here < n_parts and not late
 
 
