@@ -59,10 +59,8 @@ def out_of_epochs(model) -> str:
 
 def short_of_optimum(model, state, n_iter) -> str:
     """What to say where L-BFGS ended elsewhere than at an optimum to ``tol``."""
-    name, norm = (
-        type(model).__name__,
-        f"the largest entry of the gradient is {state.gradient_norm:.2e}",
-    )
+    name = type(model).__name__
+    norm = f"the largest entry of the gradient is {state.gradient_norm:.2e}"
     if state.status == "stalled":
         return (
             f"{name} could not lower the loss further after {n_iter} iterations, but {norm}, above "
