@@ -174,10 +174,22 @@ def test_predictions_are_as_lazy_as_the_input(model, real):
             assert lazy.chunks[0] == kind.chunks[0]
             values = lazy.compute()
             assert values.dtype == here.dtype
-            np.testing.assert_allclose(values, here, rtol=1e-5 if real is np.float32 else 1e-12)
+            assert_same_scores(values, here)
         lazy = getattr(made(model).fit(frame, Y), method)(dd.from_pandas(frame, npartitions=3))
         assert isinstance(lazy, da.Array)
         assert lazy.compute().shape == here.shape
+
+
+def assert_same_scores(found, expected):
+    """Equal to rounding of the products of X: a score near zero is a difference of larger ones.
+
+    Blocks of other sizes, and other processors, add these in another order.
+    """
+    if found.dtype.kind == "f":
+        atol = 64.0 * np.finfo(found.dtype).eps * np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0.0, atol=atol)
+    else:
+        np.testing.assert_array_equal(found, expected)
 
 
 @every_model
@@ -187,8 +199,8 @@ def test_blocks_of_predictions_match_unknown_and_empty_chunks(model):
     uneven = da.from_array(X, chunks=((0, 1, 99, 0, 100), 5))
     for method in methods_of(mine):
         here = getattr(mine, method)(X)
-        np.testing.assert_allclose(getattr(mine, method)(chosen), here[X[:, 0] > 0.5], rtol=1e-12)
-        np.testing.assert_allclose(getattr(mine, method)(uneven), here, rtol=1e-12)
+        assert_same_scores(getattr(mine, method)(chosen).compute(), here[X[:, 0] > 0.5])
+        assert_same_scores(getattr(mine, method)(uneven).compute(), here)
 
 
 def test_predictions_of_many_outputs():
@@ -196,7 +208,7 @@ def test_predictions_of_many_outputs():
     mine = Ridge().fit(dask_rows(A, 7), dask_rows(outputs, 7))
     lazy = mine.predict(dask_rows(A, 4))
     assert lazy.shape == (200, 3)
-    np.testing.assert_allclose(lazy.compute(), mine.predict(A), rtol=1e-12)
+    assert_same_scores(lazy.compute(), mine.predict(A))
 
 
 def test_a_model_is_one_key_of_the_graph():
