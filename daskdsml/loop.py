@@ -47,9 +47,14 @@ def bar(label: str, **options):
     return tqdm(desc=label, **options)
 
 
-def iterate(solver, objective, theta, max_iter: int, progress: Progress) -> Result:
-    """Step ``solver`` from ``theta`` until it has a status or has made ``max_iter`` steps."""
+def iterate(solver, objective, theta, max_iter: int, progress: Progress, known=None) -> Result:
+    """Step ``solver`` from ``theta`` until it has a status or has made ``max_iter`` steps.
+
+    ``known`` is the Evaluation at ``theta`` if that was made before.
+    """
     state = solver.init(theta)
+    if known is not None:
+        state = solver.tell(state, known, objective.problem)
     n_iter = 0
     while state.status is None and n_iter < max_iter:
         start = time.perf_counter()
@@ -57,7 +62,7 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress) -> Resu
         n_iter += 1
         seconds = time.perf_counter() - start
         progress.add(Record(state.name, seconds, state.value, state.gradient_norm, state.step))
-    return _result(state, n_iter, progress)
+    return _result(state, max(n_iter, 1), progress)
 
 
 def iterate_together(

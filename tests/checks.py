@@ -154,9 +154,14 @@ def check_column_sums(backend, csr=False):
         block = block_of(*case, csr=csr)
         X = _dense(block)
         w = np.ones(len(X)) if block.w is None else block.w
-        sums, squares = backend.column_sums(block)
-        assert_near(sums, w @ X, w @ np.abs(X), 1e-12)
+        codes = np.arange(len(X)) % 3
+        parts, squares = backend.column_sums(block, codes, 4)
+        member = (codes[:, None] == np.arange(4)) * w[:, None]
+        assert_near(parts, member.T @ X, member.T @ np.abs(X), 1e-12)
         assert_near(squares, w @ X**2, w @ X**2, 1e-12)
+        sums, again = backend.column_sums(block)
+        assert_near(sums, [w @ X], [w @ np.abs(X)], 1e-12)
+        assert_near(again, squares, squares, 1e-12)
 
 
 def check_results_are_host_float64(backend):

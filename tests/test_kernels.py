@@ -169,12 +169,15 @@ def test_column_sums(real, weighted):
         X, y, w, coef, intercept = problem(n, p, real, weighted, density=0.3)
         exact = exact_sums(SquaredError(), X, y, w, coef, intercept)
         csr = sparse.csr_array(X)
-        sums, squares = np.zeros((2, p)), np.zeros((2, p))
-        _kernels.dense_column_sums(X, w, sums[0], squares[0])
-        _kernels.csr_column_sums(csr.data, csr.indices, csr.indptr, w, sums[1], squares[1])
-        for i in range(2):  # in float64 throughout, whatever the data are in
-            assert_near(sums[i], exact["sums"], np.float64)
-            assert_near(squares[i], exact["squares"], np.float64)
+        for codes in (None, np.arange(n) % 3):
+            sums, squares = np.zeros((2, 3, p)), np.zeros((2, p))
+            _kernels.dense_column_sums(X, w, codes, sums[0], squares[0])
+            _kernels.csr_column_sums(
+                csr.data, csr.indices, csr.indptr, w, codes, sums[1], squares[1]
+            )
+            for i in range(2):  # in float64 throughout, whatever the data are in
+                assert_near(sums[i].sum(axis=0), exact["sums"], np.float64)
+                assert_near(squares[i], exact["squares"], np.float64)
 
 
 def test_kernels_add_to_what_is_there():

@@ -39,6 +39,8 @@ class ArrayBackend(ManyModels):
     """
 
     xp = np
+    # Numbers of X in a tile of which nothing is copied but a score a row.
+    read_entries = 2**22
 
     def refuse(self) -> list[str]:
         """Reasons why this backend cannot run here; empty if it can."""
@@ -67,7 +69,7 @@ class ArrayBackend(ManyModels):
         coef = xp.astype(self.put(coef), X.dtype)
         value, gradient = 0.0, np.zeros(X.shape[1] + 1)
         hess = np.zeros((X.shape[1] + 1,) * 2) if hessian else None
-        for rows in self._tiles(X.shape[0]):
+        for rows in self._tiles(*X.shape, copied=hessian):
             x, y, w = X[rows, :], self._rows(block.y, rows), self._rows(block.w, rows)
             y = xp.astype(y, X.dtype)
             z = x @ coef + intercept
@@ -99,26 +101,35 @@ class ArrayBackend(ManyModels):
         weight, mean = self._means(block, y)
         cross = np.zeros((mean.size, mean.size))
         centre = self.put(mean)
-        for rows in self._tiles(X.shape[0]):
+        for rows in self._tiles(*X.shape, copied=True):
             tile = xp.concat([xp.astype(X[rows, :], xp.float64), y[rows, :]], axis=1) - centre
             if block.w is not None:
                 tile = xp.sqrt(self._rows(block.w, rows))[:, None] * tile
             cross += self.get(tile.T @ tile)
         return MomentsBlock(weight, mean, cross)
 
-    def column_sums(self, block) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted sums (p,) of the columns of X and of their squares, in float64."""
+    def column_sums(self, block, codes=None, n_codes=1) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted sums of the columns of X and of their squares (p,), in float64.
+
+        The sums are (n_codes, p): those of the rows of each of the ``codes (n,)``, integers from 0;
+        None stands for zeros.
+        """
         xp, X = self.xp, self.put(block.X)
-        sums, squares = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-        for rows in self._tiles(X.shape[0]):
-            x, w = xp.astype(X[rows, :], xp.float64), self._rows(block.w, rows)
-            weighted = x if w is None else w[:, None] * x
-            sums += self.get(xp.sum(weighted, axis=0))
-            squares += self.get(xp.sum(weighted * x, axis=0))
+        n, p = X.shape
+        sums, squares = np.zeros((n_codes, p)), np.zeros(p)
+        for rows in self._tiles(n, p, copied=True):
+            x = xp.astype(X[rows, :], xp.float64)
+            w = xp.ones(x.shape[0], dtype=xp.float64, device=x.device)
+            w = w if block.w is None else self._rows(block.w, rows)
+            sums += self.get(member(xp, w, self._rows(codes, rows), n_codes).T @ x)
+            squares += self.get(w @ (x * x))
         return sums, squares
 
-    def _tiles(self, n: int):
-        return (slice(i, min(i + self.tile_rows, n)) for i in range(0, n, self.tile_rows))
+    def _tiles(self, n, p, copied):
+        """Tiles of rows (n, p): as many as `read_entries` hold, or `tile_entries` where copied."""
+        entries = self.tile_entries if copied else self.read_entries
+        step = max(64, min(self.tile_rows, entries // (p + 1)))
+        return (slice(i, min(i + step, n)) for i in range(0, n, step))
 
     def _rows(self, vector, rows):
         return None if vector is None else self.put(vector[rows])
@@ -131,6 +142,14 @@ class ArrayBackend(ManyModels):
         """Summed weight, and weighted means (q,) of the columns of [X y]; zeros without weight."""
         xp, w = self.xp, self._rows(block.w, slice(None))
         weight = float(block.X.shape[0]) if w is None else float(xp.sum(w))
-        sums, _ = self.column_sums(block)
+        (sums,), _ = self.column_sums(block)
         y_sums = self.get(xp.sum(y if w is None else w[:, None] * y, axis=0))
         return weight, np.concatenate([sums, y_sums]) / (weight if weight > 0 else 1.0)
+
+
+def member(xp, w, codes, n_codes):
+    """Weights (r, n_codes) of rows in each of the groups that ``codes (r,)`` or None name."""
+    if codes is None:
+        return w[:, None]
+    known = xp.arange(n_codes, dtype=codes.dtype, device=codes.device)
+    return xp.where(codes[:, None] == known, w[:, None], xp.zeros_like(w)[:, None])

@@ -216,18 +216,20 @@ def dense_weighted_tile(loss, X, y, w, coef, intercept, grad, root):
 
 
 @_kernel
-def dense_column_sums(X, w, sums, squares):
-    """Add ``sum_i w_i x_ij`` to ``sums (p,)`` and ``sum_i w_i x_ij**2`` to ``squares (p,)``.
+def dense_column_sums(X, w, codes, sums, squares):
+    """Add ``w_i x_ij`` to ``sums[codes_i, j]`` and ``w_i x_ij**2`` to ``squares (p,)``.
 
-    Both are added up in float64 throughout: a variance is taken from their difference. Blocks of
-    512 columns were refused: at p = 1000 they took 7 GB/s, whole rows 20.
+    ``codes (n,)`` number the rows of ``sums``, None is row 0. Both are added up in float64
+    throughout: a variance is taken from their difference. Blocks of 512 columns were refused: at
+    p = 1000 they took 7 GB/s, whole rows 20.
     """
     for i in range(len(X)):
         x = X[i]
+        total = sums[0] if codes is None else sums[codes[i]]
         weight = 1.0 if w is None else np.float64(w[i])
         for j in range(x.size):
             entry = np.float64(x[j])
-            sums[j] += weight * entry
+            total[j] += weight * entry
             squares[j] += weight * entry * entry
 
 
@@ -290,11 +292,12 @@ def csr_hessian(loss, data, indices, indptr, y, w, coef, intercept, hess):
 
 
 @_kernel
-def csr_column_sums(data, indices, indptr, w, sums, squares):
+def csr_column_sums(data, indices, indptr, w, codes, sums, squares):
     """`dense_column_sums` for a CSR matrix."""
     for i in range(len(indptr) - 1):
+        total = sums[0] if codes is None else sums[codes[i]]
         weight = 1.0 if w is None else np.float64(w[i])
         for k in range(indptr[i], indptr[i + 1]):
             entry = np.float64(data[k])
-            sums[indices[k]] += weight * entry
+            total[indices[k]] += weight * entry
             squares[indices[k]] += weight * entry * entry

@@ -13,7 +13,7 @@ class CuPy(ArrayBackend):
 
     # Large enough to fill a card, small enough that a tile's temporaries fit any.
     tile_rows = 2**18
-    tile_entries = 2**26
+    tile_entries = read_entries = 2**26
 
     @property
     def xp(self):

@@ -57,13 +57,13 @@ class Numba(NumPy):
         _model_kernels.root_of_hessian(loss, rows.x, rows.y, factor, z, columns, root)
         hess += root.T @ root
 
-    def column_sums(self, block):
-        sums, squares = np.zeros(block.X.shape[1]), np.zeros(block.X.shape[1])
-        if sparse.issparse(block.X):
-            X = block.X
-            _kernels.csr_column_sums(X.data, X.indices, X.indptr, block.w, sums, squares)
+    def column_sums(self, block, codes=None, n_codes=1):
+        X, w = block.X, block.w
+        sums, squares = np.zeros((n_codes, X.shape[1])), np.zeros(X.shape[1])
+        if sparse.issparse(X):
+            _kernels.csr_column_sums(X.data, X.indices, X.indptr, w, codes, sums, squares)
         else:
-            _kernels.dense_column_sums(block.X, block.w, sums, squares)
+            _kernels.dense_column_sums(X, w, codes, sums, squares)
         return sums, squares
 
     def _with_hessian(self, loss, X, y, w, coef, intercept, grad):

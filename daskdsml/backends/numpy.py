@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from daskdsml.backends._array_api import ArrayBackend, GradientBlock, MomentsBlock
+from daskdsml.backends._array_api import ArrayBackend, GradientBlock, MomentsBlock, member
 from daskdsml.backends._layers.array import ArrayKernels
 from daskdsml.backends._models import weighted
 
@@ -16,8 +16,8 @@ class NumPy(ArrayBackend):
     CSR blocks stay sparse; only their p x p sums are dense.
     """
 
-    # 1024 rows of 100 float64 columns fit the second-level cache beside their scaled copy.
-    tile_rows = 1024
+    # Rows of moments, few enough that their copy stays in the second-level cache.
+    moment_rows = 1024
     tile_entries = 2**18
 
     def put(self, array):
@@ -104,13 +104,14 @@ class NumPy(ArrayBackend):
         """One read: about a shift near the mean, beside a column of ones that gives the sums."""
         X, y, w = block.X, self._columns(block.y), block.w
         n, p = X.shape
-        shift = _near_mean(X, y, w, self.tile_rows)
+        shift = _near_mean(X, y, w, self.moment_rows)
         size = shift.size + 1
         total, product = np.zeros((size, size)), np.empty((size, size))
         # One buffer for all tiles: where freed memory goes back to the system at once, as on Dask's
         # workers, making a new one for each tile took three times as long.
-        buffer = np.empty((min(n, self.tile_rows), size))
-        for rows in self._tiles(n):
+        buffer = np.empty((min(n, self.moment_rows), size))
+        for start in range(0, n, self.moment_rows):
+            rows = slice(start, min(start + self.moment_rows, n))
             tile = buffer[: rows.stop - rows.start]
             tile[:, :p], tile[:, p:-1], tile[:, -1] = X[rows], y[rows], 1.0
             if shift.any():
@@ -123,12 +124,12 @@ class NumPy(ArrayBackend):
         rest = total[-1, :-1] / (weight if weight > 0 else 1.0)
         return MomentsBlock(weight, shift + rest, total[:-1, :-1] - weight * np.outer(rest, rest))
 
-    def column_sums(self, block):
+    def column_sums(self, block, codes=None, n_codes=1):
         if not sparse.issparse(block.X):
-            return super().column_sums(block)
+            return super().column_sums(block, codes, n_codes)
         X = block.X.astype(np.float64)
         w = np.ones(X.shape[0]) if block.w is None else block.w
-        return X.T @ w, X.power(2).T @ w
+        return (X.T @ member(np, w, codes, n_codes)).T, X.power(2).T @ w
 
 
 def _near_mean(X, y, w, n) -> np.ndarray:

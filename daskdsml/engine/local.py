@@ -17,11 +17,12 @@ from daskdsml.engine.shards import (
     Held,
     Stream,
     fold_shards,
-    hold,
+    hold_all,
     hold_chunks,
     run_shards,
     split,
     transformed,
+    transformed_all,
 )
 
 TASKS_PER_THREAD = 4
@@ -114,7 +115,12 @@ class LocalRows:
             change = dask.delayed(transformed, pure=False)
             changed = [change(shard, transform) for shard in self._shards]
         else:
-            changed = [transformed(shard, transform) for shard in self._shards]
+            pieces = split(len(self._shards), self._n_tasks())
+            parts = [[self._shards[i] for i in piece] for piece in pieces]
+            calls = [partial(transformed_all, part, transform) for part in parts]
+            held = isinstance(self._shards[0], Held)
+            changed = self._call(calls, "map") if held else [call() for call in calls]
+            changed = [shard for part in changed for shard in part]
         rows = LocalRows(changed, self._keep, self._scheduler, self._n_jobs, self._pool)
         self._pool = None
         rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
@@ -141,7 +147,9 @@ class LocalRows:
     def _read(self) -> list[Held]:
         if is_dask_collection(self._shards[0]):
             return self._compute(self._shards)
-        return self._call([partial(hold, shard) for shard in self._shards], "read")
+        pieces = split(len(self._shards), self._n_tasks())
+        calls = [partial(hold_all, [self._shards[i] for i in piece]) for piece in pieces]
+        return [shard for held in self._call(calls, "read") for shard in held]
 
     def _n_tasks(self) -> int:
         if self._scheduler == "synchronous":
@@ -152,15 +160,18 @@ class LocalRows:
     def _call(self, calls: list, name: str) -> list:
         if len(calls) == 1 and self._scheduler in THREADED:
             return [calls[0]()]
-        tasks = [
-            dask.delayed(call, traverse=False, pure=False)(dask_key_name=f"{name}-{i}")
-            for i, call in enumerate(calls)
-        ]
-        return self._compute(tasks)
+        # A plain graph: making Delayed objects and optimising them takes longer than a small pass.
+        graph = {f"{name}-{i}": (call,) for i, call in enumerate(calls)}
+        get = dask.base.get_scheduler(scheduler=self._scheduler)
+        return list(get(graph, list(graph), **self._options()))
 
     def _compute(self, tasks: list) -> list:
+        options = {"scheduler": self._scheduler, **self._options()}
+        return list(dask.compute(*tasks, optimize_graph=False, **options))
+
+    def _options(self) -> dict:
+        """What the scheduler is told: how many threads or processes, and whose."""
         options = {} if self._n_jobs is None else {"num_workers": self._n_jobs}
-        options["scheduler"] = self._scheduler
         if self._scheduler in PROCESSES and dask.config.get("pool", None) is None:
             # Dask would start new processes for each pass.
             self._pool = self._pool or ProcessPoolExecutor(
@@ -168,7 +179,7 @@ class LocalRows:
                 mp_context=multiprocessing.get_context("spawn"),
             )
             options["pool"] = self._pool
-        return list(dask.compute(*tasks, optimize_graph=False, **options))
+        return options
 
 
 def delayed_shards(table, plan) -> list:

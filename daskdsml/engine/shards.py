@@ -94,11 +94,21 @@ def hold(shard) -> Held:
     return Held(list(shard()))
 
 
+def hold_all(shards) -> list[Held]:
+    """Read shards into memory, one after the other."""
+    return [hold(shard) for shard in shards]
+
+
 def transformed(shard, transform):
     """The shard with ``transform`` applied to each block: now if held, at each read if streamed."""
     if isinstance(shard, Held):
         return Held([transform(block) for block in shard.blocks])
     return shard._replace(transforms=(*shard.transforms, transform))
+
+
+def transformed_all(shards, transform) -> list:
+    """`transformed` of each shard."""
+    return [transformed(shard, transform) for shard in shards]
 
 
 def hold_chunks(index, chunks) -> Held:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.labels import check_class_weight, class_weights
 from daskdsml.linear_model._iterative import IterativeModel
+from daskdsml.linear_model._start import null_evaluation
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.passes.evaluate import hits, likeliest
@@ -62,8 +63,11 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
         rows = theta.reshape(problem.n_outputs, -1)
         return (rows - rows.mean(axis=0)).ravel()
 
-    def _can_start_from(self, sample, found) -> bool:
-        return np.isin(found.labels, sample.y).all()
+    def _known(self, problem, found, theta):
+        weights = self._class_weights(found)
+        weights = np.ones(len(found.counts)) if weights is None else np.asarray(weights)
+        counts, sums = found.counts * weights, found.sums * weights[:, None]
+        return null_evaluation(problem, theta, counts, sums)
 
     def _publish_classes(self, labels, thetas) -> None:
         """Coefficients and intercepts from parameters (K, d)."""

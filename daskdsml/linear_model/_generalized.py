@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.linear_model._iterative import IterativeModel
+from daskdsml.linear_model._start import null_evaluation
 from daskdsml.passes.deviance import deviance
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag, check_number
@@ -108,6 +109,16 @@ class GeneralizedRegressor(IterativeRegressor):
         if self.fit_intercept:
             theta[-1] = np.log(found.span.total / found.census.weight)
         return theta
+
+    def _what_to_look_for(self, table):
+        return super()._what_to_look_for(table)._replace(products=True)
+
+    def _known(self, problem, found, theta):
+        # These losses are straight in y: a row of target y counts as y rows of 1 and 1 - y of 0.
+        total, weight, (sums,) = found.span.total, found.census.weight, found.sums
+        counts = np.array([weight - total, total])
+        sums = np.stack([sums - found.products, found.products])
+        return null_evaluation(problem, theta, counts, sums)
 
     def _check_found(self, found) -> None:
         self._check_span(found.span)

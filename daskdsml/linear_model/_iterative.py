@@ -6,14 +6,20 @@ import numpy as np
 
 from daskdsml import registry
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
-from daskdsml.linear_model._start import CHEAP_HESSIAN, sample_size, started
+from daskdsml.linear_model._sample import Sampler, sample_size
+from daskdsml.linear_model._start import Start, started
 from daskdsml.loop import Progress
 from daskdsml.objective import Problem
 from daskdsml.passes.targets import Look
 from daskdsml.strategies.all_reduce import AllReduce
 
-# Multiplications of a Newton step that take no longer than some tens of passes over small data.
-SMALL_HESSIAN = 2**32
+# Most Newton parameters whose Hessian costs no more than reading the data from storage, and than
+# reading it from memory; the latter also up to the third number if there are so many rows for each
+# that a sample's optimum is within a step of theirs.
+CHEAP_HESSIAN, CHEAP_IN_MEMORY, CHEAP_IF_TALL, TALL = 256, 32, 128, 2000
+# Multiplications of a Newton step that take milliseconds; and, where only Newton's method tells
+# which coefficients the data leave open, no longer than some tens of passes over small data.
+QUICK_HESSIAN, SMALL_HESSIAN = 2**27, 2**32
 
 
 class IterativeModel(LinearModel):
@@ -35,12 +41,12 @@ class IterativeModel(LinearModel):
         try:
             found, rows = self._found(table, rows, progress)
             problem = self._problem(table, found)
-            name = self._choose(problem)
-            theta, part = self._start(problem, found, name)
+            name = self._choose(problem, table)
+            theta, solver, known = self._start(problem, table, found, name)
             strategy = AllReduce()
-            registry.check_needs(part, strategy)
+            registry.check_needs(solver, strategy)
             result = strategy.minimize(
-                problem, rows, part, theta, max_iter=self.max_iter, progress=progress
+                problem, rows, solver, theta, max_iter=self.max_iter, progress=progress, known=known
             )
         finally:
             progress.close()
@@ -61,15 +67,28 @@ class IterativeModel(LinearModel):
 
     def _what_to_look_for(self, table) -> Look:
         n, p = table.n_rows, table.n_features
-        size, rate = sample_size(table, self._samples_all(p))
-        seed = 0 if self.random_state is None else int(self.random_state)
+        # Rows in this process's memory are drawn when it is known how many are wanted.
+        size, rate = (0, 1.0) if table.is_local else self._sample_size(table)
         backend = self._find_backend(None if n is None else n * p)
-        return Look(backend, self._labels, size, rate, seed)
+        return Look(backend, self._labels, size, rate, self._seed())
 
-    def _samples_all(self, n_features) -> bool:
-        """Whether a sample may be all of the rows: its passes cost less than those it saves."""
-        newton = self.solver == "newton" or (self.solver == "auto" and n_features <= CHEAP_HESSIAN)
-        return self._is_sparse_penalty() or not newton
+    def _sample_size(self, table) -> tuple[int, float]:
+        """Rows to sample and the share of a block's rows to offer.
+
+        A sample may be all of the rows where its passes cost less than those it saves.
+        """
+        newton = self.solver == "newton" or (
+            self.solver == "auto" and table.n_features <= CHEAP_HESSIAN
+        )
+        return sample_size(table, self._is_sparse_penalty() or not newton)
+
+    def _sampler(self, table, found) -> Sampler:
+        size, _ = self._sample_size(table)
+        size = min(size, found.census.n_rows)
+        return Sampler(table, found, self._codes(found), self._seed(), size)
+
+    def _seed(self) -> int:
+        return 0 if self.random_state is None else int(self.random_state)
 
     def _problem(self, table, found) -> Problem:
         scales = self._scales(found, table)
@@ -85,27 +104,37 @@ class IterativeModel(LinearModel):
             **scales,
         )
 
-    def _choose(self, problem) -> str:
+    def _choose(self, problem, table) -> str:
         """The solver's name: as asked, or for "auto" by the penalty and the Hessian's cost."""
         if self.solver != "auto":
             return self.solver
         if problem.penalty.l1:
             return "proximal_newton"
         d = problem.size
-        small = d <= LARGEST_GRAM and max(problem.n_rows, d) * d * d <= SMALL_HESSIAN
-        return "newton" if d <= CHEAP_HESSIAN or small else "lbfgs"
+        work = max(problem.n_rows, d) * d * d
+        tall = problem.n_rows >= TALL * d
+        cheap, small = CHEAP_IF_TALL if tall else CHEAP_IN_MEMORY, QUICK_HESSIAN
+        if problem.unbounded or not table.is_local:
+            cheap, small = CHEAP_HESSIAN, SMALL_HESSIAN
+        return "newton" if d <= cheap or (d <= LARGEST_GRAM and work <= small) else "lbfgs"
 
-    def _start(self, problem, found, name):
-        """Where to start and the solver that starts there: the last fit, or a sample's optimum."""
-        part = registry.find("solvers", name)(tol=self.tol)
-        theta = self._warm(problem)
-        if theta is not None:
-            return theta, part
-        theta, sample = self._first(problem, found), found.sample.block()
-        codes = self._codes(found)
-        if sample is None or not self._can_start_from(sample, found):
-            return theta, part
-        return started(problem, sample if codes is None else codes(sample), part, name, theta)
+    def _start(self, problem, table, found, name) -> Start:
+        """Where to start and the solver that starts there: the last fit, or as a sample tells."""
+        solver = registry.find("solvers", name)(tol=self.tol)
+        null, warm = self._first(problem, found), self._warm(problem)
+        if warm is not None and name != "lbfgs":
+            return Start(warm, solver)
+        sampler = self._sampler(table, found)
+        start = started(problem, sampler, solver, name, null, table)
+        if warm is not None:
+            return start._replace(theta=warm, solver=start.solver._replace(first=None))
+        if name == "lbfgs":
+            start = start._replace(known=self._known(problem, found, null))
+        return start
+
+    def _known(self, problem, found, theta):
+        """The Evaluation at the null model ``theta (size,)``, if the first look tells it."""
+        return None
 
     def _warm(self, problem):
         """The parameters (size,) of the last fit, if they are to be used and fit."""
@@ -137,9 +166,6 @@ class IterativeModel(LinearModel):
 
     def _codes(self, found):
         return None
-
-    def _can_start_from(self, sample, found) -> bool:
-        return True
 
     def _check_found(self, found) -> None:
         """Raise ValueError if the targets found are none for the loss."""

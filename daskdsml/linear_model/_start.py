@@ -1,105 +1,324 @@
-"""Where iterative fits start: the optimum of a sample of the rows, and its curvature."""
+"""Where iterative fits start: the null model or the optimum of a sample, and its curvature."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from daskdsml.backends.numpy import NumPy
-from daskdsml.contracts import Block
+from daskdsml.contracts import Block, Evaluation
 from daskdsml.data.door import Table
 from daskdsml.engine.rows import open_rows
 from daskdsml.linear_model._base import LARGEST_GRAM
+from daskdsml.linear_model._sample import SampledLine, anisotropy, first_rows
 from daskdsml.objective import Objective
 from daskdsml.passes.moments import moments
-from daskdsml.solvers._curvature import Blocks, Dense
+from daskdsml.solvers._curvature import Blocks, Dense, Diagonal, Kronecker
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.threads import single_threaded_blas
 
-# A sample of m rows puts the start about sqrt(p / m) from the optimum, in units where 1 is far.
-SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN, SAMPLE_BYTES = 10_000, 200, 2**26
-# One row of so many costs next to nothing beside a read of all, and the start is nearer.
-SAMPLE_PART = 200
-# A sample of more than this share of the rows costs more than the passes it saves, if each pass may
-# have a Hessian.
-SAMPLE_SHARE = 0.2
-# Most Newton parameters whose Hessian costs no more than reading the data.
-CHEAP_HESSIAN = 256
-# Most numbers in the Hessians of all outputs (256 MiB); sampled rows for each of their columns, few
-# where reads of all rows are quick, for making these Hessians then takes longer than the fit.
-LARGEST_BLOCKS, ROWS_OF_BLOCKS = 2**25, (4, 16)
+# Most numbers in the Hessians of all outputs (256 MiB).
+LARGEST_BLOCKS = 2**25
 # What is left to do on a sample, whose optimum is not that of all rows.
 ROUGH = 1e-3
+# A sample's optimum is where a fit starts if what is lost there, about half a parameter in a row of
+# the sample, is at most this share of what it gains on rows that it has not seen.
+TRUST = 0.1
+# Share of the sampled rows that are kept back to judge by.
+HELD_OUT = 0.2
+# Sampled rows for each column of a curvature, at least and at most, and the most for an optimum.
+ROWS_OF_CURVATURE, ROWS_OF_OPTIMUM = (16, 200), 200
+# Reads that a fit takes whose curvature is right; `plain_reads` tells what the plain one takes.
+GOOD_READS = 6
+# Sampled rows for each parameter from which on the curvature of a sample is that of all rows, near
+# enough to save a read even where columns are independent.
+NEAR_ROWS = 100
+# What finding a sample's optimum may cost, in reads of all rows.
+PRICE_OF_OPTIMUM = 0.5
+# Bytes that a read brings in a second, from memory and from storage, and floating-point operations
+# of matrix products: of an ordinary core, and nothing but their ratios is of consequence.
+MEMORY_RATE, STORAGE_RATE, PRODUCT_RATE = 1.6e10, 1e9, 4e10
+RENEWALS = 8
+# What the last step may promise, in units of ``tol`` times the objective: less where a matrix is
+# the curvature, which bends directions that it knows little of, and promises too little there.
+PLAIN_PROMISE, MATRIX_PROMISE = 0.1, 0.005
+# Scores of the sampled rows along which a step is measured.
+LINE_NUMBERS = 2048
+# Least variance within classes that a column is given, as a share of its variance.
+LEAST_VARIANCE = 0.05
 
 
-def sample_size(table, all_rows) -> tuple[int, float]:
-    """Rows to sample, and the largest share of a block's rows to offer; 0 rows for no sample.
+class Start(NamedTuple):
+    """``theta (size,)``, the solver that begins there, and the Evaluation at it if it is known."""
 
-    ``all_rows`` tells whether a sample may be all of the rows.
+    theta: np.ndarray
+    solver: Any
+    known: Evaluation | None = None
+
+
+class Cost(NamedTuple):
+    """Seconds that work takes, as counted: a read of all rows, and of a sampled ``row``."""
+
+    read: float
+    row: float
+
+    @classmethod
+    def of(cls, problem, table) -> Cost:
+        n_bytes = table.n_bytes or 8.0 * problem.n_rows * problem.n_features
+        rate = MEMORY_RATE if table.is_local else STORAGE_RATE
+        # Four operations a number of 8 bytes and output.
+        products = 0.5 * n_bytes * problem.n_outputs / PRODUCT_RATE
+        row = max(n_bytes / MEMORY_RATE, products) / problem.n_rows
+        return cls(max(n_bytes / rate, products), row)
+
+    def rows_of_matrix(self, size) -> int:
+        """Rows of a matrix (size, size): as many as half a read pays for, but enough of them."""
+        paid = 0.5 * self.read * PRODUCT_RATE / size**2
+        few, many = ROWS_OF_CURVATURE
+        return int(min(max(paid, few * size), many * size))
+
+    @staticmethod
+    def matrix(n_rows, size) -> float:
+        """Of a matrix (size, size) from so many rows, and its Cholesky factor."""
+        return (n_rows * size**2 + size**3 / 3.0) / PRODUCT_RATE
+
+
+def null_evaluation(problem, theta, counts, sums) -> Evaluation:
+    """The objective at a model of intercepts ``theta (size,)``, as a first look tells it.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : array (size,), whose coefficients are zero
+    counts : array (k,)
+        Summed weights of the rows whose targets are 0, 1, ... k - 1.
+    sums : array (k, p)
+        The sums of their weighted columns.
     """
-    n, p = table.n_rows, table.n_features
-    n_bytes = table.n_bytes
-    row = 8 * p if n is None or not n_bytes else max(n_bytes / n, 1.0)
-    size = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN * p, 0 if n is None else n // SAMPLE_PART)
-    size = int(min(size, SAMPLE_BYTES // row + 1))
-    if n is not None and size > SAMPLE_SHARE * n and not all_rows:
-        return 0, 1.0
-    return size, 1.0 if n is None else min(1.0, 1.5 * size / n)
+    _, intercept = problem.by_output(theta)
+    z = np.broadcast_to(intercept, (len(counts), len(intercept)))
+    z = z if problem.loss.coupled else z[:, 0]
+    losses, slopes = problem.loss.value_and_derivative(np, np.arange(len(counts), dtype=float), z)
+    slopes = np.reshape(slopes, (len(counts), -1))
+    gradient = np.column_stack([slopes.T @ sums, slopes.T @ counts])
+    gradient = gradient if problem.fit_intercept else gradient[:, :-1]
+    return Evaluation(
+        float(losses @ counts) / problem.weight, gradient.ravel() / problem.weight, None
+    )
 
 
-def started(problem, block, part, name, theta):
-    """``theta (size,)`` and the solver ``part``, as sampled rows in random order suggest.
+def started(problem, sampler, solver, name, theta, table) -> Start:
+    """Where to start ``solver`` from, instead of ``theta (size,)``, as sampled rows suggest.
 
-    Both are returned as they were if the sample has no optimum. The sampled rows are a smaller
-    fit of the same problem, whose reads cost next to nothing.
+    All is returned as it was if the sample has no optimum. The sampled rows are a smaller fit of
+    the same problem, whose reads cost next to nothing.
     """
+    if name == "lbfgs":
+        return quasi_newton(problem, sampler, solver, theta, table)
+    block = sampler()
+    if block is None or not sampler.covers(block):
+        return Start(theta, solver)
     if name == "newton":
-        return _newton(problem, block, part, theta)
-    rough = part._replace(tol=max(ROUGH, part.tol))
+        return _newton(problem, block, solver, theta)
+    rough = solver._replace(tol=max(ROUGH, solver.tol))
     result = minimize_sample(problem, block, rough, theta, 200)
     if result is None or result.status != "converged":
-        return theta, part
-    if name == "lbfgs":
-        curvature = curvature_at(problem, block, result.theta)
-        return result.theta, part._replace(curvature=curvature)
-    return result.theta, part._replace(columns=result.columns, hessian=result.hessian)
+        return Start(theta, solver)
+    solver = solver._replace(columns=result.columns, hessian=result.hessian)
+    return Start(result.theta, solver)
 
 
-def _newton(problem, block, part, theta):
+def _newton(problem, block, solver, theta) -> Start:
     """Most Newton steps are taken on the first tenth of the rows, where they cost a tenth."""
     start, hessian = theta, None
     for share in (0.1, 1.0):
-        m = int(share * len(block.y))
-        some = Block(block.X[:m], block.y[:m], None if block.w is None else block.w[:m])
-        result = minimize_sample(problem, some, part, start, 30)
+        some = first_rows(block, int(share * len(block.y)))
+        result = minimize_sample(problem, some, solver, start, 30)
         good = result is not None and result.status == "converged"
         start, hessian = (result.theta, result.hessian) if good else (theta, None)
-    return start, part._replace(hessian=hessian, n_sampled=len(block.y))
+    return Start(start, solver._replace(hessian=hessian, n_sampled=len(block.y)))
 
 
-def minimize_sample(problem, block, part, theta, max_iter):
+def quasi_newton(problem, sampler, solver, theta, table) -> Start:
+    """L-BFGS from ``theta (size,)``, the null model, with what sampled rows earned trust for.
+
+    A sample's optimum is no more than the first trial. A matrix of curvature is made where it
+    saves more reads than it costs: where columns are independent the plain one is as good.
+    """
+    cost = Cost.of(problem, table)
+    n_line = min(max(LINE_NUMBERS // problem.n_outputs, 512), max(problem.n_rows // 8, 512))
+    line = sampler(n_line)
+    if line is None or not _weight_of(line) > 0.0:
+        return Start(theta, solver)
+    weights = _null_weights(problem, line, theta)
+    solver = solver._replace(
+        curvature=Diagonal(float(weights.mean())), promise=PLAIN_PROMISE * solver.tol
+    )
+    small = problem.n_features <= LARGEST_GRAM
+    means = sampler.class_means()
+    plain = plain_reads(anisotropy(problem, line, means)) if small else np.inf
+    best = _trusted(problem, sampler, solver, theta, plain, cost)
+    solver = solver._replace(first=best, length=SampledLine(problem, line))
+    if not small:
+        return Start(theta, solver)
+    # Rows that made a matrix would see less curvature along its steps than others do.
+    n_matrix = min(cost.rows_of_matrix(problem.n_features + 1), sampler.most - n_line)
+    near = best is not None and n_matrix >= NEAR_ROWS * problem.size
+    saved = max(plain - GOOD_READS, 1.0 if near else 0.0) * cost.read
+    if cost.matrix(n_matrix, problem.n_features) > saved or n_matrix <= problem.n_features:
+        return Start(theta, solver)
+    block = sampler(n_matrix, skip=n_line)
+    return Start(theta, _with_curvature(problem, block, solver, best, weights, means, saved, cost))
+
+
+def plain_reads(anisotropy) -> float:
+    """Reads that L-BFGS takes without a matrix, where columns are as far from independent.
+
+    As for neighbours that correlate at r, where it is ``(1 + r**2) / (1 - r**2)``: their
+    condition number is the square of ``(1 + r) / (1 - r)``, in which L-BFGS's steps are linear.
+    """
+    r = ((anisotropy - 1.0) / (anisotropy + 1.0)) ** 0.5
+    return 3.0 + 3.0 * (1.0 + r) / (1.0 - r)
+
+
+def _null_weights(problem, block, theta) -> np.ndarray:
+    """Curvature of the loss (1,) at the null model, or probabilities (K,) of coupled outputs."""
+    _, intercept = problem.by_output(theta)
+    if problem.loss.coupled:
+        return problem.loss.mean(np, intercept)
+    y = np.asarray(block.y, dtype=float)
+    curves = problem.loss.second_derivative(np, y, np.full(len(y), intercept[0]))
+    return np.array([np.average(curves, weights=block.w)])
+
+
+def _trusted(problem, sampler, solver, theta, plain, cost):
+    """The optimum (size,) of sampled rows, or None where it is not to be trusted.
+
+    It loses about half a parameter in a row of the sample against the optimum of all rows, and
+    gains on rows held out; parameters that the penalty holds count less than one.
+    """
+    penalised = np.asarray(solver.curvature.h * problem.spread**2)
+    held = problem.penalty.l2
+    effective = float((penalised / (penalised + held)).sum()) + problem.fit_intercept
+    effective *= max(problem.n_outputs - 1, 1)
+    most = min(sampler.most, int(max(ROWS_OF_OPTIMUM * effective, 2000)))
+    if plain < np.inf:
+        most = min(most, int(PRICE_OF_OPTIMUM * cost.read / (plain * cost.row)))
+    if most < effective / TRUST:
+        return None
+    block = sampler(most)
+    m = int((1.0 - HELD_OUT) * len(block.y))
+    train, unseen = first_rows(block, m), first_rows(block, len(block.y) - m, m)
+    if m < effective / TRUST or not sampler.covers(train) or not _weight_of(unseen) > 0.0:
+        return None
+    rough = solver._replace(tol=max(ROUGH, solver.tol))
+    result = minimize_sample(problem, train, rough, theta, 100)
+    if result is None or result.status not in ("converged", "max_iter"):
+        return None
+    null, there = (_value(problem, unseen, at) for at in (theta, result.theta))
+    return result.theta if 0.5 * effective / m <= TRUST * (null - there) else None
+
+
+def _with_curvature(problem, block, solver, best, weights, means, saved, cost):
+    """The solver with the matrix that is worth ``saved`` seconds of reads, if one is."""
+    m, p, K = len(block.y), problem.n_features, problem.n_outputs
+    known = m if m < problem.n_rows else np.inf
+    one_matrix = cost.matrix(m, p)
+    own = problem.size <= LARGEST_GRAM and cost.matrix(m, problem.size) <= saved
+    each = K * cost.matrix(m, p) <= saved and K * (p + 1) ** 2 <= LARGEST_BLOCKS
+    curvature = None
+    if own or each:
+        renew = _Renewal(problem, block, own)
+        dear = cost.matrix(m, problem.size) if own else K * one_matrix
+        if dear <= 2.0 * cost.read:
+            solver = solver._replace(renew=renew, renewals=RENEWALS)
+        curvature = renew(best) if best is not None else None
+    if curvature is None:
+        curvature = Kronecker.of(problem, _correlation(problem, block, means), weights, known)
+    return solver._replace(curvature=curvature, promise=MATRIX_PROMISE * solver.tol)
+
+
+def _correlation(problem, block, means) -> np.ndarray:
+    """Correlation matrix (p, p) of the columns within classes, from sampled rows."""
+    p = problem.n_features
+    rows = open_rows(Table(block.X, np.zeros(len(block.y)), block.w), "memory")
+    found = rows.run(moments, NumPy(), "sample-moments")
+    inner = found.cross[:p, :p] / found.weight
+    if means is not None:
+        codes = np.asarray(block.y, dtype=int)
+        shares = np.bincount(codes, block.w, len(means)) / found.weight
+        between = means - shares @ means
+        inner -= between.T @ (shares[:, None] * between)
+    inner /= np.outer(problem.spread, problem.spread)
+    # A column that tells classes apart by itself varies between them alone.
+    places = np.diag_indices(p)
+    inner[places] = np.maximum(inner[places], LEAST_VARIANCE)
+    return inner
+
+
+class _Renewal(NamedTuple):
+    """The curvature of sampled rows at any parameters: of all outputs, or of each by itself."""
+
+    problem: Any
+    block: Block
+    whole: bool
+
+    def __call__(self, theta):
+        if self.whole or self.problem.n_outputs == 1:
+            return curvature_at(self.problem, self.block, theta)
+        m = _rows_that_count(self.problem, self.block, theta)
+        return Blocks.of(self.problem, _hessians_of_outputs(self.problem, self.block, theta), m)
+
+
+def _weight_of(block) -> float:
+    return float(len(block.y) if block.w is None else block.w.sum())
+
+
+def _value(problem, block, theta) -> float:
+    """The mean objective of a few rows."""
+    rows = open_rows(Table(block.X, block.y, block.w), "memory")
+    with single_threaded_blas():
+        return Objective(rows.run, of_sample(problem, block)).evaluate(theta).value
+
+
+def minimize_sample(problem, block, solver, theta, max_iter):
     """The Result of a fit to sampled rows, or None if none of them counts."""
     problem = of_sample(problem, block)
     if not problem.weight > 0.0:
         return None
     rows = open_rows(Table(block.X, block.y, block.w), "memory")
-    return AllReduce().minimize(problem, rows, part, theta, max_iter=max_iter)
+    return AllReduce().minimize(problem, rows, solver, theta, max_iter=max_iter)
 
 
 def of_sample(problem, block):
     """The problem whose rows are those of a block."""
-    m = len(block.y)
-    weight = float(m if block.w is None else block.w.sum())
-    return problem._replace(n_rows=m, weight=weight, label="sample", train=None)
+    return problem._replace(
+        n_rows=len(block.y), weight=_weight_of(block), label="sample", train=None
+    )
 
 
-def curvature_at(problem, block, theta):
-    """An approximate inverse Hessian from sampled rows at ``theta``; None if all are too large."""
-    if problem.size <= LARGEST_GRAM:
-        m = len(block.y) if len(block.y) < problem.n_rows else np.inf
-        return Dense.of(problem, hessian_at(problem, block, theta), m)
-    if problem.n_outputs > 1 and problem.size * (problem.n_features + 1) <= LARGEST_BLOCKS:
-        return Blocks.of(problem, _hessians_of_outputs(problem, block, theta))
-    return None
+def curvature_at(problem, block, theta) -> Dense:
+    """An approximate inverse Hessian from sampled rows at ``theta``."""
+    m = _rows_that_count(problem, block, theta) if len(block.y) < problem.n_rows else np.inf
+    return Dense.of(problem, hessian_at(problem, block, theta), m)
+
+
+def _rows_that_count(problem, block, theta) -> float:
+    """How many rows of equal curvature the sampled ones are worth, ``(sum c)**2 / sum c**2``.
+
+    Where classes are all but separated, the curvature is that of the few rows between them.
+    """
+    coef, intercept = problem.by_output(theta)
+    z = block.X @ coef.T + intercept
+    if problem.loss.coupled:
+        shares = problem.loss.mean(np, z)
+        curves = (shares * (1.0 - shares)).sum(axis=1)
+    else:
+        curves = problem.loss.second_derivative(np, np.asarray(block.y, dtype=float), z[:, 0])
+    curves = curves if block.w is None else curves * block.w
+    total = float(curves.sum())
+    return total**2 / float((curves**2).sum()) if total > 0.0 else 0.0
 
 
 def hessian_at(problem, block, theta):
@@ -110,11 +329,9 @@ def hessian_at(problem, block, theta):
 
 
 def _hessians_of_outputs(problem, block, theta):
-    """The Hessian (d, d) of each output with itself, over some of the sampled rows."""
-    few, many = (rows * problem.n_features for rows in ROWS_OF_BLOCKS)
-    m = min(len(block.y), max(few, min(many, problem.n_rows // 10)))
-    X, y = block.X[:m], block.y[:m]
-    w = np.ones(m) if block.w is None else block.w[:m]
+    """The Hessian (d, d) of each output with itself, over sampled rows."""
+    X, y = block.X, block.y
+    w = np.ones(len(y)) if block.w is None else block.w
     coef, intercept = problem.by_output(theta)
     z = X @ coef.T.astype(X.dtype) + intercept.astype(X.dtype)
     curves = np.einsum("nkk->nk", problem.loss.second_derivative(np, y, z))

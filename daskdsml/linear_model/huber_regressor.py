@@ -8,19 +8,21 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml import registry
 from daskdsml.data.door import score_dtype
 from daskdsml.engine.predict import lazily
+from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._generalized import IterativeRegressor
+from daskdsml.linear_model._sample import sample_size
 from daskdsml.linear_model._start import (
-    curvature_at,
+    Start,
     hessian_at,
     minimize_sample,
     of_sample,
-    sample_size,
 )
 from daskdsml.losses.huber_residual import HuberResidual
 from daskdsml.passes.concomitant import Concomitant, residuals
 from daskdsml.passes.evaluate import errors
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_number
+from daskdsml.solvers._curvature import Dense
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
 SETTLED, ROUNDS = 1e-3, 50
@@ -138,15 +140,14 @@ class HuberRegressor(IterativeRegressor):
     def _penalty(self, weight):
         return L2(0.0)
 
-    def _what_to_look_for(self, table):
+    def _sample_size(self, table):
         # A start without a sample would be too far from the optimum for a Hessian to tell the way.
-        size, rate = sample_size(table, all_rows=True)
-        return super()._what_to_look_for(table)._replace(sample_rows=size, rate=rate)
+        return sample_size(table, all_rows=True)
 
     def _problem(self, table, found):
         """The problem whose last coefficient, of no column, is the scale."""
         problem = super()._problem(table, found)
-        unit = _unit(found.sample.block())
+        unit = _unit(self._sampler(table, found)())
         l2 = float(self.alpha) * unit / problem.weight
         return problem._replace(
             # A scale near the root of the rounding is as good as none: F has no more digits there.
@@ -156,20 +157,24 @@ class HuberRegressor(IterativeRegressor):
             spread=np.append(problem.spread, 1.0),
         )
 
-    def _start(self, problem, found, name):
+    def _start(self, problem, table, found, name) -> Start:
         """Where to start and the solver that starts there: the last fit, or a sample's optimum."""
         part = registry.find("solvers", name)(tol=self.tol)
-        theta, sample = self._warm(problem), found.sample.block()
+        theta, sample = self._warm(problem), self._sampler(table, found)()
         if theta is not None:
-            return theta, part
+            return Start(theta, part)
         theta = _location(problem, sample)
         if not of_sample(problem, sample).weight > 0.0:
-            return theta, part
+            return Start(theta, part)
         if len(sample.y) > problem.size or len(sample.y) == problem.n_rows:
             theta = _in_turn(problem, sample, part._replace(tol=SETTLED), theta)
         if name == "newton":
-            return theta, part._replace(hessian=hessian_at(problem, sample, theta))
-        return theta, part._replace(curvature=curvature_at(problem, sample, theta))
+            return Start(theta, part._replace(hessian=hessian_at(problem, sample, theta)))
+        if problem.size <= LARGEST_GRAM:
+            n_rows = len(sample.y) if len(sample.y) < problem.n_rows else np.inf
+            hessian = hessian_at(problem, sample, theta)
+            part = part._replace(curvature=Dense.of(problem, hessian, n_rows))
+        return Start(theta, part)
 
     def _warm(self, problem):
         if not self.warm_start or not hasattr(self, "scale_"):

@@ -31,6 +31,7 @@ from daskdsml.linear_model._grid import (
     summed_up,
     within_one_error,
 )
+from daskdsml.linear_model._sample import sample_size
 from daskdsml.linear_model._together import fit_all, fit_folds, starts_of
 from daskdsml.loop import Progress
 from daskdsml.metrics._sums import Sums
@@ -227,10 +228,9 @@ class LogisticRegressionCV(LinearClassifier):
         """Starts, results of all rows and of folds, for each l1_ratio; and weights of cells."""
         found = laid.found
         problem = self._problem(table, found)._replace(train=np.ones(laid.train.shape[1]))
-        theta, sample = self._first(problem, found), found.sample.block()
-        codes = self._codes(found)
-        usable = sample is not None and self._can_start_from(sample, found)
-        sample = codes(sample) if usable else None
+        theta, sampler = self._first(problem, found), self._sampler(table, found)
+        sample = sampler()
+        sample = sample if sample is not None and sampler.covers(sample) else None
         weights = self._class_weights(found)
         weighted = rows if weights is None else Weighted(rows, np.asarray(weights))
         settings = [(r, C) for r in shares for C in Cs]
@@ -325,8 +325,8 @@ class LogisticRegressionCV(LinearClassifier):
         total = self._evaluate(Coded(self.classes_), judged, X, y, sample_weight, labels=True)
         return metric.value(total.totals[0])
 
-    def _samples_all(self, n_features) -> bool:
-        return True
+    def _sample_size(self, table):
+        return sample_size(table, all_rows=True)
 
     def _penalty(self, weight):
         return penalty_of(0.0, 0.0)

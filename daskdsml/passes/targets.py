@@ -17,8 +17,9 @@ MOST_LABELS = 10_000
 class Look(NamedTuple):
     """What to look for.
 
-    ``labels`` tells whether y holds class labels to collect; ``sample_rows`` rows are drawn with
-    ``seed``, of which a block offers the share ``rate`` at most (1.0 where n is not known yet).
+    ``labels`` tells whether y holds class labels to collect, ``products`` whether columns are to be
+    summed with y, a number, as their weight too; ``sample_rows`` rows are drawn with ``seed``, of
+    which a block offers the share ``rate`` at most (1.0 where n is not known yet).
     """
 
     backend: Any
@@ -26,6 +27,7 @@ class Look(NamedTuple):
     sample_rows: int = 0
     rate: float = 1.0
     seed: int = 0
+    products: bool = False
 
 
 class Sample(NamedTuple):
@@ -81,8 +83,10 @@ class Span(NamedTuple):
 class Targets(NamedTuple):
     """Sums of a first look.
 
-    ``labels (k,)`` sorted, with ``counts (k,)`` their summed weights; ``sums``, ``squares`` (p,) of
-    the weighted columns of X; ``sample`` some of the rows; ``span`` of y, empty if it holds labels.
+    ``labels (k,)`` sorted, with ``counts (k,)`` their summed weights; ``sums`` of the weighted
+    columns of X, (k, p) over the rows of each label, (1, p) if y holds none; ``squares (p,)`` of
+    the columns; ``sample`` some of the rows; ``span`` of y, empty if it holds labels;
+    ``products (p,)`` of columns and y, or None.
     """
 
     census: Census
@@ -92,23 +96,25 @@ class Targets(NamedTuple):
     squares: np.ndarray
     sample: Sample
     span: Span = Span()
+    products: np.ndarray | None = None
 
     @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
     def __add__(self, other: Targets) -> Targets:
-        labels, counts = _joined_counts(self, other)
+        labels, counts, sums = _joined(self, other)
         return Targets(
             self.census + other.census,
             labels,
             counts,
-            self.sums + other.sums,
+            sums,
             self.squares + other.squares,
             self.sample + other.sample,
             self.span + other.span,
+            None if self.products is None else self.products + other.products,
         )
 
     def mean(self) -> np.ndarray:
         """Weighted mean (p,) of each column."""
-        return self.sums / self.census.weight
+        return self.sums.sum(axis=0) / self.census.weight
 
     def spread(self, centred: bool) -> np.ndarray:
         """Standard deviation (p,) of each column, or its root mean square if not ``centred``.
@@ -125,12 +131,23 @@ class Targets(NamedTuple):
 
 def targets(look: Look, block: Block) -> Targets:
     """Kernel: what one block adds to the first look."""
-    sums, squares = look.backend.column_sums(block)
-    clean = np.isfinite(sums).all() and np.isfinite(squares).all()
-    census = take_census(block, suspect_X=not clean)
-    labels, counts = _counted(look, block, census)
+    census = take_census(block, suspect_X=False)
+    labels, codes = _labels_of(look, block, census)
+    sums, squares = look.backend.column_sums(block, codes, max(len(labels), 1))
+    if not (np.isfinite(sums).all() and np.isfinite(squares).all()):
+        census = take_census(block, suspect_X=True)
+    counts = np.zeros(len(labels))
+    if codes is not None:
+        counts += np.bincount(codes, block.w, len(labels))
+    if look.labels:
+        sums = sums[: len(labels)]
     span = Span() if look.labels or census.faults else span_of(block.y, block.w)
-    return Targets(census, labels, counts, sums, squares, _drawn(look, block), span)
+    products = None
+    if look.products:
+        y = np.ravel(block.y).astype(np.float64)
+        block_of_y = block._replace(w=y if block.w is None else block.w * y)
+        (products,), _ = look.backend.column_sums(block_of_y)
+    return Targets(census, labels, counts, sums, squares, _drawn(look, block), span, products)
 
 
 def span_of(y, w) -> Span:
@@ -140,22 +157,42 @@ def span_of(y, w) -> Span:
     return Span(float(total), float(y.min(initial=np.inf)), float(y.max(initial=-np.inf)))
 
 
-def _counted(look, block, census):
-    y = np.ravel(block.y) if look.labels else np.empty(0)
-    if census.faults:
-        y = y[:0]
-    labels, codes = np.unique(y, return_inverse=True)
+def _labels_of(look, block, census):
+    """Sorted labels (k,) of a block and the code (n,) of each row; none and None without labels."""
+    if not look.labels:
+        return np.empty(0), None
+    y = np.ravel(block.y)
+    if census.faults or not len(y):
+        return y[:0], None
+    labels, codes = labels_and_codes(y)
     check_labels(labels)
-    w = None if block.w is None or not y.size else block.w
-    return labels, np.bincount(codes, weights=w, minlength=labels.size).astype(np.float64)
+    return labels, codes
 
 
-def _joined_counts(a: Targets, b: Targets):
+def labels_and_codes(y) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted distinct labels (k,) of ``y (n,)``, and the place (n,) of each among them.
+
+    Integers that lie close together are counted instead of sorted.
+    """
+    if y.dtype.kind in "iu" and len(y):
+        least, span = y.min(), int(y.max()) - int(y.min())
+        if span < MOST_LABELS:
+            offsets = (y - least).astype(np.intp)
+            present = np.bincount(offsets, minlength=span + 1) > 0
+            places = np.flatnonzero(present)
+            return (places.astype(y.dtype) + least), (np.cumsum(present) - 1)[offsets]
+    return np.unique(y, return_inverse=True)
+
+
+def _joined(a: Targets, b: Targets):
+    """Labels, counts and sums of two parts."""
     if np.array_equal(a.labels, b.labels):
-        return a.labels, a.counts + b.counts
+        return a.labels, a.counts + b.counts, a.sums + b.sums
     labels, codes = np.unique(np.concatenate([a.labels, b.labels]), return_inverse=True)
     check_labels(labels)
-    return labels, np.bincount(codes, weights=np.concatenate([a.counts, b.counts]))
+    sums = np.zeros((len(labels), len(a.squares)))
+    np.add.at(sums, codes, np.concatenate([a.sums, b.sums]))
+    return labels, np.bincount(codes, weights=np.concatenate([a.counts, b.counts])), sums
 
 
 def check_labels(labels) -> None:

@@ -36,6 +36,10 @@ class Diagonal(NamedTuple):
         together = float(move.ravel() @ change)
         return cls(float(change @ change) / together if together > 0.0 else 1.0)
 
+    def after(self, problem, pairs) -> Diagonal:
+        """What holds where the latest ``pairs`` (step, change of gradient) were seen."""
+        return Diagonal.of(problem, *pairs[-1]) if pairs else self
+
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
         own = np.zeros(problem.size // problem.n_outputs)
@@ -53,19 +57,21 @@ class Dense(NamedTuple):
     def of(cls, problem, hessian, n_rows=np.inf) -> Dense:
         """From the Hessian in the user's parameters, of a sample of ``n_rows``.
 
-        That of m rows for d parameters is off by about ``sqrt(d / m)``, and singular for ``m < d``:
-        the square of ``d / (d + m)`` of it is taken from its diagonal.
+        See `_shrinkage` for what is taken from its diagonal.
         """
         K, d = problem.n_outputs, len(hessian)
         B = hessian if K == 1 else without_shift(hessian, K)
         B = _standardized_rows(problem, _standardized_rows(problem, B).T)
         # The same for all outputs, or else all of them moving alike were no longer a thing apart.
         diagonal = np.tile(np.diag(B).reshape(K, -1).mean(axis=0), K)
-        share = (d / (d + n_rows)) ** 2
+        share = _shrinkage(d, n_rows)
         B *= 1.0 - share
         least = max(RIDGE * diagonal.mean(), 1e-300)
         B[np.diag_indices(d)] += share * diagonal + RIDGE * np.maximum(diagonal, least)
         return cls(linalg.cho_factor(B, lower=True))
+
+    def after(self, problem, pairs) -> Dense:
+        return self
 
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
@@ -82,15 +88,23 @@ class Blocks(NamedTuple):
     factors: tuple
 
     @classmethod
-    def of(cls, problem, hessians) -> Blocks:
-        """From the Hessians (d, d) of each output in the user's parameters, penalty included."""
+    def of(cls, problem, hessians, n_rows) -> Blocks:
+        """From the Hessians (d, d) of each output, penalty included, of ``n_rows`` sampled rows.
+
+        They are in the user's parameters, and shrunk as for `Dense.of`.
+        """
         one = problem._replace(loss=problem.loss._replace(n_outputs=1))
         factors = []
         for hessian in hessians:
             B = _standardized_rows(one, _standardized_rows(one, hessian).T)
-            B[np.diag_indices(len(B))] += SAMPLED * max(np.trace(B) / len(B), 1e-300)
+            diagonal, share = np.diag(B).copy(), _shrinkage(len(B), n_rows)
+            B *= 1.0 - share
+            B[np.diag_indices(len(B))] += share * diagonal + SAMPLED * max(diagonal.mean(), 1e-300)
             factors.append(linalg.cho_factor(B, lower=True))
         return cls(tuple(factors))
+
+    def after(self, problem, pairs) -> Blocks:
+        return self
 
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
@@ -98,6 +112,55 @@ class Blocks(NamedTuple):
         pairs = zip(self.factors, G, strict=True)
         steps = np.stack([linalg.cho_solve(factor, row) for factor, row in pairs])
         return problem.original((steps - steps.mean(axis=0)).ravel())
+
+
+class Kronecker(NamedTuple):
+    """``W (x) S`` where all rows have the same scores, as at a model of intercepts alone.
+
+    ``S`` is the correlation matrix of the columns, with a 1 for the intercept, of which ``factor``
+    is a Cholesky factor (d, d). ``W`` is the curvature of the loss: a number ``weights (1,)``, or
+    for coupled outputs of probabilities ``weights (K,)`` the matrix ``diag(w) - w w'``, for which
+    steps sum to zero over the outputs. One matrix serves all outputs. The penalty's own curvature
+    is added for the mean output.
+    """
+
+    factor: Any
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, problem, correlation, weights, n_rows) -> Kronecker:
+        """From the ``correlation (p, p)`` of ``n_rows`` sampled rows; as for `Dense.of`."""
+        p, one = problem.n_features, int(problem.fit_intercept)
+        share = _shrinkage(p, n_rows)
+        B = np.zeros((p + one, p + one))
+        B[:p, :p] = (1.0 - share) * correlation
+        places = np.diag_indices(p + one)
+        B[places] += share + RIDGE
+        B[p:, p:] = 1.0
+        B *= weights.mean()
+        B[places] += np.append(problem.penalty.l2 / problem.spread**2, [0.0] * one)
+        return cls(linalg.cho_factor(B, lower=True), weights)
+
+    def after(self, problem, pairs) -> Kronecker:
+        return self
+
+    def times(self, problem, gradient):
+        """The step ``B^-1 gradient`` (size,), in the user's parameters."""
+        G = problem.standardized(gradient).reshape(len(self.weights), -1)
+        steps = linalg.cho_solve(self.factor, G.T).T
+        steps *= (self.weights.mean() / self.weights)[:, None]
+        if len(steps) > 1:
+            steps -= steps.mean(axis=0)
+        return problem.original(steps.ravel())
+
+
+def _shrinkage(d, n_rows) -> float:
+    """Share of the diagonal in a matrix (d, d) of so many rows.
+
+    Its relative error is about ``sqrt(d / m)`` in every direction, flat ones too, so m rows of
+    several times d need none, for it would bend these; and the matrix is singular for ``m < d``.
+    """
+    return float((d / (d + n_rows)) ** 2 * min(1.0, 2.0 * d / n_rows if n_rows else 1.0) ** 2)
 
 
 def _standardized_rows(problem, M):

@@ -7,6 +7,9 @@ SUFFICIENT = 1e-4
 SHORTEST = 1e-10
 # What is left of a rejected step, at least.
 LEAST_FRACTION = 0.1
+# The step that may remain, as a share of the parameters' standard errors (root mean square): so the
+# answer keeps its quality as n grows, where the gradient alone would let it go.
+STEP_IN_ERRORS = 0.05
 
 
 def accepts(state, value: float, noise: float) -> bool:
@@ -49,6 +52,15 @@ def _cubic_fraction(value, slope, value_end, slope_end) -> float:
         return 0.5
     fraction = 1.0 - (slope_end + root**0.5 - a) / bottom
     return min(max(fraction, LEAST_FRACTION), 0.5)
+
+
+def step_in_errors(slope, problem) -> float:
+    """Length of a step that promises ``-slope``, in standard errors of the parameters.
+
+    Root mean square over the parameters, as the Hessian of n rows has it: ``-slope = d'H d`` of the
+    mean objective is n times as much for their sum.
+    """
+    return (max(-slope, 0.0) * problem.n_rows / problem.size) ** 0.5
 
 
 def settled(slope, value, tol) -> bool:

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from daskdsml.solvers._curvature import Dense, Diagonal
-from daskdsml.solvers._line_search import accepts, settled, shorter
+from daskdsml.solvers._line_search import (
+    STEP_IN_ERRORS,
+    accepts,
+    settled,
+    shorter,
+    step_in_errors,
+)
 
 # Steps with small gradients, each of which lowers the objective by a good part of what is left.
 DRIFTING = 10
+# Ratios of actual to predicted decrease that tell that the curvature is about right, or so wrong
+# that a new one is worth its price; and steps in a row that leave most of the gradient.
+GOOD_AGREEMENT, BAD_AGREEMENT = (0.5, 1.5), (0.6, 1.5)
+MOST_SLOW, SLOW = 3, 0.5
+# Share of the coefficients that may differ from those at which the curvature was made.
+ELSEWHERE = 0.02
+# With each pass after the first one whose gradient is small, a step may promise so many times more.
+PATIENCE = 30.0
 
 
 class _State(NamedTuple):
-    """Where L-BFGS stands; ``pairs`` are the latest (step, change of gradient)."""
+    """Where L-BFGS stands; ``pairs`` are the latest (step, change of gradient).
+
+    ``modelled`` tells that ``direction`` is a quasi-Newton step, ``predicted`` how much a step of
+    ``length`` of it lowers the objective, ``rejected`` how often it was shortened, ``slow`` how
+    many steps in a row left most of the gradient, ``renewed`` how often the curvature was asked for
+    anew, ``waited`` the passes since the gradient was first small.
+    """
 
     theta: np.ndarray
     trial: np.ndarray
@@ -27,8 +48,15 @@ class _State(NamedTuple):
     step: float = float("nan")
     pairs: tuple = ()
     curvature: Any = None
+    made_at: np.ndarray | None = None
     curved: bool = False
+    modelled: bool = False
+    predicted: float = float("nan")
+    rejected: int = 0
+    slow: int = 0
+    renewed: int = 0
     since: int = 0
+    waited: int = 0
     drift: int = 0
     cells: np.ndarray | None = None
     null_space: np.ndarray | None = None
@@ -41,15 +69,26 @@ class LBFGS(NamedTuple):
 
     ``curvature`` is an approximate inverse Hessian of `daskdsml.solvers._curvature`, such as that
     of a sample of the rows; without one, the loss is taken to be as steep in all centred columns of
-    unit spread, so its pace does not depend on the columns' units. Where ``refresh`` steps
-    have not been enough, the Hessian at the next point is asked for and taken in its place; 0 asks
-    for none, as where it would be too large.
+    unit spread, so its pace does not depend on the columns' units. It is judged after each pass by
+    the ratio of actual to predicted decrease, as a trust region's radius is: where that is far from
+    1, or the gradient hardly falls, ``renew(theta)`` gives another one, ``renewals`` times at most;
+    where none is left and steps go too far twice, the plain one takes its place. Where ``refresh``
+    steps have not been enough, the Hessian of all rows at the next point is asked for; 0 asks for
+    none, as where it would be too large. ``first (size,)``, if given, is where the first step goes,
+    provided that the objective falls in that direction. Steps have the ``length(theta, direction,
+    slope)`` that is best on sampled rows, or 1.
 
-    Stops when the standardised gradient is at most ``tol`` in every entry and what the next step
-    promises is at most ``tol`` times the objective: where classes are all but separated, gradients
-    are small far from the optimum. Or when the objective can be lowered no further in the precision
-    of the data. If nothing but the data bounds the coefficients and the objective goes on falling
-    for ten steps with such small gradients, the optimum lies at infinity: status "separated".
+    A trial that is too high gives a pair as any other does: the next one goes where the corrected
+    model has its minimum, and only then nearer along the line, to the minimum of the cubic through
+    both values and slopes.
+
+    Stops when the standardised gradient is at most ``tol`` in every entry and the next step
+    promises at most ``promise`` (None is ``tol``) times the objective (where classes are all but
+    separated, gradients are small far from the optimum) and is below a twentieth of a standard
+    error. If the last decrease was as predicted, that next step is then taken: it costs nothing.
+    Or when the objective can be lowered no further in the precision of the data. If nothing but the
+    data bounds the coefficients and the objective goes on falling for ten steps with such small
+    gradients, the optimum lies at infinity: status "separated".
 
     References
     ----------
@@ -63,11 +102,17 @@ class LBFGS(NamedTuple):
     memory: int = 20
     curvature: Any = None
     refresh: int = 0
+    renew: Callable | None = None
+    renewals: int = 0
+    first: np.ndarray | None = None
+    length: Callable | None = None
+    promise: float | None = None
 
     needs = frozenset({"gradient"})
 
     def init(self, theta) -> _State:
-        return _State(theta, theta, curvature=self.curvature)
+        made_at = theta if self.first is None else self.first
+        return _State(theta, theta, curvature=self.curvature, made_at=made_at)
 
     def step(self, state: _State, objective) -> _State:
         here = objective.evaluate(state.trial, state.curved)
@@ -77,53 +122,145 @@ class LBFGS(NamedTuple):
         """The state after the evaluation ``here`` of its trial."""
         noise = problem.noise(state.trial, here.value)
         if not accepts(state, here.value, noise):
-            return shorter(state, here)
+            return self._rejected(state, here, problem)
         norm = problem.residual(state.trial, here.gradient)
-        pairs, curvature, since = self._remembered(state, here, problem)
-        direction = -_inverse_hessian_times(problem, here.gradient, pairs, curvature)
-        slope = float(here.gradient @ direction)
+        reached = self._remembered(state, here, problem, norm)
+        modelled, direction, slope, length, predicted = self._next(reached, problem)
+        pairs, curvature = reached.pairs, reached.curvature
         # Where values no longer tell points apart, gradients still do for a while.
         exhausted = (pairs or curvature) and -slope <= noise and norm > 0.5 * state.gradient_norm
-        done = exhausted or (norm <= self.tol and settled(slope, here.value, self.tol))
+        close = step_in_errors(slope, problem) <= STEP_IN_ERRORS
+        small = norm <= self.tol
+        late = state.waited + 1 if small or state.waited else 0
+        promise = self.tol if self.promise is None else self.promise
+        promise *= PATIENCE ** max(late - 1, 0)
+        small = small and settled(slope * length, here.value, promise) and close and modelled
+        done = exhausted or small
         drift = state.drift + 1 if norm <= self.tol and not done else 0
         status = "converged" if done else None
         if drift >= DRIFTING and problem.unbounded:
             status = "separated"
-        length = 1.0
-        if not pairs and curvature is None:
-            length = 1.0 / max(1.0, (-slope) ** 0.5)
-        return _State(
-            theta=state.trial,
-            trial=state.trial + length * direction,
-            value=here.value,
-            gradient=here.gradient,
-            gradient_norm=norm,
+        trial = state.trial + length * direction
+        return reached._replace(
+            theta=trial if small and self._last_step_counts(state, here, noise) else state.trial,
+            trial=trial,
             direction=direction,
             slope=slope,
             length=length,
-            step=state.length,
-            pairs=pairs,
-            curvature=curvature,
-            curved=bool(self.refresh) and since >= self.refresh,
-            since=since,
-            cells=here.cells,
+            modelled=modelled,
+            predicted=predicted,
+            rejected=0,
             drift=drift,
+            waited=late,
             status=status,
-            name="gradient" if here.hessian is None else "hessian",
         )
 
-    def _remembered(self, state, here, problem):
-        """Pairs, curvature, and steps since that was renewed."""
+    def _next(self, reached, problem):
+        """Whether the next step is the model's; its direction, slope, length, and decrease."""
+        gradient, pairs, curvature = reached.gradient, reached.pairs, reached.curvature
+        if self.first is not None and reached.step != reached.step:
+            direction = self.first - reached.theta
+            slope = float(gradient @ direction)
+            if slope < 0.0:
+                return False, direction, slope, 1.0, float("nan")
+        direction = -_inverse_hessian_times(problem, gradient, pairs, curvature)
+        slope = float(gradient @ direction)
+        length = 1.0
+        if not pairs and curvature is None:
+            length = 1.0 / max(1.0, (-slope) ** 0.5)
+        elif self.length is not None:
+            length = self.length(reached.theta, direction, slope)
+            return True, direction, slope, length, -0.5 * length * slope
+        return True, direction, slope, length, -slope * length * (1.0 - 0.5 * length)
+
+    def _remembered(self, state, here, problem, norm) -> _State:
+        """The state at its trial, with pairs and curvature as they are after it."""
+        step = state.length if state.direction is not None else float("nan")
+        reached = state._replace(
+            theta=state.trial,
+            value=here.value,
+            gradient=here.gradient,
+            gradient_norm=norm,
+            step=step,
+            cells=here.cells,
+            name="gradient" if here.hessian is None else "hessian",
+        )
         if here.hessian is not None:
-            return (), Dense.of(problem, here.hessian), 0
+            return reached._replace(
+                pairs=(), curvature=Dense.of(problem, here.hessian), since=0, curved=False
+            )
         if state.gradient is None:
-            return (), state.curvature, 0
-        move, change = state.length * state.direction, here.gradient - state.gradient
+            return reached
+        since = state.since + 1
+        slow = state.slow + 1 if norm > SLOW * state.gradient_norm else 0
+        reached = reached._replace(
+            pairs=self._with_pair(state, here, problem),
+            since=since,
+            slow=slow,
+            curved=bool(self.refresh) and since >= self.refresh,
+        )
+        low, high = BAD_AGREEMENT
+        poor = state.modelled and not low <= _agreement(state, here) <= high
+        wrong = poor or state.rejected or slow >= MOST_SLOW
+        if wrong if norm > self.tol else self._is_elsewhere(reached, problem):
+            return self._renewed(reached, problem)
+        return reached
+
+    def _is_elsewhere(self, state, problem) -> bool:
+        """Whether the curvature that is to tell how near the optimum is was made far from there."""
+        if self.renew is None or state.made_at is None:
+            return False
+        moved = problem.largest_move(state.theta - state.made_at)
+        return moved > ELSEWHERE * problem.largest_move(state.theta)
+
+    def _renewed(self, state, problem) -> _State:
+        """The state with a curvature that is known where it stands."""
+        if self.renew is not None and state.renewed < self.renewals:
+            fresh = self.renew(state.theta)
+            return state._replace(
+                curvature=fresh, made_at=state.theta, pairs=(), slow=0, renewed=state.renewed + 1
+            )
+        return state._replace(curvature=Diagonal()) if state.rejected > 1 else state
+
+    def _with_pair(self, state, here, problem) -> tuple:
+        """The pairs with what the step from the last point to the trial told."""
+        move, change = state.trial - state.theta, here.gradient - state.gradient
         size = problem.residual(state.trial, change) * problem.largest_move(move)
-        pairs = state.pairs
         if move @ change > 1e-14 * size:
-            pairs = (*pairs, (move, change))[-self.memory :]
-        return pairs, state.curvature, state.since + 1
+            return (*state.pairs, (move, change))[-self.memory :]
+        return state.pairs
+
+    def _rejected(self, state, here, problem) -> _State:
+        """The state with a trial that goes less far, after one whose value was too high."""
+        nearer = shorter(state, here)._replace(rejected=state.rejected + 1)
+        if state.rejected or nearer.status or not here.value < float("inf"):
+            return nearer
+        pairs = self._with_pair(state, here, problem)
+        if pairs is state.pairs:
+            return nearer
+        direction = -_inverse_hessian_times(problem, state.gradient, pairs, state.curvature)
+        return nearer._replace(
+            trial=state.theta + direction,
+            direction=direction,
+            slope=float(state.gradient @ direction),
+            length=1.0,
+            modelled=True,
+            pairs=pairs,
+        )
+
+    def _last_step_counts(self, state, here, noise) -> bool:
+        """Whether the step that remains may be taken without a look at where it leads."""
+        low, high = GOOD_AGREEMENT
+        foreseen = state.modelled and not state.rejected and low <= _agreement(state, here) <= high
+        # Losses of groups of rows belong to the point that was evaluated.
+        return foreseen and here.cells is None and state.value - here.value > noise
+
+
+def _agreement(state, here) -> float:
+    """Decrease from the last point to ``here``, relative to what was predicted."""
+    if not state.predicted > 0.0:
+        return float("nan")
+    return (state.value - here.value) / state.predicted
 
 
 def _inverse_hessian_times(problem, gradient, pairs, curvature):
@@ -135,8 +272,8 @@ def _inverse_hessian_times(problem, gradient, pairs, curvature):
         q -= share * change
         shares.append(share)
     if curvature is None:
-        curvature = Diagonal.of(problem, *pairs[-1]) if pairs else Diagonal()
-    q = curvature.times(problem, q)
+        curvature = Diagonal()
+    q = curvature.after(problem, pairs).times(problem, q)
     for (move, change), share in zip(pairs, reversed(shares), strict=True):
         q += (share - (change @ q) / (move @ change)) * move
     return q

@@ -6,17 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.solvers._line_search import accepts, shorter
+from daskdsml.solvers._line_search import STEP_IN_ERRORS, accepts, shorter, step_in_errors
 from daskdsml.solvers._symmetric import shortest, solve_newton
 
 # With a step this short, in the norm of the Hessian, that Hessian still holds at its end to some
 # percent and is used again: a pass for the gradient alone costs a fraction of the work.
 REUSE = 0.01
 
-
-# The step that may remain, as a share of the parameters' standard errors (root mean square): so the
-# answer keeps its quality as n grows, where the gradient alone would let it go.
-CLOSE = 0.05
 # Sampled rows for each parameter from which on a sample's Hessian is as good as that of all rows
 # nearby: it is off by some percent.
 TRUSTED = 400
@@ -127,8 +123,7 @@ class Newton(NamedTuple):
 
     def _judged(self, before, reached, problem, noise) -> _State:
         """``reached`` with a status, if the search is over."""
-        errors = -reached.slope * problem.n_rows / problem.size
-        close = errors <= CLOSE**2
+        close = step_in_errors(reached.slope, problem) <= STEP_IN_ERRORS
         settles = _settles(reached.move, before, problem)
         drift = before.drift + 1 if close and not settles else 0
         largest = max(problem.largest_move(reached.theta), 1.0)

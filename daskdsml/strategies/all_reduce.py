@@ -16,12 +16,18 @@ class AllReduce:
 
     provides = frozenset({"gradient", "hessian", "moments", "slopes"})
 
-    def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
-        """Minimise ``problem`` over ``rows`` (anything with ``run(kernel, state, name)``)."""
+    def minimize(
+        self, problem, rows, solver, theta, *, max_iter, progress=None, known=None
+    ) -> Result:
+        """Minimise ``problem`` over ``rows`` (anything with ``run(kernel, state, name)``).
+
+        ``known`` is the Evaluation at ``theta``, where that is no more to be read.
+        """
         progress = Progress(problem.label, verbose=False) if progress is None else progress
         # Also between passes: what a solver computes must not depend on the number of threads.
         with single_threaded_blas():
-            return iterate(solver, Objective(rows.run, problem), theta, max_iter, progress)
+            objective = Objective(rows.run, problem)
+            return iterate(solver, objective, theta, max_iter, progress, known)
 
     def minimize_together(
         self, problems, rows, solvers, thetas, *, max_iter, progress=None
