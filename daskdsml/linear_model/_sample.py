@@ -121,8 +121,11 @@ class SampledLine(NamedTuple):
 
         start = rises(0.0)
         bends = np.abs(rises(1.0) - start)
-        total = float(bends.sum())
-        if not 0.0 < total < np.inf or total**2 < ROWS_OF_LINE * float(bends @ bends):
+        largest = float(bends.max())
+        if not 0.0 < largest < np.inf:
+            return 1.0
+        bends /= largest
+        if bends.sum() ** 2 < ROWS_OF_LINE * float(bends @ bends):
             return 1.0
 
         def rise(t):

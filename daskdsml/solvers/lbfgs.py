@@ -21,11 +21,15 @@ DRIFTING = 10
 # Ratios of actual to predicted decrease that tell that the curvature is about right, or so wrong
 # that a new one is worth its price; and steps in a row that leave most of the gradient.
 GOOD_AGREEMENT, BAD_AGREEMENT = (0.5, 1.5), (0.6, 1.5)
+NEAR_AGREEMENT, NEAR_LENGTHS = (0.8, 1.2), (0.8, 1.25)
 MOST_SLOW, SLOW = 3, 0.5
+# A rise of the objective, in units of what was promised, from which on nothing is to be learnt.
+ABSURD = 10.0
 # Share of the coefficients that may differ from those at which the curvature was made.
 ELSEWHERE = 0.02
-# With each pass after the first one whose gradient is small, a step may promise so many times more.
-PATIENCE = 30.0
+# With each pass after the first one whose gradient is small, a step may promise so many times more,
+# up to so much in units of ``tol`` times the objective.
+PATIENCE, LATE = 10.0, 50.0
 
 
 class _State(NamedTuple):
@@ -125,7 +129,7 @@ class LBFGS(NamedTuple):
             return self._rejected(state, here, problem)
         norm = problem.residual(state.trial, here.gradient)
         reached = self._remembered(state, here, problem, norm)
-        modelled, direction, slope, length, predicted = self._next(reached, problem)
+        modelled, direction, slope, length, predicted = self._next(state, here, reached, problem)
         pairs, curvature = reached.pairs, reached.curvature
         # Where values no longer tell points apart, gradients still do for a while.
         exhausted = (pairs or curvature) and -slope <= noise and norm > 0.5 * state.gradient_norm
@@ -133,7 +137,7 @@ class LBFGS(NamedTuple):
         small = norm <= self.tol
         late = state.waited + 1 if small or state.waited else 0
         promise = self.tol if self.promise is None else self.promise
-        promise *= PATIENCE ** max(late - 1, 0)
+        promise = min(promise * PATIENCE ** max(late - 1, 0), max(promise, LATE * self.tol))
         small = small and settled(slope * length, here.value, promise) and close and modelled
         done = exhausted or small
         drift = state.drift + 1 if norm <= self.tol and not done else 0
@@ -155,7 +159,7 @@ class LBFGS(NamedTuple):
             status=status,
         )
 
-    def _next(self, reached, problem):
+    def _next(self, state, here, reached, problem):
         """Whether the next step is the model's; its direction, slope, length, and decrease."""
         gradient, pairs, curvature = reached.gradient, reached.pairs, reached.curvature
         if self.first is not None and reached.step != reached.step:
@@ -168,7 +172,7 @@ class LBFGS(NamedTuple):
         length = 1.0
         if not pairs and curvature is None:
             length = 1.0 / max(1.0, (-slope) ** 0.5)
-        elif self.length is not None:
+        elif self.length is not None and not _fits(state, here):
             length = self.length(reached.theta, direction, slope)
             return True, direction, slope, length, -0.5 * length * slope
         return True, direction, slope, length, -slope * length * (1.0 - 0.5 * length)
@@ -215,7 +219,8 @@ class LBFGS(NamedTuple):
 
     def _renewed(self, state, problem) -> _State:
         """The state with a curvature that is known where it stands."""
-        if self.renew is not None and state.renewed < self.renewals:
+        here = state.made_at is not None and np.array_equal(state.made_at, state.theta)
+        if self.renew is not None and state.renewed < self.renewals and not here:
             fresh = self.renew(state.theta)
             return state._replace(
                 curvature=fresh, made_at=state.theta, pairs=(), slow=0, renewed=state.renewed + 1
@@ -233,7 +238,8 @@ class LBFGS(NamedTuple):
     def _rejected(self, state, here, problem) -> _State:
         """The state with a trial that goes less far, after one whose value was too high."""
         nearer = shorter(state, here)._replace(rejected=state.rejected + 1)
-        if state.rejected or nearer.status or not here.value < float("inf"):
+        absurd = not here.value - state.value <= ABSURD * -state.slope * state.length
+        if state.rejected or nearer.status or absurd:
             return nearer
         pairs = self._with_pair(state, here, problem)
         if pairs is state.pairs:
@@ -254,6 +260,15 @@ class LBFGS(NamedTuple):
         foreseen = state.modelled and not state.rejected and low <= _agreement(state, here) <= high
         # Losses of groups of rows belong to the point that was evaluated.
         return foreseen and here.cells is None and state.value - here.value > noise
+
+
+def _fits(state, here) -> bool:
+    """Whether the last step was as long as the model's, and led where that said.
+
+    Then the next one is left as it is: sampled lengths, off by tenths, would make the end slow.
+    """
+    (low, high), (shortest, longest) = NEAR_AGREEMENT, NEAR_LENGTHS
+    return shortest <= state.length <= longest and low <= _agreement(state, here) <= high
 
 
 def _agreement(state, here) -> float:
