@@ -134,3 +134,21 @@ class ArrayBackend(ManyModels):
         sums, _ = self.column_sums(block)
         y_sums = self.get(xp.sum(y if w is None else w[:, None] * y, axis=0))
         return weight, np.concatenate([sums, y_sums]) / (weight if weight > 0 else 1.0)
+
+
+# Entries of a product of vectors that are made at once: they stay in the second-level cache.
+OUTER_ENTRIES = 2**16
+
+
+def add_outer(matrix, vector, factor) -> np.ndarray:
+    """``matrix (q, q) + factor * vector vector'``, in place.
+
+    Made a few rows at a time: where freed memory goes back to the system at once, a temporary as
+    large as the matrix takes longer than all the arithmetic.
+    """
+    scaled = factor * vector
+    step = max(OUTER_ENTRIES // max(vector.size, 1), 1)
+    for start in range(0, vector.size, step):
+        rows = slice(start, start + step)
+        matrix[rows] += vector[rows, None] * scaled
+    return matrix

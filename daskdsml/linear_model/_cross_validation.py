@@ -10,6 +10,7 @@ from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
 from daskdsml.loop import Progress
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag
+from daskdsml.threads import single_threaded_blas
 
 RULES = ("min", "1se")
 
@@ -35,7 +36,8 @@ def fit_folds(model, table, cv, solver, part, jobs):
     splits = [(tuple(train), tuple(test)) for train, test in folds]
     jobs = tuple(job._replace(trains=tuple(train for train, _ in splits)) for job in jobs)
     result, _ = run_jobs(model, table, solver, part._replace(jobs=jobs))
-    return result, errors_of_folds(result.paths, jobs, splits, model.fit_intercept)
+    with single_threaded_blas():
+        return result, errors_of_folds(result.paths, jobs, splits, model.fit_intercept)
 
 
 def run_jobs(model, table, solver, part, then=None):
@@ -60,10 +62,10 @@ def errors_of_folds(paths, jobs, splits, fit_intercept) -> np.ndarray:
     """Mean squared errors (n_jobs, n_alphas, n_folds) on the test rows, by algebra on moments."""
     errors = np.empty((len(jobs), len(paths.fits[0][0]), len(splits)))
     for f, (train, test) in enumerate(splits):
-        trained, tested = paths.groups.of(train), paths.groups.of(test)
+        mean, tested = paths.groups.mean_of(train), paths.groups.of(test)
         for i, job in enumerate(jobs):
             coefs = np.stack([fit.coef for fit in paths.fits[i][f + 1]])
-            intercepts = intercepts_of(trained, coefs, job.output) * fit_intercept
+            intercepts = intercepts_of(mean, coefs, job.output) * fit_intercept
             errors[i, :, f] = tested.rss(coefs, intercepts, job.output) / tested.weight
     return errors
 

@@ -228,7 +228,7 @@ def _of_output(result, k, model) -> Path:
     """The path of output ``k``."""
     paths, moments = result.paths, result.moments
     inner = np.stack([fit.coef for fit in paths.fits[k][0]])
-    intercepts = intercepts_of(moments, inner, k) * model.fit_intercept
+    intercepts = intercepts_of(moments.mean, inner, k) * model.fit_intercept
     coefs = np.zeros((model.n_features_in_, len(inner)))
     coefs[paths.columns] = inner.T
     gaps, n_iters = (np.array([getattr(fit, name) for fit in paths.fits[k][0]]) for name in GAUGES)
@@ -255,7 +255,7 @@ def checked_alphas(alphas):
     return tuple(np.sort(values.astype(float))[::-1].tolist())
 
 
-def intercepts_of(moments, coefs, output=0) -> np.ndarray:
-    """Intercepts (m,) of models with ``coefs (m, p)``: each passes through the means."""
+def intercepts_of(mean, coefs, output=0) -> np.ndarray:
+    """Intercepts (m,) of models with ``coefs (m, p)`` through the means ``mean (q,)`` of [X y]."""
     p = coefs.shape[1]
-    return moments.mean[p + output] - coefs @ moments.mean[:p]
+    return mean[p + output] - coefs @ mean[:p]

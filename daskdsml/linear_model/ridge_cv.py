@@ -170,7 +170,7 @@ class RidgeCV(LeastSquares):
         moments, p = result.moments, self.n_features_in_
         values, vectors = np.linalg.eigh(moments.cross[:p, :p])
         coefs = np.array([[fit.coef for fit in sets[0]] for sets in result.paths.fits])
-        levels = [intercepts_of(moments, part, k) for k, part in enumerate(coefs)]
+        levels = [intercepts_of(moments.mean, part, k) for k, part in enumerate(coefs)]
         return RidgeModels(
             np.moveaxis(coefs, 0, 1),
             np.array(levels).T * self.fit_intercept,
@@ -193,7 +193,7 @@ class RidgeCV(LeastSquares):
         path = np.moveaxis(coefs, 1, 2)
         intercepts = np.array(
             [
-                intercepts_of(moments, coef[chosen : chosen + 1], k)[0]
+                intercepts_of(moments.mean, coef[chosen : chosen + 1], k)[0]
                 for k, coef in enumerate(coefs)
             ]
         )

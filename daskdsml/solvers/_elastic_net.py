@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from daskdsml.contracts import Fit
-from daskdsml.solvers._moments import constant_floor
+from daskdsml.solvers._moments import constant_floor, rounded_spread
 from daskdsml.solvers._symmetric import solve
 
 # Sweeps between exact steps: one over all columns, and some for the new ones to find their place.
@@ -47,6 +47,24 @@ def quadratics(moments, n_features) -> list[Quadratic]:
     C = np.where(dead[:, None], 0.0, moments.cross[:p, p:] / moments.weight)
     yy = np.diag(moments.cross)[p:] / moments.weight
     return [Quadratic(G, C[:, k].copy(), float(yy[k])) for k in range(len(yy))]
+
+
+def extended(quad: Quadratic, cross, mean, weight, n_rows) -> Quadratic:
+    """``quad`` in m - k columns with k more.
+
+    ``cross (k, m + 1)`` are the new columns' cross products with all columns and y, ``mean (m + 1)``
+    the means of these.
+    """
+    size, before = len(mean) - 1, len(quad.c)
+    rows = cross / weight
+    spread = np.diag(rows[:, before:])
+    dead = spread * weight <= rounded_spread(mean[before:-1], weight, n_rows)
+    rows[dead] = 0.0
+    rows[:, :-1][:, np.append(np.diag(quad.G) == 0.0, dead)] = 0.0
+    G = np.empty((size, size))
+    G[:before, :before], G[before:] = quad.G, rows[:, :-1]
+    G[:before, before:] = rows[:, :before].T
+    return Quadratic(G, np.concatenate([quad.c, rows[:, -1]]), quad.yy)
 
 
 def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:

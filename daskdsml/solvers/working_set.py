@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.contracts import Job, Paths
 from daskdsml.solvers import _fronts
 from daskdsml.solvers._elastic_net import Options
-from daskdsml.solvers._jobs import finished, own_job, row_sets
+from daskdsml.solvers._jobs import extended_sets, finished, own_job, row_sets
 
 NONE = np.empty(0, dtype=int)
 
@@ -76,7 +76,7 @@ class WorkingSet(NamedTuple):
             weight = sum(part.weight for part in state.known.y.groups.values())
             centre = state.sums[state.fresh].sum(axis=1) / weight * objective.problem.fit_intercept
             known = objective.column_moments(state.known, state.fresh, centre)
-            sets = row_sets(known.groups, jobs, len(known.columns))
+            sets = extended_sets(state.sets, known)
             return self._tried(state._replace(known=known, sets=sets, fresh=NONE, name="columns"))
         return self._checked(state, objective, jobs)
 
@@ -96,7 +96,7 @@ class WorkingSet(NamedTuple):
         state = state._replace(
             known=known,
             fresh=columns,
-            sets=row_sets(known.groups, jobs, 0),
+            sets=row_sets(known, jobs, 0),
             sums=margins.sums,
             alphas=alphas,
             fronts=fronts,
@@ -128,7 +128,7 @@ class WorkingSet(NamedTuple):
         state = state._replace(fronts=fronts, name="slopes")
         if not any(front.open for front in fronts):
             fits = _fronts.fits_of(fronts, len(jobs), len(columns))
-            paths = Paths(columns, state.known.groups, state.alphas, fits)
+            paths = Paths(columns, state.known, state.alphas, fits)
             return finished(paths, jobs, objective.problem, name="slopes")
         state = state._replace(fresh=_fronts.missing(fronts, columns, self.positive))
         return state if state.fresh.size else self._tried(state)
