@@ -16,9 +16,9 @@ CACHES = ("auto", "memory", "none")
 # Data in this process's memory goes to a cluster only from this size on: reading 128 MiB takes this
 # process about as long as one pass on a cluster costs in messages alone.
 HOME_BYTES = 2**27
-# In-memory tables are cut into blocks of about this many bytes, but not of fewer rows than this, nor
-# than half as many as there are columns: the p x p sums over fewer rows take longer to add than to
-# make.
+# In-memory tables are cut into blocks of about this many bytes, but not of fewer rows than this,
+# nor than half as many as there are columns: the p x p sums over fewer rows take longer to add than
+# to make.
 LOCAL_BLOCK, LOCAL_ROWS = 2**23, 128
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._least_squares import minimize
 from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
 from daskdsml.loop import Progress
@@ -15,14 +14,14 @@ from daskdsml.threads import single_threaded_blas
 RULES = ("min", "1se")
 
 
-def fit_folds(model, table, cv, solver, part, jobs):
+def fit_folds(model, table, folds, solver, part, jobs):
     """Solve ``jobs`` on all rows and on the training set of each fold.
 
     Parameters
     ----------
     model : LinearModel, which publishes how the fit went
-    table : Table with a known number of rows
-    cv : as `assign_folds` takes it
+    table : Table whose rows are labelled with their cells
+    folds : `daskdsml.data.folds.Folds`
     solver : str, the name of ``part``
     part : solver of jobs
     jobs : list of Job
@@ -32,7 +31,6 @@ def fit_folds(model, table, cv, solver, part, jobs):
     result : Result
     errors : array (n_jobs, n_alphas, n_folds) of mean squared test errors
     """
-    table, folds = assign_folds(table, cv)
     splits = [(tuple(train), tuple(test)) for train, test in folds]
     jobs = tuple(job._replace(trains=tuple(train for train, _ in splits)) for job in jobs)
     result, _ = run_jobs(model, table, solver, part._replace(jobs=jobs))

@@ -32,7 +32,7 @@ class LeastSquares(RegressorMixin, LinearModel):
         """Fit with ``penalty``, an L2 relative to the summed loss or any relative to the mean."""
         check_flag(self, "fit_intercept", "positive")
         table = self._admit(X, y, sample_weight, multi_output=True)
-        solver = self._find_solver(table.n_features, self._default, self._large)
+        solver = self._route(table)
         if solver == self._large:
             self._check_large(table, solver)
         flat = table.y.ndim == 1
@@ -52,6 +52,10 @@ class LeastSquares(RegressorMixin, LinearModel):
         ran = "nnls" if isinstance(part, NNLS) else solver
         self._publish(result, rows, table, n_rows, ran)
         return result
+
+    def _route(self, table) -> str:
+        """The solver's name: as asked, or for "auto" by the table."""
+        return self._find_solver(table.n_features, self._default, self._large)
 
     def _check_large(self, table, solver) -> None:
         """Raise ValueError if the solver without p x p matrices cannot do what is asked."""

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from daskdsml.contracts import Job
+from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
 from daskdsml.linear_model._least_squares import LeastSquares
@@ -126,7 +127,8 @@ class RidgeCV(LeastSquares):
         if self.cv is None:
             result, errors = self._leave_one_out(table, jobs)
         else:
-            result, by_output = fit_folds(self, table, self.cv, "eigen", Eigen(), jobs)
+            table, folds = assign_folds(table, self.cv)
+            result, by_output = fit_folds(self, table, folds, "eigen", Eigen(), jobs)
             errors = by_output.mean(axis=0)
         self._choose(result, errors, flat)
         return self

@@ -43,8 +43,8 @@ class ColumnMoments(NamedTuple):
     """Moments of [X y] in ``columns``, by label of rows.
 
     ``sums`` holds, for each label, those (m + 1,) of the columns and y less the ``centre``, and
-    ``products`` a list of matrices (k, m_k + 1): the products of k columns that joined together with
-    the m_k columns known then, themselves among them, and with y. ``y`` are the moments of y alone.
+    ``products`` matrices (k, m_k + 1): those of k columns that joined together with the m_k columns
+    known then, themselves among them, and with y. ``y`` are the moments of y alone.
     Without ``intercept`` the centre is zero, and so is the point that moments are about.
     """
 

@@ -12,7 +12,7 @@ from daskdsml.solvers._moments import constant_floor, rounded_spread
 from daskdsml.solvers._symmetric import solve
 
 # Sweeps between exact steps: one over all columns, and some for the new ones to find their place.
-SWEEPS = 16
+SWEEPS = 32
 # From this tolerance on, every fit ends with an exact step: coefficients are only as right as the
 # square root of the gap, and who asks for such a gap wants them right.
 TIGHT = 1e-7
@@ -52,8 +52,8 @@ def quadratics(moments, n_features) -> list[Quadratic]:
 def extended(quad: Quadratic, cross, mean, weight, n_rows) -> Quadratic:
     """``quad`` in m - k columns with k more.
 
-    ``cross (k, m + 1)`` are the new columns' cross products with all columns and y, ``mean (m + 1)``
-    the means of these.
+    ``cross (k, m + 1)`` are the new columns' cross products with all columns and y, and
+    ``mean (m + 1)`` the means of these.
     """
     size, before = len(mean) - 1, len(quad.c)
     rows = cross / weight

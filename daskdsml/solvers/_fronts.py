@@ -10,12 +10,17 @@ from daskdsml.contracts import Fit, Job
 from daskdsml.solvers._elastic_net import Options, duality_gap, fit
 from daskdsml.solvers._jobs import alphas_of, strengths
 
-# At least so many columns join the working set for a path, or this share of those it uses already.
-JOINING, SHARE = 100, 0.5
 # Alphas of one path, and models in all, that one read checks; their slopes are (p, M) numbers.
 MOST_AHEAD, MOST_MODELS, MOST_SLOPES = 16, 64, 2**25
 # What rounding may leave of a duality gap, as a share of the mean square of y.
 ROUNDING = 1e-12
+
+
+class Growth(NamedTuple):
+    """Most columns that join for a path at once: ``least``, or a share of those it uses already."""
+
+    least: int = 100
+    share: float = 0.5
 
 
 class Front(NamedTuple):
@@ -64,7 +69,7 @@ def begin(jobs, margins, fit_intercept, positive) -> tuple[list[np.ndarray], lis
     return every, fronts
 
 
-def missing(fronts, columns, positive) -> np.ndarray:
+def missing(fronts, columns, positive, growth) -> np.ndarray:
     """The columns outside the working set that the open fronts are likely to need next.
 
     Those whose slope, where the path stands, is above the last of the next alphas to be tried; of
@@ -76,7 +81,7 @@ def missing(fronts, columns, positive) -> np.ndarray:
             pull = np.array(front.slope if positive else np.abs(front.slope))
             pull[columns] = -np.inf
             used = np.count_nonzero(front.trial[0].coef) if front.trial else 0
-            limit = min(max(JOINING, int(SHARE * used)), pull.size)
+            limit = min(max(growth.least, int(growth.share * used)), pull.size)
             best = np.argpartition(-pull, limit - 1)[:limit]
             target = min(len(front.done) + front.ahead, len(front.alphas)) - 1
             chosen.append(best[pull[best] > front.penalties(target)[0]])

@@ -12,6 +12,8 @@ from daskdsml.solvers._elastic_net import Options
 from daskdsml.solvers._jobs import extended_sets, finished, own_job, row_sets
 
 NONE = np.empty(0, dtype=int)
+# Where a read costs little: for one path, and for many, whose sets are one.
+QUICK, CAREFUL = _fronts.Growth(100, 1.0), _fronts.Growth(20, 0.2)
 
 
 class _State(NamedTuple):
@@ -62,6 +64,7 @@ class WorkingSet(NamedTuple):
     positive: bool = False
     jobs: tuple[Job, ...] | None = None
     start: np.ndarray | None = None
+    growth: _fronts.Growth = _fronts.Growth()
 
     needs = frozenset({"slopes"})
 
@@ -89,7 +92,7 @@ class WorkingSet(NamedTuple):
         alphas, fronts = _fronts.begin(jobs, margins, problem.fit_intercept, self.positive)
         columns = np.arange(problem.n_features)
         if all(front.penalties(k)[0] for front in fronts for k in range(len(front.alphas))):
-            columns = _fronts.missing(fronts, NONE, self.positive)
+            columns = _fronts.missing(fronts, NONE, self.positive, self.growth)
             if self.start is not None:
                 columns = np.union1d(columns, np.flatnonzero(self.start[0]))
         known = objective.no_columns(margins)
@@ -130,7 +133,8 @@ class WorkingSet(NamedTuple):
             fits = _fronts.fits_of(fronts, len(jobs), len(columns))
             paths = Paths(columns, state.known, state.alphas, fits)
             return finished(paths, jobs, objective.problem, name="slopes")
-        state = state._replace(fresh=_fronts.missing(fronts, columns, self.positive))
+        fresh = _fronts.missing(fronts, columns, self.positive, self.growth)
+        state = state._replace(fresh=fresh)
         return state if state.fresh.size else self._tried(state)
 
     def _slopes(self, state, objective) -> np.ndarray:
