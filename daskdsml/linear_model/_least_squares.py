@@ -32,11 +32,14 @@ class LeastSquares(RegressorMixin, LinearModel):
         """Fit with ``penalty``, an L2 relative to the summed loss or any relative to the mean."""
         check_flag(self, "fit_intercept", "positive")
         table = self._admit(X, y, sample_weight, multi_output=True)
-        solver = self._route(table)
+        return self._fit_by(self._route(table), table, penalty, max_iter)
+
+    def _fit_by(self, solver, table, penalty, max_iter):
+        """Fit with the solver of that name, and publish what it found."""
         if solver == self._large:
             self._check_large(table, solver)
-        flat = table.y.ndim == 1
-        if solver == self._large and not flat:
+        flat, whole = table.y.ndim == 1, table
+        if solver in (self._large, "dual") and not flat:
             table = table._replace(y=table.y[:, 0])
         rows = self._open(table, solver)
         progress = Progress(type(self).__name__, self.verbose)
@@ -47,6 +50,10 @@ class LeastSquares(RegressorMixin, LinearModel):
         finally:
             progress.close()
             rows.close()
+        if solver == "dual" and result.status == "stalled":
+            # Products of rows lose digits here: the other solvers can have them back, at more work.
+            whole = whole._replace(extra_reads=rows.n_rows_read // table.n_rows)
+            return self._fit_by(LeastSquares._route(self, whole), whole, penalty, max_iter)
         self._publish_linear(result, flat)
         n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
         ran = "nnls" if isinstance(part, NNLS) else solver
@@ -84,6 +91,8 @@ class LeastSquares(RegressorMixin, LinearModel):
         part = registry.find("solvers", "nnls" if self.positive else solver)
         if solver == "lbfgs":
             return part(tol=self.tol)
+        if solver == "dual" and self.solver == "auto":
+            return part(ENOUGH)
         if part is not QR:
             return part()
         small = table.is_local and table.n_rows * table.n_features <= SMALL
@@ -100,6 +109,8 @@ class LeastSquares(RegressorMixin, LinearModel):
             names=getattr(self, "feature_names_in_", None),
             label=self._label,
         )
+        if solver == "dual":
+            return problem._replace(n_rows=n)
         if solver != "lbfgs":
             return problem
         look = self._look(rows, Look(problem.backend, labels=False), progress)

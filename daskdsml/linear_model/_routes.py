@@ -7,6 +7,8 @@ that is saved.
 
 from __future__ import annotations
 
+import numpy as np
+
 from daskdsml.data.blocks import nbytes
 
 # A pass over X waits for memory: an entry costs as much as so many multiply-adds in the cache, and
@@ -36,6 +38,28 @@ def work_of_working_set(n, p, n_fits=1) -> float:
     """
     n_passes = FIT_PASSES if n_fits == 1 else PATH_PASSES
     return n_passes * (ENTRY * n * p + PASS) + n_fits * n * p
+
+
+def work_of_cholesky(n, p) -> float:
+    """Moments of all columns, and a Cholesky factor of them."""
+    return work_of_moments(n, p) + p**3 / 3.0
+
+
+def work_of_dual(n, p) -> float:
+    """Products of all rows, a Cholesky factor of them, and a read for the coefficients."""
+    return work_of_cholesky(p, n) + 2.0 * ENTRY * n * p
+
+
+def suits_dual(table, largest) -> bool:
+    """Whether ridge costs less on products of rows, for one output of y.
+
+    ``largest`` is the most columns, or rows, of which a square matrix may be made.
+    """
+    if not table.is_local or not isinstance(table.X, np.ndarray):
+        return False
+    (n, p), n_outputs = table.X.shape, 1 if table.y.ndim == 1 else table.y.shape[1]
+    cheaper = p > largest or work_of_dual(n, p) < work_of_cholesky(n, p)
+    return n_outputs == 1 and n < p and n <= largest and cheaper
 
 
 def suits_working_set(table, n_fits=1, n_sets=1) -> bool:
