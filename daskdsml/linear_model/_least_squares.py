@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml import registry
 from daskdsml.engine.rows import ByColumns
 from daskdsml.linear_model._base import LinearModel
+from daskdsml.linear_model._rotation import rotated
 from daskdsml.loop import Progress
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Problem
@@ -53,11 +54,21 @@ class LeastSquares(RegressorMixin, LinearModel):
         if solver == "dual" and result.status == "stalled":
             # Products of rows lose digits here: the other solvers can have them back, at more work.
             whole = whole._replace(extra_reads=rows.n_rows_read // table.n_rows)
-            return self._fit_by(LeastSquares._route(self, whole), whole, penalty, max_iter)
+            return self._fit_rotated(whole, penalty, max_iter)
         self._publish_linear(result, flat)
         n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
         ran = "nnls" if isinstance(part, NNLS) else solver
         self._publish(result, rows, table, n_rows, ran)
+        return result
+
+    def _fit_rotated(self, table, penalty, max_iter):
+        """Fit on an orthonormal basis of the rows, which are fewer than the columns."""
+        turned, rotation = rotated(table, self.fit_intercept)
+        result = self._fit_by(LeastSquares._route(self, turned), turned, penalty, max_iter)
+        if rotation is not None:
+            self.coef_ = rotation.coefficients(self.coef_)
+            if self.fit_intercept:
+                self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
         return result
 
     def _route(self, table) -> str:
@@ -81,7 +92,7 @@ class LeastSquares(RegressorMixin, LinearModel):
     def _publish_linear(self, result, flat) -> None:
         """Coefficients and intercepts; ``flat`` tells that y was (n,)."""
         theta = np.atleast_2d(result.theta)
-        coef = theta[:, : self.n_features_in_]
+        coef = theta[:, : theta.shape[1] - bool(self.fit_intercept)]
         intercept = theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
         self.coef_ = coef[0].copy() if flat else coef.copy()
         self.intercept_ = intercept.copy() if not flat and self.fit_intercept else intercept.item(0)

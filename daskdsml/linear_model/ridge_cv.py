@@ -11,6 +11,7 @@ from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._rotation import rotated, suits_rotation
 from daskdsml.linear_model.paths import checked_alphas, intercepts_of
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
 from daskdsml.solvers.eigen import Eigen
@@ -116,6 +117,9 @@ class RidgeCV(LeastSquares):
         """
         alphas = self._check_parameters()
         table = self._admit(X, y, sample_weight, multi_output=True, known_rows=True)
+        rotation = None
+        if suits_rotation(table, LARGEST_GRAM):
+            table, rotation = rotated(table, self.fit_intercept)
         if table.n_features > LARGEST_GRAM:
             raise ValueError(
                 f"RidgeCV takes up to {LARGEST_GRAM} columns, whose p x p moments it needs, but X "
@@ -131,7 +135,17 @@ class RidgeCV(LeastSquares):
             result, by_output = fit_folds(self, table, folds, "eigen", Eigen(), jobs)
             errors = by_output.mean(axis=0)
         self._choose(result, errors, flat)
+        if rotation is not None:
+            self._turn_back(rotation)
         return self
+
+    def _turn_back(self, rotation) -> None:
+        """Coefficients of the columns of X from those of rotated columns."""
+        path = rotation.coefficients(np.moveaxis(self.coef_path_, -2, -1))
+        self.coef_path_ = np.moveaxis(path, -1, -2)
+        self.coef_ = rotation.coefficients(self.coef_)
+        if self.fit_intercept:
+            self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
 
     def _check_parameters(self):
         check_rule(self)
@@ -169,7 +183,8 @@ class RidgeCV(LeastSquares):
 
     def _models(self, result, jobs) -> RidgeModels:
         """All models on all rows, in the basis in which leverages are sums of squares."""
-        moments, p = result.moments, self.n_features_in_
+        moments = result.moments
+        p = moments.mean.size - len(jobs)
         values, vectors = np.linalg.eigh(moments.cross[:p, :p])
         coefs = np.array([[fit.coef for fit in sets[0]] for sets in result.paths.fits])
         levels = [intercepts_of(moments.mean, part, k) for k, part in enumerate(coefs)]
