@@ -25,7 +25,8 @@ class Rotation(NamedTuple):
 
     def coefficients(self, rotated) -> np.ndarray:
         """Coefficients (..., p) of those (..., n) of the rotated columns."""
-        return rotated @ self.basis.T
+        with single_threaded_blas():
+            return rotated @ self.basis.T
 
     def intercepts(self, rotated, coef):
         """Intercepts of X from those of Z, of ``coef (..., p)``."""

@@ -143,7 +143,8 @@ class RidgeCV(LeastSquares):
         """Coefficients of the columns of X from those of rotated columns."""
         path = rotation.coefficients(np.moveaxis(self.coef_path_, -2, -1))
         self.coef_path_ = np.moveaxis(path, -1, -2)
-        self.coef_ = rotation.coefficients(self.coef_)
+        chosen = int(np.flatnonzero(self.alphas_ == self.alpha_)[0])
+        self.coef_ = self.coef_path_[..., chosen].copy()
         if self.fit_intercept:
             self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
 
