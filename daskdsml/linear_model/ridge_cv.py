@@ -100,7 +100,8 @@ class RidgeCV(LeastSquares):
 
         Parameters
         ----------
-        X : array (n, p) with p up to 4096, CSR, DataFrame, Dask Array or Dask DataFrame
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+            Up to 4096 columns, or rows of an array in memory that has more columns.
             If the number of its rows is unknown, a read is spent on counting them.
         y : array (n,) or (n, K), series, or Dask collection of them
         sample_weight : array (n,), series, Dask collection of them, or None
@@ -122,8 +123,9 @@ class RidgeCV(LeastSquares):
             table, rotation = rotated(table, self.fit_intercept)
         if table.n_features > LARGEST_GRAM:
             raise ValueError(
-                f"RidgeCV takes up to {LARGEST_GRAM} columns, whose p x p moments it needs, but X "
-                f"has {table.n_features}. Use GridSearchCV with Ridge(solver='lbfgs')."
+                f"RidgeCV takes up to {LARGEST_GRAM} columns, whose p x p moments it needs, or so "
+                "many rows of an array in memory with more columns than rows, but X has "
+                f"{table.n_features} columns. Use GridSearchCV with Ridge(solver='lbfgs')."
             )
         flat = table.y.ndim == 1
         n_outputs = 1 if flat else table.y.shape[1]
