@@ -17,6 +17,7 @@ ROWS = {
     "tall": "least_squares",
     "moments_single": "least_squares",
     "wide": "least_squares",
+    "shapes": "shapes",
     "stepwise": "least_squares",
     "inference": "least_squares",
     "logistic_reads": "logistic",

@@ -153,3 +153,21 @@ def member(xp, w, codes, n_codes):
         return w[:, None]
     known = xp.arange(n_codes, dtype=codes.dtype, device=codes.device)
     return xp.where(codes[:, None] == known, w[:, None], xp.zeros_like(w)[:, None])
+
+
+# Entries of a product of vectors that are made at once: they stay in the second-level cache.
+OUTER_ENTRIES = 2**16
+
+
+def add_outer(matrix, vector, factor) -> np.ndarray:
+    """``matrix (q, q) + factor * vector vector'``, in place.
+
+    Made a few rows at a time: where freed memory goes back to the system at once, a temporary as
+    large as the matrix takes longer than all the arithmetic.
+    """
+    scaled = factor * vector
+    step = max(OUTER_ENTRIES // max(vector.size, 1), 1)
+    for start in range(0, vector.size, step):
+        rows = slice(start, start + step)
+        matrix[rows] += vector[rows, None] * scaled
+    return matrix

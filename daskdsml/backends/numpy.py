@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from daskdsml.backends._array_api import ArrayBackend, GradientBlock, MomentsBlock, member
+from daskdsml.backends._array_api import (
+    ArrayBackend,
+    GradientBlock,
+    MomentsBlock,
+    add_outer,
+    member,
+)
 from daskdsml.backends._layers.array import ArrayKernels
 from daskdsml.backends._models import weighted
 
@@ -106,23 +112,27 @@ class NumPy(ArrayBackend):
         n, p = X.shape
         shift = _near_mean(X, y, w, self.moment_rows)
         size = shift.size + 1
-        total, product = np.zeros((size, size)), np.empty((size, size))
+        step = max(self.moment_rows, size // 2)
+        total = np.empty((size, size)) if n else np.zeros((size, size))
+        product = np.empty((size, size)) if n > step else total
         # One buffer for all tiles: where freed memory goes back to the system at once, as on Dask's
         # workers, making a new one for each tile took three times as long.
-        buffer = np.empty((min(n, self.moment_rows), size))
-        for start in range(0, n, self.moment_rows):
-            rows = slice(start, min(start + self.moment_rows, n))
+        buffer = np.empty((min(n, step), size))
+        for start in range(0, n, step):
+            rows = slice(start, min(start + step, n))
             tile = buffer[: rows.stop - rows.start]
             tile[:, :p], tile[:, p:-1], tile[:, -1] = X[rows], y[rows], 1.0
             if shift.any():
                 tile[:, :-1] -= shift
             if w is not None:
                 tile *= np.sqrt(w[rows])[:, None]
-            np.matmul(tile.T, tile, out=product)
-            total += product
+            np.matmul(tile.T, tile, out=product if start else total)
+            if start:
+                total += product
         weight = float(total[-1, -1])
         rest = total[-1, :-1] / (weight if weight > 0 else 1.0)
-        return MomentsBlock(weight, shift + rest, total[:-1, :-1] - weight * np.outer(rest, rest))
+        cross = add_outer(np.ascontiguousarray(total[:-1, :-1]), rest, -weight)
+        return MomentsBlock(weight, shift + rest, cross)
 
     def column_sums(self, block, codes=None, n_codes=1):
         if not sparse.issparse(block.X):

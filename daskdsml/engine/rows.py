@@ -16,9 +16,11 @@ CACHES = ("auto", "memory", "none")
 # Data in this process's memory goes to a cluster only from this size on: reading 128 MiB takes this
 # process about as long as one pass on a cluster costs in messages alone.
 HOME_BYTES = 2**27
-# In-memory tables are cut into blocks of about this many bytes, but not of fewer rows than this:
-# the sums over a block of wide rows are as large as some of them.
+# In-memory tables are cut into blocks of about this many bytes, but not of fewer rows than this,
+# nor than half as many as there are columns: the p x p sums over fewer rows take longer to add than
+# to make.
 LOCAL_BLOCK, LOCAL_ROWS = 2**23, 128
+EVEN_BLOCKS = 8
 
 
 def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
@@ -127,5 +129,9 @@ def inside_task() -> bool:
 
 def _slices(table: Table) -> list[rcp.Slice]:
     n = table.n_rows
-    cuts = shd.split(n, int(min(-(-table.n_bytes // LOCAL_BLOCK), -(-n // LOCAL_ROWS))))
+    least = max(LOCAL_ROWS, table.n_features // 2)
+    n_blocks = -(-table.n_bytes // LOCAL_BLOCK)
+    # As many for each of several threads: with five blocks, one of two threads has three.
+    n_blocks = n_blocks if n_blocks <= 1 else -(-n_blocks // EVEN_BLOCKS) * EVEN_BLOCKS
+    cuts = shd.split(n, int(min(n_blocks, -(-n // least))))
     return [rcp.Slice(table, part.start, part.stop) for part in cuts]

@@ -59,7 +59,8 @@ class LinearModel(BaseEstimator):
 
     def _open(self, table, solver=None):
         n_jobs = getattr(self, "n_jobs", None)
-        if solver == "working_set" and suits_columns(table):
+        by_columns = solver == "working_set" and suits_columns(table)
+        if by_columns or solver == "dual":
             return ByColumns(table, self.cache, n_jobs)
         return open_rows(table, self.cache, n_jobs)
 

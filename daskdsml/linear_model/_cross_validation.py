@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._least_squares import minimize
 from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
 from daskdsml.loop import Progress
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag
+from daskdsml.threads import single_threaded_blas
 
 RULES = ("min", "1se")
 
 
-def fit_folds(model, table, cv, solver, part, jobs):
+def fit_folds(model, table, folds, solver, part, jobs):
     """Solve ``jobs`` on all rows and on the training set of each fold.
 
     Parameters
     ----------
     model : LinearModel, which publishes how the fit went
-    table : Table with a known number of rows
-    cv : as `assign_folds` takes it
+    table : Table whose rows are labelled with their cells
+    folds : `daskdsml.data.folds.Folds`
     solver : str, the name of ``part``
     part : solver of jobs
     jobs : list of Job
@@ -31,11 +31,11 @@ def fit_folds(model, table, cv, solver, part, jobs):
     result : Result
     errors : array (n_jobs, n_alphas, n_folds) of mean squared test errors
     """
-    table, folds = assign_folds(table, cv)
     splits = [(tuple(train), tuple(test)) for train, test in folds]
     jobs = tuple(job._replace(trains=tuple(train for train, _ in splits)) for job in jobs)
     result, _ = run_jobs(model, table, solver, part._replace(jobs=jobs))
-    return result, errors_of_folds(result.paths, jobs, splits, model.fit_intercept)
+    with single_threaded_blas():
+        return result, errors_of_folds(result.paths, jobs, splits, model.fit_intercept)
 
 
 def run_jobs(model, table, solver, part, then=None):
@@ -60,10 +60,10 @@ def errors_of_folds(paths, jobs, splits, fit_intercept) -> np.ndarray:
     """Mean squared errors (n_jobs, n_alphas, n_folds) on the test rows, by algebra on moments."""
     errors = np.empty((len(jobs), len(paths.fits[0][0]), len(splits)))
     for f, (train, test) in enumerate(splits):
-        trained, tested = paths.groups.of(train), paths.groups.of(test)
+        mean, tested = paths.groups.mean_of(train), paths.groups.of(test)
         for i, job in enumerate(jobs):
             coefs = np.stack([fit.coef for fit in paths.fits[i][f + 1]])
-            intercepts = intercepts_of(trained, coefs, job.output) * fit_intercept
+            intercepts = intercepts_of(mean, coefs, job.output) * fit_intercept
             errors[i, :, f] = tested.rss(coefs, intercepts, job.output) / tested.weight
     return errors
 

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml import registry
 from daskdsml.engine.rows import ByColumns
 from daskdsml.linear_model._base import LinearModel
+from daskdsml.linear_model._rotation import rotated
 from daskdsml.loop import Progress
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Problem
@@ -32,11 +33,14 @@ class LeastSquares(RegressorMixin, LinearModel):
         """Fit with ``penalty``, an L2 relative to the summed loss or any relative to the mean."""
         check_flag(self, "fit_intercept", "positive")
         table = self._admit(X, y, sample_weight, multi_output=True)
-        solver = self._find_solver(table.n_features, self._default, self._large)
+        return self._fit_by(self._route(table), table, penalty, max_iter)
+
+    def _fit_by(self, solver, table, penalty, max_iter):
+        """Fit with the solver of that name, and publish what it found."""
         if solver == self._large:
             self._check_large(table, solver)
-        flat = table.y.ndim == 1
-        if solver == self._large and not flat:
+        flat, whole = table.y.ndim == 1, table
+        if solver in (self._large, "dual") and not flat:
             table = table._replace(y=table.y[:, 0])
         rows = self._open(table, solver)
         progress = Progress(type(self).__name__, self.verbose)
@@ -47,11 +51,29 @@ class LeastSquares(RegressorMixin, LinearModel):
         finally:
             progress.close()
             rows.close()
+        if solver == "dual" and result.status == "stalled":
+            # Products of rows lose digits here: the other solvers can have them back, at more work.
+            whole = whole._replace(extra_reads=rows.n_rows_read // table.n_rows)
+            return self._fit_rotated(whole, penalty, max_iter)
         self._publish_linear(result, flat)
         n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
         ran = "nnls" if isinstance(part, NNLS) else solver
         self._publish(result, rows, table, n_rows, ran)
         return result
+
+    def _fit_rotated(self, table, penalty, max_iter):
+        """Fit on an orthonormal basis of the rows, which are fewer than the columns."""
+        turned, rotation = rotated(table, self.fit_intercept)
+        result = self._fit_by(LeastSquares._route(self, turned), turned, penalty, max_iter)
+        if rotation is not None:
+            self.coef_ = rotation.coefficients(self.coef_)
+            if self.fit_intercept:
+                self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
+        return result
+
+    def _route(self, table) -> str:
+        """The solver's name: as asked, or for "auto" by the table."""
+        return self._find_solver(table.n_features, self._default, self._large)
 
     def _check_large(self, table, solver) -> None:
         """Raise ValueError if the solver without p x p matrices cannot do what is asked."""
@@ -70,7 +92,7 @@ class LeastSquares(RegressorMixin, LinearModel):
     def _publish_linear(self, result, flat) -> None:
         """Coefficients and intercepts; ``flat`` tells that y was (n,)."""
         theta = np.atleast_2d(result.theta)
-        coef = theta[:, : self.n_features_in_]
+        coef = theta[:, : theta.shape[1] - bool(self.fit_intercept)]
         intercept = theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
         self.coef_ = coef[0].copy() if flat else coef.copy()
         self.intercept_ = intercept.copy() if not flat and self.fit_intercept else intercept.item(0)
@@ -80,6 +102,8 @@ class LeastSquares(RegressorMixin, LinearModel):
         part = registry.find("solvers", "nnls" if self.positive else solver)
         if solver == "lbfgs":
             return part(tol=self.tol)
+        if solver == "dual" and self.solver == "auto":
+            return part(ENOUGH)
         if part is not QR:
             return part()
         small = table.is_local and table.n_rows * table.n_features <= SMALL
@@ -96,6 +120,8 @@ class LeastSquares(RegressorMixin, LinearModel):
             names=getattr(self, "feature_names_in_", None),
             label=self._label,
         )
+        if solver == "dual":
+            return problem._replace(n_rows=n)
         if solver != "lbfgs":
             return problem
         look = self._look(rows, Look(problem.backend, labels=False), progress)

@@ -8,8 +8,10 @@ from scipy import sparse
 from daskdsml import registry
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._routes import suits_working_set
 from daskdsml.penalties.elastic_net import ElasticNet as Penalty
 from daskdsml.settings import check_flag, check_number
+from daskdsml.solvers.working_set import CAREFUL, QUICK
 
 
 class ElasticNet(LeastSquares):
@@ -46,7 +48,8 @@ class ElasticNet(LeastSquares):
     solver : {"auto", "coordinate_descent", "working_set"}
         "coordinate_descent" takes the p x p moments of one read. "working_set" takes those of a few
         columns, and checks all columns by a read for their slopes, until the duality gap over all
-        columns is reached. "auto" turns to it above 4096 columns.
+        columns is reached. "auto" turns to it above 4096 columns, and for data in this process's
+        memory wherever its reads cost less than p x p moments.
     cache : {"auto", "memory", "none"}
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
     backend : {"auto", "numpy", "numba", "cupy"}
@@ -163,13 +166,33 @@ class ElasticNet(LeastSquares):
             before = np.atleast_2d(self.coef_)
             n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
             start = before if before.shape == (n_outputs, table.n_features) else None
-        return descent_part(self, solver)._replace(start=start)
+        return descent_part(self, solver, table)._replace(start=start)
+
+    def _route(self, table) -> str:
+        return route_of_descent(self, table, self.alpha * self.l1_ratio)
 
 
-def descent_part(estimator, solver):
-    """The solver of that name with the options of a lasso-like estimator."""
+def route_of_descent(estimator, table, strengths, n_fits=1, n_sets=1) -> str:
+    """The solver of a lasso-like estimator for paths of ``n_fits`` in all, on ``n_sets`` of rows.
+
+    ``strengths`` are those of the L1 part: without one all columns are in use.
+    """
+    found = estimator._find_solver(table.n_features, "coordinate_descent", "working_set")
+    if estimator.solver != "auto" or found == "working_set" or not np.all(np.greater(strengths, 0)):
+        return found
+    return "working_set" if suits_working_set(table, n_fits, n_sets) else found
+
+
+def descent_part(estimator, solver, table, n_paths=1):
+    """The solver of that name with the options of a lasso-like estimator.
+
+    A working set for ``n_paths`` grows in small steps where reads are cheap: few columns serve all.
+    """
     part = registry.find("solvers", solver)
-    return part(estimator.tol, estimator.max_iter, estimator.positive)
+    part = part(estimator.tol, estimator.max_iter, estimator.positive)
+    if solver != "working_set" or not table.is_local:
+        return part
+    return part._replace(growth=QUICK if n_paths == 1 else CAREFUL)
 
 
 def check_sparse(table, strengths) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.contracts import Job
+from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
     check_descent,
     check_sparse,
     descent_part,
+    route_of_descent,
 )
 from daskdsml.linear_model.paths import checked_alphas
 from daskdsml.settings import check_flag, check_number
@@ -145,11 +147,15 @@ class ElasticNetCV(ElasticNet):
         check_number(self, "eps", 0, strict=True, high=1)
         alphas = checked_alphas(self.alphas)
         table = self._admit(X, y, sample_weight, known_rows=True)
-        solver = self._find_solver(table.n_features, self._default, self._large)
-        if solver == self._large and not isinstance(alphas, int):
-            check_sparse(table, alphas)
+        table, folds = assign_folds(table, self.cv)
+        n_sets, n_alphas = 1 + len(folds), alphas if isinstance(alphas, int) else len(alphas)
+        n_paths, strengths = len(ratios) * n_sets, 1.0 if isinstance(alphas, int) else alphas
+        solver = route_of_descent(self, table, strengths, n_paths * n_alphas, n_sets)
+        if solver == self._large:
+            check_sparse(table, strengths)
         jobs = [Job(alphas, ratio, eps=self.eps) for ratio in ratios]
-        result, errors = fit_folds(self, table, self.cv, solver, descent_part(self, solver), jobs)
+        part = descent_part(self, solver, table, n_paths)
+        result, errors = fit_folds(self, table, folds, solver, part, jobs)
         self._choose(result, errors, ratios)
         return self
 

@@ -14,6 +14,7 @@ from daskdsml.linear_model.elastic_net import (
     check_descent,
     check_sparse,
     descent_part,
+    route_of_descent,
 )
 from daskdsml.loop import Progress
 from daskdsml.penalties.l2 import L2
@@ -200,13 +201,15 @@ def _path(model, X, y, sample_weight, job) -> Path:
     check_flag(model, "fit_intercept", "positive")
     table = model._admit(X, y, sample_weight, multi_output=True)
     n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
-    solver = model._find_solver(table.n_features, "coordinate_descent", "working_set")
+    given = () if isinstance(job.alphas, int) else job.alphas
+    strengths = job.l1_ratio * np.array(given or (1.0,))
+    solver = route_of_descent(model, table, strengths, len(given) or job.alphas)
     if solver == "working_set":
         model._check_large(table, solver)
     if not isinstance(job.alphas, int) and (solver == "working_set" or job.l1_ratio == 0.0):
-        check_sparse(table, job.l1_ratio * np.array(job.alphas))
+        check_sparse(table, strengths)
     jobs = tuple(job._replace(output=k) for k in range(n_outputs))
-    part = Eigen() if job.l1_ratio == 0.0 else descent_part(model, solver)
+    part = Eigen() if job.l1_ratio == 0.0 else descent_part(model, solver, table)
     rows, progress = model._open(table, solver), Progress("path", model.verbose)
     try:
         problem = model._problem(table, rows, L2(0.0), solver, progress)
@@ -228,7 +231,7 @@ def _of_output(result, k, model) -> Path:
     """The path of output ``k``."""
     paths, moments = result.paths, result.moments
     inner = np.stack([fit.coef for fit in paths.fits[k][0]])
-    intercepts = intercepts_of(moments, inner, k) * model.fit_intercept
+    intercepts = intercepts_of(moments.mean, inner, k) * model.fit_intercept
     coefs = np.zeros((model.n_features_in_, len(inner)))
     coefs[paths.columns] = inner.T
     gaps, n_iters = (np.array([getattr(fit, name) for fit in paths.fits[k][0]]) for name in GAUGES)
@@ -255,7 +258,7 @@ def checked_alphas(alphas):
     return tuple(np.sort(values.astype(float))[::-1].tolist())
 
 
-def intercepts_of(moments, coefs, output=0) -> np.ndarray:
-    """Intercepts (m,) of models with ``coefs (m, p)``: each passes through the means."""
+def intercepts_of(mean, coefs, output=0) -> np.ndarray:
+    """Intercepts (m,) of models with ``coefs (m, p)`` through the means ``mean (q,)`` of [X y]."""
     p = coefs.shape[1]
-    return moments.mean[p + output] - coefs @ moments.mean[:p]
+    return mean[p + output] - coefs @ mean[:p]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from daskdsml.engine.rows import suits_columns
+from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._routes import suits_dual
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_number
 
@@ -28,10 +31,12 @@ class Ridge(LeastSquares):
     tol : float
         For solver "lbfgs": largest entry of the gradient of the mean loss, for centred columns of
         unit spread, at which the fit ends. The other solvers are direct and have no use for it.
-    solver : {"auto", "cholesky", "qr", "lbfgs"}
+    solver : {"auto", "cholesky", "qr", "lbfgs", "dual"}
         As for `LinearRegression`: "auto" takes the p x p moments of one read and, where these lose
         digits, goes on to the R factor, as "qr" always does and "cholesky" never. "lbfgs" takes one
-        read per step and no p x p matrix; "auto" turns to it above 4096 columns.
+        read per step and no p x p matrix; "auto" turns to it above 4096 columns. "dual" solves for
+        the rows in two reads; "auto" takes it for arrays in this process's memory with more columns
+        than rows, where that is less work, ``alpha`` is above 0 and no digits are lost.
     positive : bool
         Whether coefficients are kept at or above zero.
     random_state : None or int
@@ -63,6 +68,7 @@ class Ridge(LeastSquares):
     """
 
     _label = "ridge"
+    _solvers = (*LeastSquares._solvers, "dual")
 
     def __init__(
         self,
@@ -121,6 +127,27 @@ class Ridge(LeastSquares):
         result = self._fit(X, y, sample_weight, L2(alpha), self.max_iter or 1000)
         self.n_iter_ = result.n_iter
         return self
+
+    def _route(self, table) -> str:
+        if self.solver == "dual":
+            self._check_dual(table)
+        free = self.solver == "auto" and not self.positive and np.all(np.greater(self.alpha, 0))
+        return "dual" if free and suits_dual(table, LARGEST_GRAM) else super()._route(table)
+
+    def _check_dual(self, table) -> None:
+        """Raise ValueError if solver "dual" cannot do what is asked."""
+        n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
+        if self.positive or n_outputs > 1 or not np.all(np.greater(self.alpha, 0)):
+            raise ValueError(
+                "Solver 'dual' needs alpha above 0 and fits one output without bounds, but got "
+                f"alpha={self.alpha!r}, {n_outputs} output(s) and positive={self.positive}. Use "
+                "solver='auto'."
+            )
+        if not table.is_local and not suits_columns(table):
+            raise ValueError(
+                "Solver 'dual' needs X in this process's memory or chunked along columns, but it "
+                "is chunked along rows. Use solver='auto', or X.rechunk({0: -1, 1: 'auto'})."
+            )
 
     def _alphas(self, y):
         alphas = np.asarray(self.alpha, dtype=float)

@@ -7,9 +7,11 @@ import time
 import numpy as np
 
 from daskdsml.contracts import Job
+from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._rotation import rotated, suits_rotation
 from daskdsml.linear_model.paths import checked_alphas, intercepts_of
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
 from daskdsml.solvers.eigen import Eigen
@@ -98,7 +100,8 @@ class RidgeCV(LeastSquares):
 
         Parameters
         ----------
-        X : array (n, p) with p up to 4096, CSR, DataFrame, Dask Array or Dask DataFrame
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+            Up to 4096 columns, or rows of an array in memory that has more columns.
             If the number of its rows is unknown, a read is spent on counting them.
         y : array (n,) or (n, K), series, or Dask collection of them
         sample_weight : array (n,), series, Dask collection of them, or None
@@ -115,10 +118,14 @@ class RidgeCV(LeastSquares):
         """
         alphas = self._check_parameters()
         table = self._admit(X, y, sample_weight, multi_output=True, known_rows=True)
+        rotation = None
+        if suits_rotation(table, LARGEST_GRAM):
+            table, rotation = rotated(table, self.fit_intercept)
         if table.n_features > LARGEST_GRAM:
             raise ValueError(
-                f"RidgeCV takes up to {LARGEST_GRAM} columns, whose p x p moments it needs, but X "
-                f"has {table.n_features}. Use GridSearchCV with Ridge(solver='lbfgs')."
+                f"RidgeCV takes up to {LARGEST_GRAM} columns, whose p x p moments it needs, or so "
+                "many rows of an array in memory with more columns than rows, but X has "
+                f"{table.n_features} columns. Use GridSearchCV with Ridge(solver='lbfgs')."
             )
         flat = table.y.ndim == 1
         n_outputs = 1 if flat else table.y.shape[1]
@@ -126,10 +133,22 @@ class RidgeCV(LeastSquares):
         if self.cv is None:
             result, errors = self._leave_one_out(table, jobs)
         else:
-            result, by_output = fit_folds(self, table, self.cv, "eigen", Eigen(), jobs)
+            table, folds = assign_folds(table, self.cv)
+            result, by_output = fit_folds(self, table, folds, "eigen", Eigen(), jobs)
             errors = by_output.mean(axis=0)
         self._choose(result, errors, flat)
+        if rotation is not None:
+            self._turn_back(rotation)
         return self
+
+    def _turn_back(self, rotation) -> None:
+        """Coefficients of the columns of X from those of rotated columns."""
+        path = rotation.coefficients(np.moveaxis(self.coef_path_, -2, -1))
+        self.coef_path_ = np.moveaxis(path, -1, -2)
+        chosen = int(np.flatnonzero(self.alphas_ == self.alpha_)[0])
+        self.coef_ = self.coef_path_[..., chosen].copy()
+        if self.fit_intercept:
+            self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
 
     def _check_parameters(self):
         check_rule(self)
@@ -167,10 +186,11 @@ class RidgeCV(LeastSquares):
 
     def _models(self, result, jobs) -> RidgeModels:
         """All models on all rows, in the basis in which leverages are sums of squares."""
-        moments, p = result.moments, self.n_features_in_
+        moments = result.moments
+        p = moments.mean.size - len(jobs)
         values, vectors = np.linalg.eigh(moments.cross[:p, :p])
         coefs = np.array([[fit.coef for fit in sets[0]] for sets in result.paths.fits])
-        levels = [intercepts_of(moments, part, k) for k, part in enumerate(coefs)]
+        levels = [intercepts_of(moments.mean, part, k) for k, part in enumerate(coefs)]
         return RidgeModels(
             np.moveaxis(coefs, 0, 1),
             np.array(levels).T * self.fit_intercept,
@@ -193,7 +213,7 @@ class RidgeCV(LeastSquares):
         path = np.moveaxis(coefs, 1, 2)
         intercepts = np.array(
             [
-                intercepts_of(moments, coef[chosen : chosen + 1], k)[0]
+                intercepts_of(moments.mean, coef[chosen : chosen + 1], k)[0]
                 for k, coef in enumerate(coefs)
             ]
         )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskdsml.backends._array_api import add_outer
 from daskdsml.passes.moments import GroupMoments, Moments, by_group
 
 
@@ -41,14 +42,16 @@ class Products(NamedTuple):
 class ColumnMoments(NamedTuple):
     """Moments of [X y] in ``columns``, by label of rows.
 
-    ``about`` holds, for each label, the sums (m + 1,) and products (m + 1, m + 1) about ``centre``;
-    ``y`` are the moments of y alone. Without ``intercept`` the centre is zero, and so is the point
-    that ``groups`` are about.
+    ``sums`` holds, for each label, those (m + 1,) of the columns and y less the ``centre``, and
+    ``products`` matrices (k, m_k + 1): those of k columns that joined together with the m_k columns
+    known then, themselves among them, and with y. ``y`` are the moments of y alone.
+    Without ``intercept`` the centre is zero, and so is the point that moments are about.
     """
 
     columns: np.ndarray
     centre: np.ndarray
-    about: dict[int, tuple[np.ndarray, np.ndarray]]
+    sums: dict[int, np.ndarray]
+    products: dict[int, tuple[np.ndarray, ...]]
     y: GroupMoments
     intercept: bool
 
@@ -56,38 +59,61 @@ class ColumnMoments(NamedTuple):
     def empty(cls, y, intercept) -> ColumnMoments:
         """Those of no column yet."""
         centre = y.of().mean[:1] * intercept
-        about = {}
-        for label, part in y.groups.items():
-            shift = part.mean[:1] - centre
-            square = part.cross[:1, :1] + part.weight * np.outer(shift, shift)
-            about[label] = part.weight * shift, square
-        return cls(np.empty(0, dtype=int), centre, about, y, intercept)
+        sums = {k: part.weight * (part.mean[:1] - centre) for k, part in y.groups.items()}
+        return cls(np.empty(0, dtype=int), centre, sums, {k: () for k in sums}, y, intercept)
 
     def joined(self, joining: Joining, found: Products) -> ColumnMoments:
         """With the columns that a read was for."""
-        before, size = len(self.columns), len(joining.columns) + 1
-        old = np.append(np.arange(before), size - 1)
-        new = np.arange(before, size - 1)
-        about = {}
-        for label, (sums, products) in self.about.items():
-            s, S = np.zeros(size), np.zeros((size, size))
-            s[old], S[np.ix_(old, old)] = sums, products
-            if label in found.groups:
-                s[new], S[new] = found.groups[label]
-                S[:, new] = S[new].T
-            about[label] = s, S
-        return self._replace(columns=joining.columns, centre=joining.centre, about=about)
+        size, n_new = len(joining.columns) + 1, joining.n_new
+        sums, products = {}, {}
+        for label, before in self.sums.items():
+            nothing = np.zeros(n_new), np.zeros((n_new, size))
+            s, P = found.groups.get(label, nothing)
+            sums[label] = np.concatenate([before[:-1], s, before[-1:]])
+            products[label] = (*self.products[label], P)
+        return self._replace(
+            columns=joining.columns, centre=joining.centre, sums=sums, products=products
+        )
 
-    @property
-    def groups(self) -> GroupMoments:
-        """The moments as every least-squares solver takes them."""
-        groups = {}
-        for label, (s, S) in self.about.items():
-            part = self.y.groups[label]
-            rest = s / part.weight if self.intercept and part.weight > 0.0 else 0.0 * s
-            cross = S - part.weight * np.outer(rest, rest)
-            groups[label] = Moments(part.census, part.weight, self.centre + rest, cross)
-        return GroupMoments(self.y.census, groups)
+    def of(self, labels=None) -> Moments:
+        """Moments of the rows in any of the groups ``labels``, or of all: see `GroupMoments.of`."""
+        y, labels, rest = self._about(labels)
+        size = len(rest)
+        cross, stop = np.empty((size, size)), 0
+        for i in range(len(self.products[labels[0]])):
+            rows = _added([self.products[label][i] for label in labels])
+            start, stop = stop, stop + len(rows)
+            cross[start:stop, :stop], cross[start:stop, -1] = rows[:, :-1], rows[:, -1]
+            cross[:start, start:stop] = rows[:, :start].T
+        cross[-1] = cross[:, -1]
+        cross[-1, -1] = y.cross[0, 0] + y.weight * (y.mean[0] - self.centre[-1]) ** 2
+        return Moments(y.census, y.weight, self.centre + rest, add_outer(cross, rest, -y.weight))
+
+    def last_joined(self, labels=None) -> tuple[np.ndarray, np.ndarray]:
+        """Cross products (k, m + 1) of the columns that joined last, and all means (m + 1,)."""
+        y, labels, rest = self._about(labels)
+        rows = _added([self.products[label][-1] for label in labels])
+        new = rest[-1 - len(rows) : -1]
+        return rows - y.weight * new[:, None] * rest, self.centre + rest
+
+    def mean_of(self, labels) -> np.ndarray:
+        """Means (m + 1,) of [X y] over the rows in any of the groups ``labels``."""
+        return self.centre + self._about(labels)[2]
+
+    def _about(self, labels):
+        """Moments of y, the labels there are, and the means (m + 1,) less the centre."""
+        y = self.y.of(labels)
+        labels = [k for k in sorted(self.sums if labels is None else labels) if k in self.sums]
+        rest = sum(self.sums[label] for label in labels) / y.weight
+        return y, labels, rest if self.intercept else 0.0 * rest
+
+
+def _added(parts):
+    """The sum of the arrays ``parts``, in a new one."""
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def column_products(joining: Joining, block) -> Products:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskdsml.backends._array_api import add_outer
 from daskdsml.passes.census import Census, take_census
 
 
@@ -35,7 +36,7 @@ class Moments(NamedTuple):
             return Moments(census, weight, self.mean, self.cross)
         share = other.weight / weight
         shift = other.mean - self.mean
-        cross = self.cross + other.cross + self.weight * share * np.outer(shift, shift)
+        cross = add_outer(self.cross + other.cross, shift, self.weight * share)
         return Moments(census, weight, self.mean + share * shift, cross)
 
     def rss(self, coef, intercept, output=0) -> np.ndarray:
@@ -52,7 +53,7 @@ class Moments(NamedTuple):
 
     def about_zero(self) -> Moments:
         """The same moments taken about zero instead of the mean, for a model with no intercept."""
-        cross = self.cross + self.weight * np.outer(self.mean, self.mean)
+        cross = add_outer(self.cross.copy(), self.mean, self.weight)
         return self._replace(mean=np.zeros_like(self.mean), cross=cross)
 
 
@@ -87,6 +88,12 @@ class GroupMoments(NamedTuple):
         for part in parts[1:]:
             total = total + part
         return total
+
+    def mean_of(self, labels) -> np.ndarray:
+        """Means (q,) of [X y] over the rows in any of the groups ``labels``."""
+        parts = [self.groups[label] for label in labels if label in self.groups]
+        weight = sum(part.weight for part in parts)
+        return sum(part.weight * part.mean for part in parts) / weight
 
 
 def moments(backend, block) -> Moments:

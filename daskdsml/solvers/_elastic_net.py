@@ -8,11 +8,16 @@ import numpy as np
 from scipy import linalg
 
 from daskdsml.contracts import Fit
-from daskdsml.solvers._moments import constant_floor
+from daskdsml.solvers._moments import constant_floor, rounded_spread
 from daskdsml.solvers._symmetric import solve
 
 # Sweeps between exact steps: one over all columns, and some for the new ones to find their place.
-SWEEPS = 16
+SWEEPS = 32
+# Sweeps end when no coordinate moves by more than this share of the square root of the gap allowed:
+# what is left to gain is about the square of such moves.
+STILL = 0.03
+# While a round of sweeps leaves less than this share of the gap, sweeps are the cheaper way.
+PROGRESS = 0.8
 # From this tolerance on, every fit ends with an exact step: coefficients are only as right as the
 # square root of the gap, and who asks for such a gap wants them right.
 TIGHT = 1e-7
@@ -49,6 +54,24 @@ def quadratics(moments, n_features) -> list[Quadratic]:
     return [Quadratic(G, C[:, k].copy(), float(yy[k])) for k in range(len(yy))]
 
 
+def extended(quad: Quadratic, cross, mean, weight, n_rows) -> Quadratic:
+    """``quad`` in m - k columns with k more.
+
+    ``cross (k, m + 1)`` are the new columns' cross products with all columns and y, and
+    ``mean (m + 1)`` the means of these.
+    """
+    size, before = len(mean) - 1, len(quad.c)
+    rows = cross / weight
+    spread = np.diag(rows[:, before:])
+    dead = spread * weight <= rounded_spread(mean[before:-1], weight, n_rows)
+    rows[dead] = 0.0
+    rows[:, :-1][:, np.append(np.diag(quad.G) == 0.0, dead)] = 0.0
+    G = np.empty((size, size))
+    G[:before, :before], G[before:] = quad.G, rows[:, :-1]
+    G[:before, before:] = rows[:, :before].T
+    return Quadratic(G, np.concatenate([quad.c, rows[:, -1]]), quad.yy)
+
+
 def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
     """Minimise ``(yy - 2 c'b + b'G b) / 2 + l1 |b|_1 + l2 |b|_2**2 / 2``.
 
@@ -57,27 +80,30 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
     ends where the first coefficient becomes zero, and drops it (Osborne, Presnell and Turlach,
     2000).
     """
-    from daskdsml.backends._descent import descend, slope_at
+    from daskdsml.backends._descent import descend, slope_at, submatrix
 
     G, c, yy = quad
     b = np.zeros_like(c) if start is None else np.array(start, dtype=float)
-    goal, still, positive = options.tol * yy, 1e-9 * yy**0.5, options.positive
-    slope, n_iter = slope_at(G, c, b), 0
+    goal, positive = options.tol * yy, options.positive
+    still = max(1e-9 * yy**0.5, STILL * goal**0.5)
+    slope, n_iter, before = slope_at(G, c, b), 0, np.inf
     while True:
         n_iter += descend(G, slope, b, l1, l2, positive, 1, still)
         active = np.flatnonzero(b if l1 > 0.0 or positive else np.diag(G))
-        part, inner = b[active], G[np.ix_(active, active)]
+        part, inner = b[active], submatrix(G, active)
         allowed = min(SWEEPS, options.max_iter - n_iter)
         n_iter += descend(inner, slope[active], part, l1, l2, positive, allowed, still)
         b[active] = part
         slope = slope_at(G, c, b)
         gap = duality_gap(quad, b, slope, l1, l2, positive)
-        if gap > goal or options.tol < TIGHT:
+        slow = gap > goal and not gap < PROGRESS * before
+        before = gap
+        if slow or options.tol < TIGHT:
             signs = l1 > 0.0 or positive
             # Without signs to keep, every column that varies takes part.
             kept = np.flatnonzero(part if signs else np.diag(inner))
             if kept.size < active.size:
-                active, inner = active[kept], inner[np.ix_(kept, kept)]
+                active, inner = active[kept], submatrix(inner, kept)
             b[active] = exact_step(Quadratic(inner, c[active], yy), b[active], l1, l2, signs)
             slope = slope_at(G, c, b)
             gap = duality_gap(quad, b, slope, l1, l2, positive)
@@ -91,12 +117,14 @@ def exact_step(quad, b, l1, l2, signs):
     If ``signs`` are to be kept, coefficients that would change theirs end at zero, and the next
     step goes on without them.
     """
+    from daskdsml.backends._descent import submatrix
+
     G, c, _ = quad
     b = b.copy()
     active = np.arange(b.size)
     while active.size:
         here = b[active]
-        inner = G if active.size == b.size else G[np.ix_(active, active)]
+        inner = G if active.size == b.size else submatrix(G, active)
         right = c[active] - l1 * np.sign(here)
         there = _solved(inner, l2, right)
         crossed = (there * here < 0.0) & signs

@@ -10,12 +10,19 @@ from daskdsml.contracts import Fit, Job
 from daskdsml.solvers._elastic_net import Options, duality_gap, fit
 from daskdsml.solvers._jobs import alphas_of, strengths
 
-# At least so many columns join the working set for a path, or this share of those it uses already.
-JOINING, SHARE = 100, 0.5
 # Alphas of one path, and models in all, that one read checks; their slopes are (p, M) numbers.
 MOST_AHEAD, MOST_MODELS, MOST_SLOPES = 16, 64, 2**25
 # What rounding may leave of a duality gap, as a share of the mean square of y.
 ROUNDING = 1e-12
+# A single fit is solved to this share of its last gap over all columns.
+LOOSE = 0.1
+
+
+class Growth(NamedTuple):
+    """Most columns that join for a path at once: ``least``, or a share of those it uses already."""
+
+    least: int = 100
+    share: float = 0.5
 
 
 class Front(NamedTuple):
@@ -23,7 +30,9 @@ class Front(NamedTuple):
 
     ``alphas`` are relative to the mean loss; ``done`` are the fits that hold over all columns;
     ``trial`` the next ones, solved on the working set alone; ``slope (p,)`` is that of the mean
-    loss where the path stands; ``ahead`` is how many alphas to try at once.
+    loss where the path stands; ``ahead`` is how many alphas to try at once. ``loose`` is the gap,
+    as a share of the mean square of y, up to which a single fit is solved on the working set while
+    its gap over all columns is larger still. ``used`` of the trials held.
     """
 
     job: Job
@@ -34,6 +43,8 @@ class Front(NamedTuple):
     done: tuple[Fit, ...] = ()
     trial: tuple[Fit, ...] = ()
     ahead: int = 4
+    loose: float = 0.0
+    used: int = 0
 
     @property
     def open(self) -> bool:
@@ -64,7 +75,7 @@ def begin(jobs, margins, fit_intercept, positive) -> tuple[list[np.ndarray], lis
     return every, fronts
 
 
-def missing(fronts, columns, positive) -> np.ndarray:
+def missing(fronts, columns, positive, growth) -> np.ndarray:
     """The columns outside the working set that the open fronts are likely to need next.
 
     Those whose slope, where the path stands, is above the last of the next alphas to be tried; of
@@ -76,7 +87,7 @@ def missing(fronts, columns, positive) -> np.ndarray:
             pull = np.array(front.slope if positive else np.abs(front.slope))
             pull[columns] = -np.inf
             used = np.count_nonzero(front.trial[0].coef) if front.trial else 0
-            limit = min(max(JOINING, int(SHARE * used)), pull.size)
+            limit = min(max(growth.least, int(growth.share * used)), pull.size)
             best = np.argpartition(-pull, limit - 1)[:limit]
             target = min(len(front.done) + front.ahead, len(front.alphas)) - 1
             chosen.append(best[pull[best] > front.penalties(target)[0]])
@@ -90,11 +101,14 @@ def attempt(fronts, sets, size, options: Options, start=None) -> list[Front]:
     tried = []
     for front in fronts:
         b = np.zeros(size) if start is None else start
-        if front.done:
-            b = _padded(front.done[-1].coef, size)
+        # The first trial that did not hold is of the next penalty: its optimum is close.
+        near = (front.trial[front.used :] or front.done[-1:])[:1]
+        if near:
+            b = _padded(near[0].coef, size)
         trial, first = [], len(front.done)
+        goal = options._replace(tol=max(options.tol, front.loose))
         for k in range(first, min(first + min(front.ahead, room), len(front.alphas))):
-            trial.append(fit(sets[front.train].quads[0], *front.penalties(k), options, b))
+            trial.append(fit(sets[front.train].quads[0], *front.penalties(k), goal, b))
             b = trial[-1].coef
         tried.append(front._replace(trial=tuple(trial)))
     return tried
@@ -118,12 +132,21 @@ def judge(front: Front, slopes, quad, columns, options: Options) -> Front:
         # More columns help only where one pulls from outside and the set itself was solved, if need
         # be to rounding: a tolerance below that would otherwise be tried for ever, or never grow.
         solved = trial.converged or trial.gap <= ROUNDING * quad.yy
-        if not holds and solved and np.max(outside, initial=0.0) > l1:
+        loose = front.loose > options.tol
+        if not holds and (loose or (solved and np.max(outside, initial=0.0) > l1)):
+            if len(front.alphas) == 1:
+                front = front._replace(loose=_looser(front.loose, gap / (quad.yy or 1.0)))
             break
         done.append(trial._replace(gap=gap, converged=holds))
         used += 1
     ahead = 2 * front.ahead if used == len(front.trial) else max(used, 1)
-    return front._replace(done=tuple(done), ahead=min(ahead, MOST_AHEAD))
+    return front._replace(done=tuple(done), ahead=min(ahead, MOST_AHEAD), used=used)
+
+
+def _looser(before, gap) -> float:
+    """The gap up to which a single fit is solved next; none, 0, once that is near rounding."""
+    loose = LOOSE * min(gap, before or gap)
+    return loose if loose > ROUNDING else 0.0
 
 
 def fits_of(fronts, n_jobs, size) -> list[list[list[Fit]]]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Job, Paths
-from daskdsml.solvers._elastic_net import quadratics
+from daskdsml.solvers._elastic_net import extended, quadratics
 
 
 class State(NamedTuple):
@@ -52,6 +52,20 @@ def row_sets(groups, jobs, n_features) -> dict:
             moments = groups.of(train)
             sets[train] = Rows(moments.weight, moments.mean, quadratics(moments, n_features))
     return sets
+
+
+def extended_sets(sets, known) -> dict:
+    """`row_sets` with the columns that joined ``known``, a `ColumnMoments`, last.
+
+    What is known of the others is kept: each product is summed over labels once.
+    """
+    n_rows = {train: known.y.of(train).census.n_rows for train in sets}
+    found = {}
+    for train, rows in sets.items():
+        cross, mean = known.last_joined(train)
+        quad = extended(rows.quads[0], cross, mean, rows.weight, n_rows[train])
+        found[train] = Rows(rows.weight, mean, [quad])
+    return found
 
 
 def alphas_of(job, largest) -> np.ndarray:

@@ -32,8 +32,13 @@ def with_intercept(coef, moments, problem) -> np.ndarray:
 
 def constant_floor(moments, p) -> np.ndarray:
     """Sum of squares (p,) about its mean that rounding alone gives a constant column."""
-    rounding = EPSILON * (8.0 + moments.census.n_rows**0.5)
-    return moments.weight * (rounding * moments.mean[:p]) ** 2
+    return rounded_spread(moments.mean[:p], moments.weight, moments.census.n_rows)
+
+
+def rounded_spread(mean, weight, n_rows) -> np.ndarray:
+    """`constant_floor` of columns with these means."""
+    rounding = EPSILON * (8.0 + n_rows**0.5)
+    return weight * (rounding * mean) ** 2
 
 
 def ridge_per_output(problem, n_outputs) -> np.ndarray:

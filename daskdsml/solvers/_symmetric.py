@@ -39,19 +39,35 @@ def solve(A, b, floor=0.0) -> Solution:
     diagonal = np.diag(A).copy()
     dead = ~(diagonal > floor)
     scale = np.sqrt(np.where(dead, 1.0, diagonal))
-    unit = A / np.outer(scale, scale)
-    unit[dead, :] = unit[:, dead] = 0.0
     scaled = (b.T / scale).T
     if not dead.any():
-        factor, failed = linalg.lapack.dpotrf(unit, lower=True)
-        norm = np.abs(unit).sum(axis=0).max(initial=0.0)
+        unit = _unit(A, scale, dead)
+        norm = linalg.lapack.dlange("1", unit.T)
+        # The factor takes the place of the matrix: columns of the transpose lie in a row.
+        factor, failed = linalg.lapack.dpotrf(unit.T, lower=True, overwrite_a=True, clean=False)
         inverse = 0.0 if failed else linalg.lapack.dpocon(factor, norm, uplo="L")[0]
         if inverse > _smallest(unit):
-            x = (linalg.cho_solve((factor, True), scaled).T / scale).T
-            return Solution(x, None, 1.0 / inverse)
-    found = _least_norm(unit, scaled, scale)
+            x = linalg.lapack.dpotrs(factor, scaled, lower=True)[0]
+            return Solution((x.T / scale).T, None, 1.0 / inverse)
+    found = _least_norm(_unit(A, scale, dead), scaled, scale)
     found.x[dead] = 0.0
     return found
+
+
+def with_ridge(A, ridge) -> np.ndarray:
+    """``A + ridge I`` (d, d), in a new array."""
+    out = np.array(A, order="C")
+    out[np.diag_indices(len(out))] += ridge
+    return out
+
+
+def _unit(A, scale, dead) -> np.ndarray:
+    """A with its diagonal scaled to one, and zeros in the rows and columns that are ``dead``."""
+    unit = A / scale
+    unit /= scale[:, None]
+    if dead.any():
+        unit[dead, :] = unit[:, dead] = 0.0
+    return unit
 
 
 def _smallest(unit) -> float:

@@ -9,9 +9,11 @@ import numpy as np
 from daskdsml.contracts import Job, Paths
 from daskdsml.solvers import _fronts
 from daskdsml.solvers._elastic_net import Options
-from daskdsml.solvers._jobs import finished, own_job, row_sets
+from daskdsml.solvers._jobs import extended_sets, finished, own_job, row_sets
 
 NONE = np.empty(0, dtype=int)
+# Where a read costs little: for one path, and for many, whose sets are one.
+QUICK, CAREFUL = _fronts.Growth(100, 1.0), _fronts.Growth(20, 0.2)
 
 
 class _State(NamedTuple):
@@ -62,6 +64,7 @@ class WorkingSet(NamedTuple):
     positive: bool = False
     jobs: tuple[Job, ...] | None = None
     start: np.ndarray | None = None
+    growth: _fronts.Growth = _fronts.Growth()
 
     needs = frozenset({"slopes"})
 
@@ -76,7 +79,7 @@ class WorkingSet(NamedTuple):
             weight = sum(part.weight for part in state.known.y.groups.values())
             centre = state.sums[state.fresh].sum(axis=1) / weight * objective.problem.fit_intercept
             known = objective.column_moments(state.known, state.fresh, centre)
-            sets = row_sets(known.groups, jobs, len(known.columns))
+            sets = extended_sets(state.sets, known)
             return self._tried(state._replace(known=known, sets=sets, fresh=NONE, name="columns"))
         return self._checked(state, objective, jobs)
 
@@ -89,14 +92,14 @@ class WorkingSet(NamedTuple):
         alphas, fronts = _fronts.begin(jobs, margins, problem.fit_intercept, self.positive)
         columns = np.arange(problem.n_features)
         if all(front.penalties(k)[0] for front in fronts for k in range(len(front.alphas))):
-            columns = _fronts.missing(fronts, NONE, self.positive)
+            columns = _fronts.missing(fronts, NONE, self.positive, self.growth)
             if self.start is not None:
                 columns = np.union1d(columns, np.flatnonzero(self.start[0]))
         known = objective.no_columns(margins)
         state = state._replace(
             known=known,
             fresh=columns,
-            sets=row_sets(known.groups, jobs, 0),
+            sets=row_sets(known, jobs, 0),
             sums=margins.sums,
             alphas=alphas,
             fronts=fronts,
@@ -128,9 +131,10 @@ class WorkingSet(NamedTuple):
         state = state._replace(fronts=fronts, name="slopes")
         if not any(front.open for front in fronts):
             fits = _fronts.fits_of(fronts, len(jobs), len(columns))
-            paths = Paths(columns, state.known.groups, state.alphas, fits)
+            paths = Paths(columns, state.known, state.alphas, fits)
             return finished(paths, jobs, objective.problem, name="slopes")
-        state = state._replace(fresh=_fronts.missing(fronts, columns, self.positive))
+        fresh = _fronts.missing(fronts, columns, self.positive, self.growth)
+        state = state._replace(fresh=fresh)
         return state if state.fresh.size else self._tried(state)
 
     def _slopes(self, state, objective) -> np.ndarray:

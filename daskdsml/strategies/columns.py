@@ -11,6 +11,7 @@ from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.features import chosen, products
 from daskdsml.passes.moments import group_moments
+from daskdsml.passes.row_products import RowSystem, Weighing, coefficients, row_products
 from daskdsml.passes.slopes import Margins, Slopes
 from daskdsml.threads import single_threaded_blas
 
@@ -22,7 +23,7 @@ class Columns:
     and weights are held by the process that fits.
     """
 
-    provides = frozenset({"slopes"})
+    provides = frozenset({"slopes", "row products"})
 
     def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
         """Minimise ``problem`` over ``rows``, a `daskdsml.engine.rows.ByColumns`."""
@@ -49,14 +50,36 @@ class _Objective:
         member[np.arange(len(y)), self._labels] = w
         R = np.column_stack([member, member * y[:, None]])
         found = self._rows.run(products, R, f"{self.problem.label}-look")
-        mine = group_moments(NumPy(), self._block(np.empty((len(y), 0))))
-        raise_faults(mine.census)
-        # In turned blocks rows and columns have changed their names.
-        turned = tuple(f._replace(row=f.column, column=f.row) for f in found.census.faults)
-        raise_faults(found.census._replace(faults=turned), self.problem.names)
+        mine = self._checked(found.census)
         sums = found.whole()[1]
         raise_overflow(sums)
         return Margins(mine.census, mine, sums[:, : member.shape[1]], sums[:, member.shape[1] :])
+
+    def _checked(self, census):
+        """Moments of y, after the data are found usable."""
+        mine = group_moments(NumPy(), self._block(np.empty((len(self._rows.y), 0))))
+        raise_faults(mine.census)
+        # In turned blocks rows and columns have changed their names.
+        turned = tuple(f._replace(row=f.column, column=f.row) for f in census.faults)
+        raise_faults(census._replace(faults=turned), self.problem.names)
+        return mine
+
+    def row_products(self) -> RowSystem:
+        """``A A'``, and what belongs to it. Costs one pass."""
+        found = self._rows.run(row_products, self._weighing(), f"{self.problem.label}-rows")
+        moments = self._checked(found.census).of()
+        raise_overflow(found.gram)
+        level = float(moments.mean[0]) if self.problem.fit_intercept else 0.0
+        y = (self._rows.y - level) * np.sqrt(self._w)
+        return RowSystem(found.gram, y, found.means.whole()[1][:, 0], level, moments.weight)
+
+    def coefficients(self, u) -> np.ndarray:
+        """``A'u`` (p,) for dual variables ``u (n,)``. Costs one pass."""
+        state = self._weighing(), u
+        return self._rows.run(coefficients, state, f"{self.problem.label}-coef").whole()[1][:, 0]
+
+    def _weighing(self) -> Weighing:
+        return Weighing(np.sqrt(self._w), bool(self.problem.fit_intercept))
 
     def no_columns(self, margins: Margins) -> ColumnMoments:
         """Moments of y alone, to which columns may join."""

@@ -1,0 +1,70 @@
+"""Which solver a fit takes, by counted work; for the least-squares estimators.
+
+Work is counted in multiply-adds of matrix products, the cheapest there are. Only data in this
+process's memory may be read more than once to save work: for any other a read costs more than all
+that is saved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskdsml.data.blocks import nbytes
+
+# A pass over X waits for memory: an entry costs as much as so many multiply-adds in the cache, and
+# the pass itself, whatever its size, as much as so many.
+ENTRY, PASS = 40, 2e7
+# Making, adding, scaling and reading a p x p matrix of moments, an entry.
+MOMENT = 500
+# Passes of a working set, for one fit and for a path.
+FIT_PASSES, PATH_PASSES = 10, 30
+
+
+def entries_a_column(X) -> float:
+    """Entries of X that are stored, for each column: its rows, if X is dense."""
+    return nbytes(X) / X.dtype.itemsize / max(X.shape[1], 1)
+
+
+def work_of_moments(n, p, n_sets=1) -> float:
+    """Moments of [X y] (p x p), on all rows and on each of the other ``n_sets - 1`` sets."""
+    return p * p * (0.5 * n + MOMENT * n_sets)
+
+
+def work_of_working_set(n, p, n_fits=1) -> float:
+    """Reads for the slopes of all columns: each fit is a column of residuals in one of them.
+
+    The moments of the columns in use are left out: on the whole set they are those of
+    `work_of_moments`, and no more than a fraction of the columns is in use for most penalties.
+    """
+    n_passes = FIT_PASSES if n_fits == 1 else PATH_PASSES
+    return n_passes * (ENTRY * n * p + PASS) + n_fits * n * p
+
+
+def work_of_cholesky(n, p) -> float:
+    """Moments of all columns, and a Cholesky factor of them."""
+    return work_of_moments(n, p) + p**3 / 3.0
+
+
+def work_of_dual(n, p) -> float:
+    """Products of all rows, a Cholesky factor of them, and a read for the coefficients."""
+    return work_of_cholesky(p, n) + 2.0 * ENTRY * n * p
+
+
+def suits_dual(table, largest) -> bool:
+    """Whether ridge costs less on products of rows, for one output of y.
+
+    ``largest`` is the most columns, or rows, of which a square matrix may be made.
+    """
+    if not table.is_local or not isinstance(table.X, np.ndarray):
+        return False
+    (n, p), n_outputs = table.X.shape, 1 if table.y.ndim == 1 else table.y.shape[1]
+    cheaper = p > largest or work_of_dual(n, p) < work_of_cholesky(n, p)
+    return n_outputs == 1 and n < p and n <= largest and cheaper
+
+
+def suits_working_set(table, n_fits=1, n_sets=1) -> bool:
+    """Whether a working set costs less than moments of all columns, for one output of y."""
+    if not table.is_local or (table.y.ndim == 2 and table.y.shape[1] > 1):
+        return False
+    n, p = entries_a_column(table.X), table.n_features
+    return work_of_working_set(n, p, n_fits) < work_of_moments(n, p, n_sets)
