@@ -20,6 +20,7 @@ ROWS = {
     "shapes": "shapes",
     "stepwise": "least_squares",
     "inference": "least_squares",
+    "starts": "starts",
     "logistic_reads": "logistic",
     "logistic_cv": "logistic",
     "logistic_l1": "logistic",

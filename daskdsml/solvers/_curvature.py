@@ -60,8 +60,9 @@ class Dense(NamedTuple):
         See `_shrinkage` for what is taken from its diagonal.
         """
         K, d = problem.n_outputs, len(hessian)
-        B = hessian if K == 1 else without_shift(hessian, K)
-        B = _standardized_rows(problem, _standardized_rows(problem, B).T)
+        # Standardised first: what is added to moves that are alike is as large as means are.
+        B = _standardized_rows(problem, _standardized_rows(problem, hessian).T)
+        B = B if K == 1 else without_shift(B, K)
         # The same for all outputs, or else all of them moving alike were no longer a thing apart.
         diagonal = np.tile(np.diag(B).reshape(K, -1).mean(axis=0), K)
         share = _shrinkage(d, n_rows)
@@ -117,15 +118,16 @@ class Blocks(NamedTuple):
 class Kronecker(NamedTuple):
     """``W (x) S`` where all rows have the same scores, as at a model of intercepts alone.
 
-    ``S`` is the correlation matrix of the columns, with a 1 for the intercept, of which ``factor``
-    is a Cholesky factor (d, d). ``W`` is the curvature of the loss: a number ``weights (1,)``, or
-    for coupled outputs of probabilities ``weights (K,)`` the matrix ``diag(w) - w w'``, for which
-    steps sum to zero over the outputs. One matrix serves all outputs. The penalty's own curvature
-    is added for the mean output.
+    ``S`` is the correlation matrix of the columns, with a 1 for the intercept, and ``W`` the
+    curvature of the loss: a number, or for coupled outputs of probabilities ``w (K,)`` the matrix
+    ``diag(w) - w w'``, for which steps sum to zero over the outputs. With the penalty's own
+    curvature P, the Hessian ``w_k S + P`` of an output is taken to be the ``correlation`` of the
+    mean one, whose Cholesky ``factor (d, d)`` serves all outputs, between ``roots (K, d)`` of its
+    own diagonal.
     """
 
     factor: Any
-    weights: np.ndarray
+    roots: np.ndarray
 
     @classmethod
     def of(cls, problem, correlation, weights, n_rows) -> Kronecker:
@@ -135,20 +137,22 @@ class Kronecker(NamedTuple):
         B = np.zeros((p + one, p + one))
         B[:p, :p] = (1.0 - share) * correlation
         places = np.diag_indices(p + one)
-        B[places] += share + RIDGE
-        B[p:, p:] = 1.0
+        diagonal = np.append(np.diag(correlation), [1.0] * one)
+        B[places] = diagonal
+        penalty = np.append(problem.penalty.l2 / problem.spread**2, [0.0] * one)
         B *= weights.mean()
-        B[places] += np.append(problem.penalty.l2 / problem.spread**2, [0.0] * one)
-        return cls(linalg.cho_factor(B, lower=True), weights)
+        B[places] += penalty + RIDGE * weights.mean() * diagonal
+        mean = np.sqrt(np.diag(B))
+        roots = np.sqrt(weights[:, None] * diagonal + penalty)
+        return cls(linalg.cho_factor(B / np.outer(mean, mean), lower=True), roots)
 
     def after(self, problem, pairs) -> Kronecker:
         return self
 
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
-        G = problem.standardized(gradient).reshape(len(self.weights), -1)
-        steps = linalg.cho_solve(self.factor, G.T).T
-        steps *= (self.weights.mean() / self.weights)[:, None]
+        G = problem.standardized(gradient).reshape(len(self.roots), -1)
+        steps = linalg.cho_solve(self.factor, (G / self.roots).T).T / self.roots
         if len(steps) > 1:
             steps -= steps.mean(axis=0)
         return problem.original(steps.ravel())

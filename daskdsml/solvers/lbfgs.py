@@ -21,8 +21,12 @@ DRIFTING = 10
 # Ratios of actual to predicted decrease that tell that the curvature is about right, or so wrong
 # that a new one is worth its price; and steps in a row that leave most of the gradient.
 GOOD_AGREEMENT, BAD_AGREEMENT = (0.5, 1.5), (0.6, 1.5)
+# Decreases below so many rounding errors tell nothing.
+TELLING = 100.0
 NEAR_AGREEMENT, NEAR_LENGTHS = (0.8, 1.2), (0.8, 1.25)
 MOST_SLOW, SLOW = 3, 0.5
+# Rejected trials in a row after which a curvature is given up.
+MOST_REJECTED = 3
 # A rise of the objective, in units of what was promised, from which on nothing is to be learnt.
 ABSURD = 10.0
 # Share of the coefficients that may differ from those at which the curvature was made.
@@ -128,7 +132,7 @@ class LBFGS(NamedTuple):
         if not accepts(state, here.value, noise):
             return self._rejected(state, here, problem)
         norm = problem.residual(state.trial, here.gradient)
-        reached = self._remembered(state, here, problem, norm)
+        reached = self._remembered(state, here, problem, norm, noise)
         modelled, direction, slope, length, predicted = self._next(state, here, reached, problem)
         pairs, curvature = reached.pairs, reached.curvature
         # Where values no longer tell points apart, gradients still do for a while.
@@ -136,8 +140,7 @@ class LBFGS(NamedTuple):
         close = step_in_errors(slope, problem) <= STEP_IN_ERRORS
         small = norm <= self.tol
         late = state.waited + 1 if small or state.waited else 0
-        promise = self.tol if self.promise is None else self.promise
-        promise = min(promise * PATIENCE ** max(late - 1, 0), max(promise, LATE * self.tol))
+        promise = self._promise(late)
         small = small and settled(slope * length, here.value, promise) and close and modelled
         done = exhausted or small
         drift = state.drift + 1 if norm <= self.tol and not done else 0
@@ -159,6 +162,12 @@ class LBFGS(NamedTuple):
             status=status,
         )
 
+    def _promise(self, late) -> float:
+        """What the next step may promise, after ``late`` passes since the gradient was small."""
+        if self.promise is None:
+            return self.tol
+        return min(self.promise * PATIENCE ** max(late - 1, 0), LATE * self.tol)
+
     def _next(self, state, here, reached, problem):
         """Whether the next step is the model's; its direction, slope, length, and decrease."""
         gradient, pairs, curvature = reached.gradient, reached.pairs, reached.curvature
@@ -177,7 +186,7 @@ class LBFGS(NamedTuple):
             return True, direction, slope, length, -0.5 * length * slope
         return True, direction, slope, length, -slope * length * (1.0 - 0.5 * length)
 
-    def _remembered(self, state, here, problem, norm) -> _State:
+    def _remembered(self, state, here, problem, norm, noise) -> _State:
         """The state at its trial, with pairs and curvature as they are after it."""
         step = state.length if state.direction is not None else float("nan")
         reached = state._replace(
@@ -204,10 +213,12 @@ class LBFGS(NamedTuple):
             curved=bool(self.refresh) and since >= self.refresh,
         )
         low, high = BAD_AGREEMENT
-        poor = state.modelled and not low <= _agreement(state, here) <= high
+        told = state.modelled and state.predicted > TELLING * noise
+        poor = told and not low <= _agreement(state, here) <= high
         wrong = poor or state.rejected or slow >= MOST_SLOW
         if wrong if norm > self.tol else self._is_elsewhere(reached, problem):
-            return self._renewed(reached, problem)
+            stiff = told and _agreement(state, here) > high and slow >= MOST_SLOW
+            return self._renewed(reached, stiff or state.rejected > 1)
         return reached
 
     def _is_elsewhere(self, state, problem) -> bool:
@@ -217,15 +228,15 @@ class LBFGS(NamedTuple):
         moved = problem.largest_move(state.theta - state.made_at)
         return moved > ELSEWHERE * problem.largest_move(state.theta)
 
-    def _renewed(self, state, problem) -> _State:
-        """The state with a curvature that is known where it stands."""
+    def _renewed(self, state, is_wrong) -> _State:
+        """The state with a curvature made where it stands, or if none is, without a wrong one."""
         here = state.made_at is not None and np.array_equal(state.made_at, state.theta)
         if self.renew is not None and state.renewed < self.renewals and not here:
             fresh = self.renew(state.theta)
             return state._replace(
                 curvature=fresh, made_at=state.theta, pairs=(), slow=0, renewed=state.renewed + 1
             )
-        return state._replace(curvature=Diagonal()) if state.rejected > 1 else state
+        return state._replace(curvature=Diagonal()) if is_wrong else state
 
     def _with_pair(self, state, here, problem) -> tuple:
         """The pairs with what the step from the last point to the trial told."""
@@ -239,10 +250,10 @@ class LBFGS(NamedTuple):
         """The state with a trial that goes less far, after one whose value was too high."""
         nearer = shorter(state, here)._replace(rejected=state.rejected + 1)
         absurd = not here.value - state.value <= ABSURD * -state.slope * state.length
-        if state.rejected or nearer.status or absurd:
-            return nearer
-        pairs = self._with_pair(state, here, problem)
-        if pairs is state.pairs:
+        pairs = state.pairs if absurd else self._with_pair(state, here, problem)
+        if state.rejected == MOST_REJECTED and not isinstance(state.curvature, Diagonal):
+            state, nearer = (s._replace(curvature=Diagonal()) for s in (state, nearer))
+        elif state.rejected or nearer.status or pairs is state.pairs:
             return nearer
         direction = -_inverse_hessian_times(problem, state.gradient, pairs, state.curvature)
         return nearer._replace(

@@ -72,9 +72,9 @@ class Newton(NamedTuple):
 
     def tell(self, state: _State, here, problem) -> _State:
         """The state after the evaluation ``here`` of its trial."""
-        noise = problem.epsilon * abs(here.value)
-        if not accepts(state, here.value, noise):
+        if not accepts(state, here.value, problem.noise(state.trial, here.value)):
             return shorter(state, here)
+        noise = problem.epsilon * abs(here.value)
         reached = self._reached(state, here, problem)
         flat = self._is_flat(here.gradient, reached.null_space, problem)
         if not flat and state.direction is None and state.trial.any():
