@@ -184,8 +184,8 @@ class Solver(Protocol):
     """Decides the next parameters; its state is a NamedTuple with ``theta`` and ``status``.
 
     ``needs`` names what it asks of an objective: "gradient", "hessian", "moments" of all columns,
-    or "slopes" of all columns with the moments of some. One ``step`` costs at most one pass over
-    the data. ``status`` is None while the solver goes on.
+    "slopes" of all columns with the moments of some, or "row products". One ``step`` costs at most
+    one pass over the data. ``status`` is None while the solver goes on.
 
     Solvers that go from point to point can be stepped together, many models in one read: their
     state has the point to be evaluated next, ``trial``, and ``curved``, the Hessian wanted there

@@ -217,11 +217,8 @@ def dense_weighted_tile(loss, X, y, w, coef, intercept, grad, root):
 
 @_kernel
 def dense_column_sums(X, w, codes, sums, squares):
-    """Add ``w_i x_ij`` to ``sums[codes_i, j]`` and ``w_i x_ij**2`` to ``squares (p,)``.
-
-    ``codes (n,)`` number the rows of ``sums``, None is row 0. Both are added up in float64
-    throughout: a variance is taken from their difference. Blocks of 512 columns were refused: at
-    p = 1000 they took 7 GB/s, whole rows 20.
+    """Add ``w_i x_ij`` to ``sums[codes_i, j]``, row 0 without codes, and ``w_i x_ij**2`` to
+    ``squares (p,)``, in float64. Refused: blocks of 512 columns (7 GB/s, whole rows 20).
     """
     for i in range(len(X)):
         x = X[i]

@@ -10,6 +10,8 @@ LEAST_FRACTION = 0.1
 # The step that may remain, as a share of the parameters' standard errors (root mean square): so the
 # answer keeps its quality as n grows, where the gradient alone would let it go.
 STEP_IN_ERRORS = 0.05
+# Ratios of actual to predicted decrease, and lengths, of steps that went as a quadratic model said.
+NEAR_AGREEMENT, NEAR_LENGTHS = (0.8, 1.2), (0.8, 1.25)
 
 
 def accepts(state, value: float, noise: float) -> bool:
@@ -52,6 +54,22 @@ def _cubic_fraction(value, slope, value_end, slope_end) -> float:
         return 0.5
     fraction = 1.0 - (slope_end + root**0.5 - a) / bottom
     return min(max(fraction, LEAST_FRACTION), 0.5)
+
+
+def fits_model(state, here) -> bool:
+    """Whether the last step was as long as the model's, and led where that said.
+
+    Then the next one is left as it is: sampled lengths, off by tenths, would make the end slow.
+    """
+    (low, high), (shortest, longest) = NEAR_AGREEMENT, NEAR_LENGTHS
+    return shortest <= state.length <= longest and low <= agreement(state, here) <= high
+
+
+def agreement(state, here) -> float:
+    """Decrease from the last point to ``here``, relative to what was predicted."""
+    if not state.predicted > 0.0:
+        return float("nan")
+    return (state.value - here.value) / state.predicted
 
 
 def step_in_errors(slope, problem) -> float:

@@ -11,6 +11,8 @@ from daskdsml.solvers._curvature import Dense, Diagonal
 from daskdsml.solvers._line_search import (
     STEP_IN_ERRORS,
     accepts,
+    agreement,
+    fits_model,
     settled,
     shorter,
     step_in_errors,
@@ -23,7 +25,6 @@ DRIFTING = 10
 GOOD_AGREEMENT, BAD_AGREEMENT = (0.5, 1.5), (0.6, 1.5)
 # Decreases below so many rounding errors tell nothing.
 TELLING = 100.0
-NEAR_AGREEMENT, NEAR_LENGTHS = (0.8, 1.2), (0.8, 1.25)
 MOST_SLOW, SLOW = 3, 0.5
 # Rejected trials in a row after which a curvature is given up.
 MOST_REJECTED = 3
@@ -137,7 +138,7 @@ class LBFGS(NamedTuple):
         pairs, curvature = reached.pairs, reached.curvature
         # Where values no longer tell points apart, gradients still do for a while.
         exhausted = (pairs or curvature) and -slope <= noise and norm > 0.5 * state.gradient_norm
-        close = step_in_errors(slope, problem) <= STEP_IN_ERRORS
+        close = self.promise is None or step_in_errors(slope, problem) <= STEP_IN_ERRORS
         small = norm <= self.tol
         late = state.waited + 1 if small or state.waited else 0
         promise = self._promise(late)
@@ -181,7 +182,7 @@ class LBFGS(NamedTuple):
         length = 1.0
         if not pairs and curvature is None:
             length = 1.0 / max(1.0, (-slope) ** 0.5)
-        elif self.length is not None and not _fits(state, here):
+        elif self.length is not None and not fits_model(state, here):
             length = self.length(reached.theta, direction, slope)
             return True, direction, slope, length, -0.5 * length * slope
         return True, direction, slope, length, -slope * length * (1.0 - 0.5 * length)
@@ -214,10 +215,10 @@ class LBFGS(NamedTuple):
         )
         low, high = BAD_AGREEMENT
         told = state.modelled and state.predicted > TELLING * noise
-        poor = told and not low <= _agreement(state, here) <= high
+        poor = told and not low <= agreement(state, here) <= high
         wrong = poor or state.rejected or slow >= MOST_SLOW
         if wrong if norm > self.tol else self._is_elsewhere(reached, problem):
-            stiff = told and _agreement(state, here) > high and slow >= MOST_SLOW
+            stiff = told and agreement(state, here) > high and slow >= MOST_SLOW
             return self._renewed(reached, stiff or state.rejected > 1)
         return reached
 
@@ -236,7 +237,7 @@ class LBFGS(NamedTuple):
             return state._replace(
                 curvature=fresh, made_at=state.theta, pairs=(), slow=0, renewed=state.renewed + 1
             )
-        return state._replace(curvature=Diagonal()) if is_wrong else state
+        return state._replace(curvature=Diagonal()) if is_wrong and not self.refresh else state
 
     def _with_pair(self, state, here, problem) -> tuple:
         """The pairs with what the step from the last point to the trial told."""
@@ -268,25 +269,9 @@ class LBFGS(NamedTuple):
     def _last_step_counts(self, state, here, noise) -> bool:
         """Whether the step that remains may be taken without a look at where it leads."""
         low, high = GOOD_AGREEMENT
-        foreseen = state.modelled and not state.rejected and low <= _agreement(state, here) <= high
+        foreseen = state.modelled and not state.rejected and low <= agreement(state, here) <= high
         # Losses of groups of rows belong to the point that was evaluated.
         return foreseen and here.cells is None and state.value - here.value > noise
-
-
-def _fits(state, here) -> bool:
-    """Whether the last step was as long as the model's, and led where that said.
-
-    Then the next one is left as it is: sampled lengths, off by tenths, would make the end slow.
-    """
-    (low, high), (shortest, longest) = NEAR_AGREEMENT, NEAR_LENGTHS
-    return shortest <= state.length <= longest and low <= _agreement(state, here) <= high
-
-
-def _agreement(state, here) -> float:
-    """Decrease from the last point to ``here``, relative to what was predicted."""
-    if not state.predicted > 0.0:
-        return float("nan")
-    return (state.value - here.value) / state.predicted
 
 
 def _inverse_hessian_times(problem, gradient, pairs, curvature):

@@ -15,6 +15,7 @@ from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Objective, Problem
 from daskdsml.penalties.l2 import L2
 from daskdsml.strategies.all_reduce import AllReduce
+from daskdsml.strategies.columns import Columns
 
 # Those that one sum over all rows serves; the ones for mini-batches are in test_batch_solvers.py.
 NAMES = [
@@ -176,6 +177,6 @@ def test_a_far_start_still_converges(name):
 
 
 def test_needs_are_known():
-    known = AllReduce.provides | {"batches"}
+    known = AllReduce.provides | Columns.provides | {"batches"}
     for name in registry.available("solvers"):
         assert registry.find("solvers", name).needs <= known
