@@ -118,12 +118,18 @@ class ArrayBackend(ManyModels):
         n, p = X.shape
         sums, squares = np.zeros((n_codes, p)), np.zeros(p)
         for rows in self._tiles(n, p, copied=True):
-            x = xp.astype(X[rows, :], xp.float64)
+            x = xp.astype(X[rows, :], xp.float64, copy=False)
             w = xp.ones(x.shape[0], dtype=xp.float64, device=x.device)
             w = w if block.w is None else self._rows(block.w, rows)
-            sums += self.get(member(xp, w, self._rows(codes, rows), n_codes).T @ x)
-            squares += self.get(w @ (x * x))
+            parts = self._tile_sums(x, w, self._rows(codes, rows), n_codes)
+            sums, squares = (
+                total + self.get(p) for total, p in zip((sums, squares), parts, strict=True)
+            )
         return sums, squares
+
+    def _tile_sums(self, x, w, codes, n_codes):
+        """`column_sums` of a tile ``x (r, p)`` with weights ``w (r,)``."""
+        return member(self.xp, w, codes, n_codes).T @ x, w @ (x * x)
 
     def _tiles(self, n, p, copied):
         """Tiles of rows (n, p): as many as `read_entries` hold, or `tile_entries` where copied."""

@@ -15,6 +15,9 @@ from daskdsml.backends._array_api import (
 from daskdsml.backends._layers.array import ArrayKernels
 from daskdsml.backends._models import weighted
 
+# Products with so many vectors are made one by one.
+FEW_VECTORS = 4
+
 
 class NumPy(ArrayBackend):
     """The plain backend: nothing to compile, so the quickest for small data.
@@ -54,6 +57,13 @@ class NumPy(ArrayBackend):
         """Of CSR rows as many as 32 MiB of scores hold: each tile makes a sum of all columns."""
         csr = sparse.issparse(X)
         return max(64, 2**22 // outputs) if csr else super()._step(X, outputs, curved)
+
+    def _tile_sums(self, x, w, codes, n_codes):
+        # No copy of x, for which threads wait for the system; and products with vectors, for those
+        # with narrow matrices wait for each other's buffers.
+        groups = np.ascontiguousarray(member(np, w, codes, n_codes).T)
+        sums = groups @ x if n_codes > FEW_VECTORS else np.stack([one @ x for one in groups])
+        return sums, np.einsum("i,ij,ij->j", w, x, x)
 
     def _scores(self, x, theta):
         if not sparse.issparse(x):

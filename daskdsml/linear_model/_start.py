@@ -35,14 +35,14 @@ GOOD_READS = 6
 # enough to save a read even where columns are independent.
 NEAR_ROWS = 100
 # What finding a sample's optimum may cost, in reads of all rows.
-PRICE_OF_OPTIMUM = 0.5
+PRICE_OF_OPTIMUM = 0.2
 # Bytes that a read brings in a second, from memory and from storage, and floating-point operations
 # of matrix products: of an ordinary core, and nothing but their ratios is of consequence.
 MEMORY_RATE, STORAGE_RATE, PRODUCT_RATE = 1.6e10, 1e9, 4e10
 RENEWALS = 8
 # What the last step may promise, in units of ``tol`` times the objective: less where a matrix is
 # the curvature, which bends directions that it knows little of, and promises too little there.
-PLAIN_PROMISE, MATRIX_PROMISE = 0.1, 0.005
+PLAIN_PROMISE, MATRIX_PROMISE = 0.03, 0.005
 # Scores of the sampled rows along which a step is measured.
 LINE_NUMBERS = 2048
 # Least variance within classes that a column is given, as a share of its variance.
