@@ -42,7 +42,7 @@ MEMORY_RATE, STORAGE_RATE, PRODUCT_RATE = 1.6e10, 1e9, 4e10
 RENEWALS = 8
 # What the last step may promise, in units of ``tol`` times the objective: less where a matrix is
 # the curvature, which bends directions that it knows little of, and promises too little there.
-PLAIN_PROMISE, MATRIX_PROMISE = 0.03, 0.005
+PLAIN_PROMISE, MATRIX_PROMISE = 0.05, 0.005
 # Scores of the sampled rows along which a step is measured.
 LINE_NUMBERS = 2048
 # Least variance within classes that a column is given, as a share of its variance.

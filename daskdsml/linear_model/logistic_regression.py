@@ -19,8 +19,8 @@ class LogisticRegression(LinearClassifier):
     to a number added to all of them: they sum to zero over the classes. With ``l1_ratio=1`` and an
     even K above 2, the same holds of a column's coefficients, within limits: one optimum is given.
 
-    The first read checks the data and draws a sample; from the sample's optimum, Newton needs about
-    three more reads, whatever the scale of the columns.
+    The first read checks the data, tells the gradient at the null model and draws a sample; from
+    the sample's optimum, Newton needs about three more reads, whatever the scale of the columns.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class LogisticRegression(LinearClassifier):
         The KKT residual at which the fit ends: the largest entry of the gradient of the mean
         objective, for centred columns of unit spread, or with an L1 penalty its distance from the
         penalty's subdifferential. ``history_`` keeps it for each pass. What a further step promises
-        is then also below ``tol`` times the objective, for gradients alone are small wherever
-        classes are all but separated. Newton also wants the step
-        that remains to be below a twentieth of a standard error, and then takes it.
+        is then also small beside the objective (up to 50 ``tol`` of it where classes are all but
+        separated, less elsewhere), and the step that remains below a twentieth of a standard error;
+        it is then taken, by "lbfgs" if the last one went as predicted.
     fit_intercept : bool
         Whether to fit intercepts.
     intercept_scaling : float
@@ -50,10 +50,11 @@ class LogisticRegression(LinearClassifier):
         Seed of the sample that the first read draws; None means 0, so that fits can be repeated.
     solver : {"auto", "newton", "lbfgs", "proximal_newton"}
         "newton" holds the Hessian of all K (p + 1) parameters (K is 1 for two classes); "lbfgs"
-        does not: it begins with that of a sample, and takes more and cheaper reads.
-        "proximal_newton", the only one for an L1 penalty, holds the Hessian of the coefficients in
-        use. "auto" is "proximal_newton" with an L1 penalty, else "newton" up to 256 parameters, or
-        up to 4096 where n is small, and "lbfgs" beyond.
+        does not: it takes more and cheaper reads, and uses the curvature of sampled rows where that
+        saves some. "proximal_newton", the only one for an L1 penalty, holds the Hessian of the
+        coefficients in use. "auto" is "proximal_newton" with an L1 penalty; else "newton" up to 256
+        parameters (32 for data in this process's memory with a penalty, 128 if rows are 2000 times
+        as many), and where its work takes milliseconds; "lbfgs" beyond.
     max_iter : int
         Most reads that the solver may take after the first look.
     verbose : bool

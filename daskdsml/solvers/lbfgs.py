@@ -9,11 +9,9 @@ import numpy as np
 
 from daskdsml.solvers._curvature import Dense, Diagonal
 from daskdsml.solvers._line_search import (
-    STEP_IN_ERRORS,
     accepts,
     agreement,
     fits_model,
-    settled,
     shorter,
     step_in_errors,
 )
@@ -26,6 +24,9 @@ GOOD_AGREEMENT, BAD_AGREEMENT = (0.5, 1.5), (0.6, 1.5)
 # Decreases below so many rounding errors tell nothing.
 TELLING = 100.0
 MOST_SLOW, SLOW = 3, 0.5
+# The step that may remain, in standard errors: a model of the curvature, which promises too little
+# where it is too stiff, is given less than Newton's method.
+STEP_IN_ERRORS = 0.02
 # Rejected trials in a row after which a curvature is given up.
 MOST_REJECTED = 3
 # A rise of the objective, in units of what was promised, from which on nothing is to be learnt.
@@ -93,7 +94,7 @@ class LBFGS(NamedTuple):
 
     Stops when the standardised gradient is at most ``tol`` in every entry and the next step
     promises at most ``promise`` (None is ``tol``) times the objective (where classes are all but
-    separated, gradients are small far from the optimum) and is below a twentieth of a standard
+    separated, gradients are small far from the optimum) and is below a fiftieth of a standard
     error. If the last decrease was as predicted, that next step is then taken: it costs nothing.
     Or when the objective can be lowered no further in the precision of the data. If nothing but the
     data bounds the coefficients and the objective goes on falling for ten steps with such small
@@ -138,11 +139,11 @@ class LBFGS(NamedTuple):
         pairs, curvature = reached.pairs, reached.curvature
         # Where values no longer tell points apart, gradients still do for a while.
         exhausted = (pairs or curvature) and -slope <= noise and norm > 0.5 * state.gradient_norm
-        close = self.promise is None or step_in_errors(slope, problem) <= STEP_IN_ERRORS
+        close = self.promise is None or step_in_errors(slope * length, problem) <= STEP_IN_ERRORS
         small = norm <= self.tol
         late = state.waited + 1 if small or state.waited else 0
-        promise = self._promise(late)
-        small = small and settled(slope * length, here.value, promise) and close and modelled
+        promised = -slope * length / max(abs(here.value), self.tol)
+        small = small and self._is_little(promised, late) and close and modelled
         done = exhausted or small
         drift = state.drift + 1 if norm <= self.tol and not done else 0
         status = "converged" if done else None
@@ -163,11 +164,15 @@ class LBFGS(NamedTuple):
             status=status,
         )
 
-    def _promise(self, late) -> float:
-        """What the next step may promise, after ``late`` passes since the gradient was small."""
+    def _is_little(self, promised, late) -> bool:
+        """Whether what the next step promises, relative to the objective, is not worth a read.
+
+        Less and less is, the more passes there were since the gradient was first small: where
+        classes are all but separated, promises fall slowly.
+        """
         if self.promise is None:
-            return self.tol
-        return min(self.promise * PATIENCE ** max(late - 1, 0), LATE * self.tol)
+            return promised <= self.tol
+        return promised <= min(self.promise * PATIENCE ** max(late - 1, 0), LATE * self.tol)
 
     def _next(self, state, here, reached, problem):
         """Whether the next step is the model's; its direction, slope, length, and decrease."""
