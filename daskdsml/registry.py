@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from functools import lru_cache
 
 # Each family's folder, and what one of its parts is called.
 FAMILIES = {
@@ -24,8 +25,14 @@ FAMILIES = {
 
 def available(family: str) -> list[str]:
     """Names of the parts in ``family``, sorted; files that start with ``_`` are private."""
+    return list(_names(family))
+
+
+@lru_cache  # listing a folder takes longer than a small fit
+def _names(family: str) -> tuple[str, ...]:
     package = importlib.import_module(f"daskdsml.{family}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+    names = (m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+    return tuple(sorted(names))
 
 
 def find(family: str, name: str) -> type:

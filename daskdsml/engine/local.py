@@ -25,7 +25,8 @@ from daskdsml.engine.shards import (
     transformed_all,
 )
 
-TASKS_PER_THREAD = 4
+# Blocks in memory take equal times, those that are read do not; each task costs a small pass more.
+TASKS_PER_THREAD, TASKS_IN_MEMORY = 4, 1
 THREADED = ("threads", "synchronous")
 PROCESSES = ("processes", "multiprocessing")
 
@@ -155,7 +156,8 @@ class LocalRows:
         if self._scheduler == "synchronous":
             return 1
         threads = self._n_jobs or dask.config.get("num_workers", None) or CPU_COUNT
-        return threads * TASKS_PER_THREAD if threads > 1 else 1
+        held = isinstance(self._shards[0], Held)
+        return threads * (TASKS_IN_MEMORY if held else TASKS_PER_THREAD) if threads > 1 else 1
 
     def _call(self, calls: list, name: str) -> list:
         if len(calls) == 1 and self._scheduler in THREADED:

@@ -12,6 +12,7 @@ from daskdsml.loop import Progress
 from daskdsml.objective import Problem
 from daskdsml.passes.targets import Look
 from daskdsml.strategies.all_reduce import AllReduce
+from daskdsml.threads import single_threaded_blas
 
 # Most Newton parameters whose Hessian costs no more than reading the data from storage, and than
 # reading it from memory; the latter also up to the third number if there are so many rows for each
@@ -85,6 +86,7 @@ class IterativeModel(LinearModel):
     def _sampler(self, table, found) -> Sampler:
         size, _ = self._sample_size(table)
         size = min(size, found.census.n_rows)
+        found = found._replace(sample=found.sample.smallest())  # put in order once
         return Sampler(table, found, self._codes(found), self._seed(), size)
 
     def _seed(self) -> int:
@@ -125,7 +127,9 @@ class IterativeModel(LinearModel):
         if warm is not None and name != "lbfgs":
             return Start(warm, solver)
         sampler = self._sampler(table, found)
-        start = started(problem, sampler, solver, name, null, table)
+        # What a sample tells must not depend on the number of threads.
+        with single_threaded_blas():
+            start = started(problem, sampler, solver, name, null, table)
         if warm is not None:
             return start._replace(theta=warm, solver=start.solver._replace(first=None))
         if name == "lbfgs":

@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
     def smallest(self) -> Sample:
         """The sample in one piece, at most ``size`` rows, in the order of the random numbers."""
-        if not self.pieces:
+        if not self.pieces or self._is_in_order():
             return self
         u, X, y, w = zip(*self.pieces, strict=True)
         u = np.concatenate(u)
@@ -58,6 +58,10 @@ class Sample(NamedTuple):
         stacked = sparse.vstack(X, format="csr") if sparse.issparse(X[0]) else np.concatenate(X)
         w = None if w[0] is None else np.concatenate(w)[order]
         return Sample(self.size, ((u[order], stacked[order], np.concatenate(y)[order], w),))
+
+    def _is_in_order(self) -> bool:
+        u = self.pieces[0][0]
+        return len(self.pieces) == 1 and u.size <= self.size and bool((u[1:] >= u[:-1]).all())
 
     def block(self) -> Block | None:
         """The sampled rows as a block, in random order, or None if there are none."""

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as Theirs
 from sklearn.linear_model import PoissonRegressor as TheirPoisson
 from tables import dask_rows
+from threadpoolctl import threadpool_limits
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
@@ -114,6 +115,19 @@ def test_rows_sorted_by_label_and_column():
         mine = LogisticRegression(tol=1e-9).fit(rows, y[order])
         assert mine.converged_
         np.testing.assert_allclose(mine.coef_, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("K", [2, 4])
+def test_the_same_bits_on_any_number_of_threads(K):
+    X = neighbours(4000, 300 // K, 0.8)
+    y = labelled(X, K, 3.0)
+    bits = set()
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            mine = LogisticRegression(n_jobs=n_threads).fit(X, y)
+        assert mine.solver_ == "lbfgs"
+        bits.add(mine.coef_.tobytes())
+    assert len(bits) == 1
 
 
 def test_a_warm_start_of_the_same_fit_takes_no_more_than_three_reads():
