@@ -119,7 +119,7 @@ def test_rows_sorted_by_label_and_column():
 
 @pytest.mark.parametrize("K", [2, 4])
 def test_the_same_bits_on_any_number_of_threads(K):
-    X = neighbours(4000, 300 // K, 0.8)
+    X = neighbours(4000, 600 // K, 0.8)
     y = labelled(X, K, 3.0)
     bits = set()
     for n_threads in (1, 2):
