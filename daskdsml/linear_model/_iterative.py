@@ -18,9 +18,9 @@ from daskdsml.threads import single_threaded_blas
 # reading it from memory; the latter also up to the third number if there are so many rows for each
 # that a sample's optimum is within a step of theirs.
 CHEAP_HESSIAN, CHEAP_IN_MEMORY, CHEAP_IF_TALL, TALL = 256, 32, 128, 2000
-# Multiplications of a Newton step that take milliseconds; and, where only Newton's method tells
-# which coefficients the data leave open, no longer than some tens of passes over small data.
-QUICK_HESSIAN, SMALL_HESSIAN = 2**27, 2**32
+# Multiplications of a Newton step that take tens of milliseconds; and, where only Newton's method
+# tells which coefficients the data leave open, no longer than tens of passes over small data.
+QUICK_HESSIAN, SMALL_HESSIAN = 2**29, 2**32
 
 
 class IterativeModel(LinearModel):

@@ -156,7 +156,7 @@ def quasi_newton(problem, sampler, solver, theta, table) -> Start:
         curvature=Diagonal(float(weights.mean())), promise=PLAIN_PROMISE * solver.tol
     )
     small = problem.n_features <= LARGEST_GRAM
-    means = sampler.class_means()
+    means = sampler.class_means() if problem.fit_intercept else None
     plain = plain_reads(anisotropy(problem, line, means)) if small else np.inf
     best = _trusted(problem, sampler, solver, theta, plain, cost)
     solver = solver._replace(first=best, length=SampledLine(problem, line))
@@ -223,7 +223,7 @@ def _trusted(problem, sampler, solver, theta, plain, cost):
 def _with_curvature(problem, block, solver, best, weights, means, saved, cost):
     """The solver with the matrix that is worth ``saved`` seconds of reads, if one is."""
     m, p, K = len(block.y), problem.n_features, problem.n_outputs
-    known = m if m < problem.n_rows else np.inf
+    known = _effective_rows(block) if m < problem.n_rows else np.inf
     one_matrix = cost.matrix(m, p)
     own = problem.size <= LARGEST_GRAM and cost.matrix(m, problem.size) <= saved
     each = K * cost.matrix(m, p) <= saved and K * (p + 1) ** 2 <= LARGEST_BLOCKS
@@ -240,17 +240,18 @@ def _with_curvature(problem, block, solver, best, weights, means, saved, cost):
 
 
 def _correlation(problem, block, means) -> np.ndarray:
-    """Correlation matrix (p, p) of the columns within classes, from sampled rows."""
-    p = problem.n_features
-    rows = open_rows(Table(block.X, np.zeros(len(block.y)), block.w), "memory")
+    """Correlation matrix (p, p) of the columns, within classes if their ``means`` are known.
+
+    From sampled rows; CSR rows, which would lose their zeros, are taken as one class. Without an
+    intercept it is about zero, as the columns' scales are.
+    """
+    p, X = problem.n_features, block.X
+    if means is not None and isinstance(X, np.ndarray):
+        X = X - means[np.asarray(block.y, dtype=int)]
+    rows = open_rows(Table(X, np.zeros(len(block.y)), block.w), "memory")
     found = rows.run(moments, NumPy(), "sample-moments")
-    inner = found.cross[:p, :p] / found.weight
-    if means is not None:
-        codes = np.asarray(block.y, dtype=int)
-        shares = np.bincount(codes, block.w, len(means)) / found.weight
-        between = means - shares @ means
-        inner -= between.T @ (shares[:, None] * between)
-    inner /= np.outer(problem.spread, problem.spread)
+    found = found if problem.fit_intercept else found.about_zero()
+    inner = found.cross[:p, :p] / found.weight / np.outer(problem.spread, problem.spread)
     # A column that tells classes apart by itself varies between them alone.
     places = np.diag_indices(p)
     inner[places] = np.maximum(inner[places], LEAST_VARIANCE)
@@ -269,6 +270,11 @@ class _Renewal(NamedTuple):
             return curvature_at(self.problem, self.block, theta)
         m = _rows_that_count(self.problem, self.block, theta)
         return Blocks.of(self.problem, _hessians_of_outputs(self.problem, self.block, theta), m)
+
+
+def _effective_rows(block) -> float:
+    """How many rows of equal weight those of a block are worth, ``(sum w)**2 / sum w**2``."""
+    return len(block.y) if block.w is None else float(block.w.sum() ** 2 / (block.w @ block.w))
 
 
 def _weight_of(block) -> float:

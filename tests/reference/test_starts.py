@@ -86,7 +86,8 @@ def test_unkind_shapes_converge_no_slower_than_plain_lbfgs(shape, decades, csr, 
     scales = 10.0 ** np.random.default_rng(3).permutation(np.linspace(-decades / 2, decades / 2, p))
     X = X * scales
     given = sparse.csr_matrix(X) if csr else X
-    mine = LogisticRegression().fit(dask_rows(X, 7) if lazy else given, y)
+    mine = LogisticRegression(solver="auto" if shape == "tall" else "lbfgs")
+    mine.fit(dask_rows(X, 7) if lazy else given, y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         theirs = Theirs().fit(given, y)
@@ -124,10 +125,36 @@ def test_the_same_bits_on_any_number_of_threads(K):
     bits = set()
     for n_threads in (1, 2):
         with threadpool_limits(n_threads):
-            mine = LogisticRegression(n_jobs=n_threads).fit(X, y)
-        assert mine.solver_ == "lbfgs"
+            mine = LogisticRegression(n_jobs=n_threads, solver="lbfgs").fit(X, y)
         bits.add(mine.coef_.tobytes())
     assert len(bits) == 1
+
+
+@pytest.mark.parametrize("spread", [1.0, 3.0])
+@pytest.mark.parametrize("K", [2, 3])
+def test_rows_of_very_different_weight(K, spread):
+    X = neighbours(1500, 150, 0.8)
+    y = labelled(X, K, 2.0)
+    w = np.exp(spread * np.random.default_rng(0).normal(size=1500))
+    mine = LogisticRegression(solver="lbfgs", tol=1e-8, max_iter=1000).fit(X, y, w)
+    exact = LogisticRegression(solver="newton", tol=1e-10).fit(X, y, w)
+    assert mine.converged_
+    np.testing.assert_allclose(mine.coef_, exact.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 10.0])
+@pytest.mark.parametrize("K", [2, 3])
+def test_columns_far_from_zero_without_an_intercept(K, shift):
+    """Their curvature is that about zero: about the means it would be a hundredth of it."""
+    X = neighbours(1500, 150, 0.8) + shift
+    y = labelled(X - shift, K, 2.0)
+    options = {"fit_intercept": False, "solver": "lbfgs", "max_iter": 1000}
+    mine = LogisticRegression(tol=1e-9, **options).fit(X, y)
+    exact = LogisticRegression(tol=1e-10, **{**options, "solver": "newton"}).fit(X, y)
+    assert mine.converged_
+    near = LogisticRegression(**options).fit(X, y)
+    assert objective(near, X, y) <= (1.0 + 1e-3) * objective(exact, X, y)
+    np.testing.assert_allclose(objective(mine, X, y), objective(exact, X, y), rtol=1e-7)
 
 
 def test_a_warm_start_of_the_same_fit_takes_no_more_than_three_reads():
