@@ -122,7 +122,8 @@ class NumPy(ArrayBackend):
         n, p = X.shape
         shift = _near_mean(X, y, w, self.moment_rows)
         size = shift.size + 1
-        step = max(self.moment_rows, size // 2)
+        n_tiles = max(-(-n // max(self.moment_rows, size)), 1)
+        step = max(-(-n // n_tiles), 1)
         total = np.empty((size, size)) if n else np.zeros((size, size))
         product = np.empty((size, size)) if n > step else total
         # One buffer for all tiles: where freed memory goes back to the system at once, as on Dask's
@@ -141,7 +142,8 @@ class NumPy(ArrayBackend):
                 total += product
         weight = float(total[-1, -1])
         rest = total[-1, :-1] / (weight if weight > 0 else 1.0)
-        cross = add_outer(np.ascontiguousarray(total[:-1, :-1]), rest, -weight)
+        # A view: to copy a matrix into new memory takes as long as a tenth of its products.
+        cross = add_outer(total[:-1, :-1], rest, -weight)
         return MomentsBlock(weight, shift + rest, cross)
 
     def column_sums(self, block, codes=None, n_codes=1):

@@ -17,8 +17,8 @@ CACHES = ("auto", "memory", "none")
 # process about as long as one pass on a cluster costs in messages alone.
 HOME_BYTES = 2**27
 # In-memory tables are cut into blocks of about this many bytes, but not of fewer rows than this,
-# nor than half as many as there are columns: the p x p sums over fewer rows take longer to add than
-# to make.
+# nor than there are columns: to make and add a p x p sum takes as long as the products of a few
+# hundred rows.
 LOCAL_BLOCK, LOCAL_ROWS = 2**23, 128
 EVEN_BLOCKS = 8
 
@@ -129,9 +129,12 @@ def inside_task() -> bool:
 
 def _slices(table: Table) -> list[rcp.Slice]:
     n = table.n_rows
-    least = max(LOCAL_ROWS, table.n_features // 2)
     n_blocks = -(-table.n_bytes // LOCAL_BLOCK)
+    most = max(-(-n // max(LOCAL_ROWS, table.n_features)), 1)
     # As many for each of several threads: with five blocks, one of two threads has three.
-    n_blocks = n_blocks if n_blocks <= 1 else -(-n_blocks // EVEN_BLOCKS) * EVEN_BLOCKS
-    cuts = shd.split(n, int(min(n_blocks, -(-n // least))))
+    if n_blocks > 1:
+        n_blocks = -(-n_blocks // EVEN_BLOCKS) * EVEN_BLOCKS
+    if n_blocks > most:
+        n_blocks = most // EVEN_BLOCKS * EVEN_BLOCKS or 2 ** (most.bit_length() - 1)
+    cuts = shd.split(n, int(n_blocks))
     return [rcp.Slice(table, part.start, part.stop) for part in cuts]

@@ -22,8 +22,8 @@ class Solution(NamedTuple):
     condition: float = np.inf
 
 
-def solve(A, b, floor=0.0) -> Solution:
-    """Solve ``A x = b`` for a symmetric positive semidefinite A.
+def solve(A, b, floor=0.0, ridge=0.0) -> Solution:
+    """Solve ``(A + ridge I) x = b`` for a symmetric positive semidefinite A.
 
     A is first scaled to a unit diagonal, so neither the rank found nor the accuracy depends on the
     units of the columns. If it is too ill-conditioned for Cholesky, directions with eigenvalues
@@ -35,13 +35,15 @@ def solve(A, b, floor=0.0) -> Solution:
     b : array (d,) or (d, k)
     floor : float or array (d,)
         Diagonal entries up to this size are rounding, and count as zero.
+    ridge : float
+        At least 0.
     """
-    diagonal = np.diag(A).copy()
+    diagonal = np.diag(A) + ridge
     dead = ~(diagonal > floor)
     scale = np.sqrt(np.where(dead, 1.0, diagonal))
     scaled = (b.T / scale).T
     if not dead.any():
-        unit = _unit(A, scale, dead)
+        unit = _unit(A, scale, dead, ridge)
         norm = linalg.lapack.dlange("1", unit.T)
         # The factor takes the place of the matrix: columns of the transpose lie in a row.
         factor, failed = linalg.lapack.dpotrf(unit.T, lower=True, overwrite_a=True, clean=False)
@@ -49,22 +51,16 @@ def solve(A, b, floor=0.0) -> Solution:
         if inverse > _smallest(unit):
             x = linalg.lapack.dpotrs(factor, scaled, lower=True)[0]
             return Solution((x.T / scale).T, None, 1.0 / inverse)
-    found = _least_norm(_unit(A, scale, dead), scaled, scale)
+    found = _least_norm(_unit(A, scale, dead, ridge), scaled, scale)
     found.x[dead] = 0.0
     return found
 
 
-def with_ridge(A, ridge) -> np.ndarray:
-    """``A + ridge I`` (d, d), in a new array."""
-    out = np.array(A, order="C")
-    out[np.diag_indices(len(out))] += ridge
-    return out
-
-
-def _unit(A, scale, dead) -> np.ndarray:
-    """A with its diagonal scaled to one, and zeros in the rows and columns that are ``dead``."""
+def _unit(A, scale, dead, ridge) -> np.ndarray:
+    """A + ridge I with its diagonal scaled to one; rows and columns that are ``dead`` are zeros."""
     unit = A / scale
     unit /= scale[:, None]
+    unit[np.diag_indices(len(unit))] += ridge / scale**2
     if dead.any():
         unit[dead, :] = unit[:, dead] = 0.0
     return unit

@@ -13,7 +13,7 @@ from daskdsml.solvers._moments import (
     squared_error,
     with_intercept,
 )
-from daskdsml.solvers._symmetric import solve, with_ridge
+from daskdsml.solvers._symmetric import solve
 
 
 class Cholesky(NamedTuple):
@@ -42,7 +42,7 @@ class Cholesky(NamedTuple):
         ridges = ridge_per_output(problem, cross.shape[1])
         for ridge in np.unique(ridges):
             outputs = ridges == ridge
-            coef[:, outputs], empty, _ = solve(with_ridge(inner, ridge), cross[:, outputs], floor)
+            coef[:, outputs], empty, _ = solve(inner, cross[:, outputs], floor, ridge)
             null_space = empty if null_space is None else null_space
         value = squared_error(moments, coef, ridges)
         theta = with_intercept(coef, moments, problem)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.solvers._symmetric import solve, with_ridge
+from daskdsml.solvers._symmetric import solve
 
 
 class _State(NamedTuple):
@@ -52,7 +52,7 @@ class Dual(NamedTuple):
     def _solved(self, state, objective) -> _State:
         found = objective.row_products()
         ridge = float(np.ravel(objective.problem.penalty.strength)[0])
-        u, _, condition = solve(with_ridge(found.gram, ridge), found.y)
+        u, _, condition = solve(found.gram, found.y, ridge=ridge)
         value = 0.5 * ridge * float(u @ found.y) / found.weight
         status = None if condition <= self.limit else "stalled"
         return state._replace(value=value, found=found, u=u, status=status)

@@ -14,7 +14,7 @@ from daskdsml.solvers._moments import (
     squared_error,
     with_intercept,
 )
-from daskdsml.solvers._symmetric import EPSILON, Solution, solve, with_ridge
+from daskdsml.solvers._symmetric import EPSILON, Solution, solve
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
 ENOUGH = 1e6
@@ -112,7 +112,7 @@ class QR(NamedTuple):
                 # Not a basis to start from, and the one who finds that out takes p**3 operations.
                 found = Solution(np.zeros_like(cross[:, outputs]), None)
             else:
-                found = solve(with_ridge(inner, ridge), cross[:, outputs], floor)
+                found = solve(inner, cross[:, outputs], floor, ridge)
             coef[:, outputs], worst = found.x, max(worst, found.condition)
             null_space = found.null_space if null_space is None else null_space
         enough = worst <= self.limit
