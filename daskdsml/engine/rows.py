@@ -16,14 +16,14 @@ CACHES = ("auto", "memory", "none")
 # Data in this process's memory goes to a cluster only from this size on: reading 128 MiB takes this
 # process about as long as one pass on a cluster costs in messages alone.
 HOME_BYTES = 2**27
-# In-memory tables are cut into blocks of about this many bytes, but not of fewer rows than this,
-# nor than there are columns: to make and add a p x p sum takes as long as the products of a few
-# hundred rows.
+# In-memory tables are cut into blocks of about this many bytes, not of fewer rows than this, nor
+# than there are columns where p x p sums are made: adding one takes as long as the products of a
+# few hundred rows.
 LOCAL_BLOCK, LOCAL_ROWS = 2**23, 128
 EVEN_BLOCKS = 8
 
 
-def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
+def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None, square: bool = True):
     """Lay out a table for passes.
 
     Uses the current Dask client if there is one, else this process with the scheduler that
@@ -37,6 +37,8 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
         Keep blocks in memory after the first read, stream each pass, or decide by the free memory.
     n_jobs : int or None
         Threads in this process; None means what ``dask.config`` says. A cluster decides for itself.
+    square : bool
+        Whether sums of p x p numbers are to be made, for which larger blocks are better.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None):
         raise ValueError(f"Unknown cache {cache!r}: expected one of {list(CACHES)}.")
     client = current_client()
     if table.is_local:
-        chunks = _slices(table)
+        chunks = _slices(table, square)
         sizes = [table.n_bytes / len(chunks)] * len(chunks)
         recipes, at_home = rcp.Recipes(chunks), True
     else:
@@ -73,11 +75,11 @@ class ByColumns:
     Passes see the transposed X: a block's rows are features, numbered by its ``y``.
     """
 
-    def __init__(self, table: Table, cache: str, n_jobs: int | None):
+    def __init__(self, table: Table, cache: str, n_jobs: int | None, square: bool):
         X, self.y, self.w, self.g = columns_first(table)
         self.n_rows = table.n_rows
         self._features = X.X.shape[0]
-        self._rows = open_rows(X, cache, n_jobs)
+        self._rows = open_rows(X, cache, n_jobs, square)
         self.run = self._rows.run
         self.close = self._rows.close
 
@@ -127,10 +129,11 @@ def inside_task() -> bool:
     return True
 
 
-def _slices(table: Table) -> list[rcp.Slice]:
+def _slices(table: Table, square: bool) -> list[rcp.Slice]:
     n = table.n_rows
     n_blocks = -(-table.n_bytes // LOCAL_BLOCK)
-    most = max(-(-n // max(LOCAL_ROWS, table.n_features)), 1)
+    least = max(LOCAL_ROWS, table.n_features * square)
+    most = max(-(-n // least), 1)
     # As many for each of several threads: with five blocks, one of two threads has three.
     if n_blocks > 1:
         n_blocks = -(-n_blocks // EVEN_BLOCKS) * EVEN_BLOCKS

@@ -61,8 +61,10 @@ class LinearModel(BaseEstimator):
         n_jobs = getattr(self, "n_jobs", None)
         by_columns = solver == "working_set" and suits_columns(table)
         if by_columns or solver == "dual":
-            return ByColumns(table, self.cache, n_jobs)
-        return open_rows(table, self.cache, n_jobs)
+            return ByColumns(table, self.cache, n_jobs, square=solver == "dual")
+        needs = registry.find("solvers", solver).needs if solver else frozenset()
+        square = not needs.isdisjoint({"moments", "hessian"})
+        return open_rows(table, self.cache, n_jobs, square)
 
     def _find_backend(self, n_entries):
         """The backend asked for, or, for "auto", one that suits ``n_entries`` (None if unknown)."""

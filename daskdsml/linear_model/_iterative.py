@@ -37,7 +37,7 @@ class IterativeModel(LinearModel):
         """The result of a fit, its problem and the first look."""
         table = self._admit(X, y, sample_weight, labels=self._labels)
         self._check_solver()
-        rows = self._open(table)
+        rows = self._open(table, None if self.solver == "auto" else self.solver)
         progress = Progress(type(self).__name__, self.verbose)
         try:
             found, rows = self._found(table, rows, progress)

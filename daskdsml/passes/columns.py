@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.backends._array_api import add_outer
+from daskdsml.data.blocks import columns_of
 from daskdsml.passes.moments import GroupMoments, Moments, by_group
 
 
@@ -118,7 +119,7 @@ def _added(parts):
 
 def column_products(joining: Joining, block) -> Products:
     """Kernel: what one block adds."""
-    some = block._replace(X=block.X[:, joining.columns])
+    some = block._replace(X=columns_of(block.X, joining.columns))
     return Products({label: _of_rows(joining, rows) for label, rows in by_group(some)})
 
 

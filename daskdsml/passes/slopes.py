@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.data.blocks import columns_of
 from daskdsml.passes.census import Census, take_census
 from daskdsml.passes.moments import GroupMoments, group_moments
 
 # Entries of X worked on at once, where they have to be copied.
 TILE_ENTRIES = 2**22
+# From this share of the columns on, one model's scores take less time from all of them than a copy
+# of its own would.
+WHOLE = 0.1
 
 
 class Models(NamedTuple):
@@ -78,13 +82,21 @@ def margins(backend: Any, block) -> Margins:
 def slopes(models: Models, block) -> Slopes:
     """Kernel: what one block adds."""
     y = np.atleast_2d(block.y.T)[0].astype(np.float64)
-    X = block.X[:, models.columns]
-    X = (X if isinstance(X, np.ndarray) else X.toarray()).astype(np.float64, copy=False)
-    r = y[:, None] - X @ models.coefs - models.intercepts
+    r = y[:, None] - _scores(models, block.X) - models.intercepts
     if block.w is not None:
         r *= block.w[:, None]
     r *= models.member[_labels(block)]
     return Slopes(_products(block.X, r), r.sum(axis=0))
+
+
+def _scores(models, X) -> np.ndarray:
+    """``X[:, columns] @ coefs`` (n, M) in float64."""
+    m, n_models = models.coefs.shape
+    if n_models == 1 and m > WHOLE * X.shape[1] and X.dtype == np.float64:
+        coefs = np.zeros((X.shape[1], 1))
+        coefs[models.columns] = models.coefs
+        return X @ coefs
+    return columns_of(X, models.columns).astype(np.float64, copy=False) @ models.coefs
 
 
 def _products(X, R) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from daskdsml.data.blocks import columns_of
 from daskdsml.passes.cluster_sums import ALL, ClusterSums, cluster_sums, codes_of
 from daskdsml.passes.fit_sums import tiles
 from daskdsml.passes.r_factor import Frame
@@ -63,7 +64,7 @@ def whitened(state: Whitening, block) -> WhitenedSums:
     codes, labels = codes_of(block.g) if state.clustered else (np.zeros(n, dtype=np.int64), ALL)
     scores = ClusterSums(labels, np.zeros((len(labels), size)))
     for rows, X in tiles(block.X, centre):
-        x = X[:, state.kept] / state.frame.scale
+        x = columns_of(X, state.kept) / state.frame.scale
         e = np.sqrt(w[rows]) * (y[rows] - state.level - x @ state.coef)
         if state.frame.intercept:
             x = np.column_stack([np.ones(len(x)), x])

@@ -14,7 +14,7 @@ from daskdsml.solvers._moments import (
     squared_error,
     with_intercept,
 )
-from daskdsml.solvers._symmetric import EPSILON, Solution, solve
+from daskdsml.solvers._symmetric import EPSILON, Solution, complement, solve
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
 ENOUGH = 1e6
@@ -184,7 +184,7 @@ def _with_rank(R, centre, scale, ridge, weight) -> _Factor:
     basis = values[kept], vectors[kept].T
     # What rows tell is spanned by the kept vectors in the user's units; the rest is unknown.
     told = basis[1] * (norm[one:] * scale)[:, None]
-    coefs = np.linalg.qr(told, mode="complete")[0][:, kept.sum() :]
+    coefs = complement(told)
     rate = 10.0 * EPSILON * values[0] / values[kept][-1] if kept.any() else 0.0
     return factor._replace(rate=rate, basis=basis, coefs=coefs if coefs.size else None)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block, Result
+from daskdsml.data.blocks import columns_of
 from daskdsml.loop import Progress, iterate
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
@@ -104,7 +105,7 @@ class _Objective:
         """Slopes of squared error in all columns, for many models. Costs one pass."""
         place = np.argsort(self._places)
         place = place[np.searchsorted(self._places[place], columns)]
-        r = self._rows.y[:, None] - self._kept[:, place] @ coefs - intercepts
+        r = self._rows.y[:, None] - columns_of(self._kept, place) @ coefs - intercepts
         r *= self._w[:, None] * member[self._labels]
         found = self._rows.run(products, r, f"{self.problem.label}-slopes")
         return Slopes(found.whole()[1], r.sum(axis=0))

@@ -38,7 +38,9 @@ def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
     problem = Problem(loss, penalty, NumPy(), 4, True, 600, 600.0, *scales)
     table = Table(X, y.astype(float))
     by_columns = strategy_name == "columns"
-    rows = ByColumns(table, "memory", None) if by_columns else open_rows(table, "memory")
+    rows = (
+        ByColumns(table, "memory", None, square=False) if by_columns else open_rows(table, "memory")
+    )
     return strategy.minimize(problem, rows, solver, np.zeros(5), max_iter=200)
 
 

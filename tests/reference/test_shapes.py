@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import numpy as np
 import pytest
 import sklearn.linear_model as theirs
@@ -12,6 +13,7 @@ from daskdsml.data.door import Table
 from daskdsml.linear_model._routes import suits_dual, suits_working_set
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.moments import group_moments
+from daskdsml.solvers._symmetric import complement
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 MSE = "neg_mean_squared_error"
@@ -172,6 +174,34 @@ def test_ridge_cv_of_more_columns_than_rows(cv, fit_intercept, outputs):
     np.testing.assert_allclose(mine.intercept_, their.intercept_, atol=1e-7)
     chosen = list(mine.alphas_).index(mine.alpha_)
     np.testing.assert_array_equal(mine.coef_path_[..., chosen], mine.coef_)
+
+
+@pytest.mark.parametrize("cv", [None, 5])
+@pytest.mark.parametrize("make", [np.float64, np.float32, np.asfortranarray])
+def test_ridge_cv_of_more_columns_than_rows_weighs_them(cv, make):
+    X, y = data(60, 500)
+    X, w = make(X + 10.0), np.random.default_rng(1).uniform(0.1, 5.0, 60)
+    fit = ours.RidgeCV(alphas=ALPHAS, cv=cv, scoring=MSE).fit(X, y, w)
+    coef, level = closed_form(X.astype(float), y, fit.alpha_, w)
+    close(fit.coef_, coef, 1e-9)
+    assert fit.intercept_ == pytest.approx(level, rel=1e-9)
+
+
+def test_ridge_cv_of_more_columns_than_rows_is_the_same_on_a_cluster(client):
+    X, y = data(60, 500)
+    there = ours.RidgeCV(alphas=ALPHAS).fit(X, y)
+    with dask.config.set(scheduler="threads"):
+        here = ours.RidgeCV(alphas=ALPHAS).fit(X, y)
+    np.testing.assert_array_equal(there.coef_, here.coef_)
+
+
+@pytest.mark.parametrize(("d", "r"), [(5, 0), (6, 6), (7, 6), (300, 120)])
+def test_complement_is_orthonormal_and_orthogonal(d, r):
+    A = np.random.default_rng(0).standard_normal((d, r)) * np.logspace(-6, 6, r)
+    rest = complement(A)
+    assert rest.shape == (d, d - r)
+    np.testing.assert_allclose(rest.T @ rest, np.eye(d - r), atol=1e-13)
+    np.testing.assert_allclose((A / np.linalg.norm(A, axis=0)).T @ rest, 0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, sparse.csr_matrix, np.float32])
