@@ -17,6 +17,8 @@ from daskdsml.backends._models import weighted
 
 # Products with so many vectors are made one by one.
 FEW_VECTORS = 4
+# CSR rows that are filled to this share are multiplied as dense ones, a few at a time.
+FILLED = 1 / 12
 
 
 class NumPy(ArrayBackend):
@@ -149,9 +151,10 @@ class NumPy(ArrayBackend):
     def column_sums(self, block, codes=None, n_codes=1):
         if not sparse.issparse(block.X):
             return super().column_sums(block, codes, n_codes)
-        X = block.X.astype(np.float64)
+        X = block.X.astype(np.float64, copy=False)
         w = np.ones(X.shape[0]) if block.w is None else block.w
-        return (X.T @ member(np, w, codes, n_codes)).T, X.power(2).T @ w
+        squares = sparse.csr_matrix((X.data**2, X.indices, X.indptr), X.shape)
+        return (X.T @ member(np, w, codes, n_codes)).T, squares.T @ w
 
 
 def _near_mean(X, y, w, n) -> np.ndarray:
@@ -170,7 +173,14 @@ def _near_mean(X, y, w, n) -> np.ndarray:
 
 def _cross(X, c) -> np.ndarray:
     """``X' diag(c) X`` (p, p) dense, for CSR X and c (n,)."""
-    return (X.T @ sparse.diags_array(c, format="csr") @ X).toarray()
+    n, p = X.shape
+    if X.nnz <= FILLED * n * p:
+        return (X.T @ sparse.diags_array(c, format="csr") @ X).toarray()
+    total, step = np.zeros((p, p)), max(2**18 // p, p)
+    for start in range(0, n, step):
+        x = X[start : start + step].toarray()
+        total += x.T @ (c[start : start + step, None] * x)
+    return total
 
 
 def _bordered(inner, border, corner) -> np.ndarray:

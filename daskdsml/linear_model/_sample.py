@@ -159,12 +159,22 @@ def anisotropy(problem, block, means=None) -> float:
     Journal of the Japan Statistical Society 35(2), 251-272.
     """
     X = block.X[:ISOTROPY_ROWS]
-    X = X.toarray() if sparse.issparse(X) else X
-    centre = problem.centre if means is None else means[np.asarray(block.y[: len(X)], dtype=int)]
-    Z = (X - centre) / problem.spread
-    products = Z @ Z.T
-    m, trace = len(Z), float(np.trace(products))
+    m = X.shape[0]
+    centres = problem.centre[None] if means is None else means
+    codes = np.zeros(m, dtype=int) if means is None else np.asarray(block.y[:m], dtype=int)
+    products = _products_of_rows(X, centres, codes, problem.spread)
+    trace = float(np.trace(products))
     if m < 2 or not trace > 0.0:
         return 1.0
     pairs = float((products**2).sum() - (np.diag(products) ** 2).sum()) / (m * (m - 1))
     return max(problem.n_features * pairs / (trace / m) ** 2, 1.0)
+
+
+def _products_of_rows(X, centres, codes, spread) -> np.ndarray:
+    """Products (m, m) of ``(x_i - centres[codes[i]]) / spread``; CSR rows stay sparse."""
+    if not sparse.issparse(X):
+        Z = (X - centres[codes]) / spread
+        return Z @ Z.T
+    scaled, C = X @ sparse.diags_array(1.0 / spread), centres / spread
+    cross = (scaled @ C.T)[:, codes]
+    return (scaled @ scaled.T).toarray() - cross - cross.T + (C @ C.T)[np.ix_(codes, codes)]
