@@ -16,6 +16,7 @@ pytest.importorskip("numba")
 from numba import njit  # noqa: E402
 
 from daskdsml.backends import _kernels, _model_kernels, _scalar  # noqa: E402
+from daskdsml.backends import numpy as numpy_backend  # noqa: E402
 from daskdsml.losses.logistic import Logistic  # noqa: E402
 from daskdsml.losses.squared_error import SquaredError  # noqa: E402
 
@@ -319,3 +320,11 @@ def test_cache_lives_on_disk_and_notices_an_edited_loss(tmp_path):
     assert in_new_process(tmp_path, "made_up_loss", "Scaled") == [0, 24.0]
     source.unlink()  # others must not need a loss that can no longer be imported
     assert in_new_process(tmp_path, "daskdsml.losses.squared_error", "SquaredError")[0] == 0
+
+
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.2, 1.0])
+def test_products_of_csr_rows_however_full(density):
+    rng = np.random.default_rng(0)
+    X, c = rng.normal(size=(700, 600)) * (rng.random((700, 600)) < density), rng.normal(size=700)
+    found = numpy_backend._cross(sparse.csr_array(X), c)
+    np.testing.assert_allclose(found, X.T @ (c[:, None] * X), atol=1e-10)
