@@ -79,12 +79,6 @@ def join_small(blocks: Iterable[Block]) -> Iterator[Block]:
         yield _joined(pending)
 
 
-def columns_of(X, columns):
-    """Some columns (n, m) of an array or CSR matrix, in a new one."""
-    # NumPy's index takes several times as long.
-    return np.take(X, columns, axis=1) if isinstance(X, np.ndarray) else X[:, columns]
-
-
 def nbytes(X) -> int:
     """Bytes that a dense array or a CSR matrix occupies."""
     if sparse.issparse(X):

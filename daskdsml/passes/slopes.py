@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.data.blocks import columns_of
 from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.columns import columns_of
 from daskdsml.passes.moments import GroupMoments, group_moments
 
 # Entries of X worked on at once, where they have to be copied.

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from daskdsml.data.blocks import columns_of
 from daskdsml.passes.cluster_sums import ALL, ClusterSums, cluster_sums, codes_of
+from daskdsml.passes.columns import columns_of
 from daskdsml.passes.fit_sums import tiles
 from daskdsml.passes.r_factor import Frame
 

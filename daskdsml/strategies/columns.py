@@ -6,10 +6,9 @@ import numpy as np
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block, Result
-from daskdsml.data.blocks import columns_of
 from daskdsml.loop import Progress, iterate
 from daskdsml.passes.census import raise_faults, raise_overflow
-from daskdsml.passes.columns import ColumnMoments, Joining, column_products
+from daskdsml.passes.columns import ColumnMoments, Joining, column_products, columns_of
 from daskdsml.passes.features import chosen, products
 from daskdsml.passes.moments import group_moments
 from daskdsml.passes.row_products import RowSystem, Weighing, coefficients, row_products
