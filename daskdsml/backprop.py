@@ -161,9 +161,9 @@ class _Rows(NamedTuple):
 
     def __call__(self, draw):
         rng = np.random.default_rng((*self.batch.key, self.layer))
-        places = self.batch.places
-        drawn = draw(rng, self.batch.size if places is not None else len(self.batch.X))
-        return drawn if places is None else drawn[places]
+        positions = self.batch.positions
+        drawn = draw(rng, self.batch.size if positions is not None else len(self.batch.X))
+        return drawn if positions is None else drawn[positions]
 
 
 class _Workspace:

@@ -147,6 +147,23 @@ class Summable(Protocol):
 Kernel = Callable[[Any, Block], Summable]
 
 
+class Rows(Protocol):
+    """A table laid out for passes over all its rows, in this process or on a cluster.
+
+    ``run`` is the sum of ``kernel(state, block)`` over all blocks; ``fold`` the state after
+    ``state = kernel(state, block)`` for one block after another, shards in ``order``; ``map`` the
+    same rows with ``transform`` applied to every block; ``name`` says what a pass is for. Results
+    depend on the layout of the data alone. ``close`` lets go of what is held.
+    """
+
+    n_rows_read: float
+
+    def run(self, kernel: Kernel, state: Any, name: str) -> Any: ...
+    def fold(self, kernel: Callable, state: Any, order: Any, name: str) -> Any: ...
+    def map(self, transform: Callable[[Block], Block]) -> Rows: ...
+    def close(self) -> None: ...
+
+
 class Loss(Protocol):
     """Loss of one row at a raw score, with its first two derivatives in the score.
 

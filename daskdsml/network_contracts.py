@@ -7,17 +7,18 @@ that follow its batches (running statistics). Images are ``(n, C, H, W)``, seque
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 
 class Batch(NamedTuple):
-    """Rows of one mini-batch that are in one place; the whole of it, unless it is spread.
+    """Rows of one mini-batch on one machine: the whole of it, unless it is spread over workers.
 
     ``X (n, *in_shape)`` in the dtype it is stored in; ``y`` codes of classes (n,) or (n, T),
     targets (n, K), or None; ``w (n,)`` or None; ``mask (n, T)``, True at steps that count, or None.
-    ``places (n,)`` are the positions of these rows in the batch of ``size`` rows, None where they
+    ``positions (n,)`` are those of these rows in the batch of ``size`` rows, None where they
     are all of it in order. ``key`` seeds what is drawn at random in this step.
     """
 
@@ -25,7 +26,7 @@ class Batch(NamedTuple):
     y: Any = None
     w: Any = None
     mask: Any = None
-    places: Any = None
+    positions: Any = None
     size: int = 0
     key: tuple[int, ...] = ()
 
@@ -88,7 +89,7 @@ class Layer(Protocol):
     (`daskdsml.backends._layers`). A layer with ``first = True`` has no gradient in its input.
 
     A ``collective`` layer needs sums over the whole batch: its ``forward`` and ``backward`` are
-    generators that yield an array to be summed over the places a batch is spread to, are sent the
+    generators that yield an array to be summed over the workers a batch is spread to, are sent the
     sum, and return as above. ``statistics(in_shape)`` is a dict of arrays that follow the batches;
     they stand among ``params`` when the layer is called, ``momentum`` is the share of the latest
     batch in them, and its tape has a dict ``statistics`` with those of this batch.
@@ -117,6 +118,36 @@ class BatchSolver(Protocol):
 
     def init(self, theta: np.ndarray) -> Any: ...
     def update(self, kernels, state: Any, gradient: np.ndarray, factor: float = 1.0) -> Any: ...
+
+
+class BatchStep(Protocol):
+    """One mini-batch; it can be run, as often as wanted, until the next one is asked for.
+
+    ``run`` is the sum of what the kernel returns over the workers with rows of the batch. A kernel
+    is a generator function ``kernel(state, batch)``: it may yield arrays, and is sent their sums
+    over all of these workers.
+    """
+
+    n_rows: int
+
+    def run(self, kernel: Any, state: Any) -> Any: ...
+
+
+class Batches(Protocol):
+    """Rows laid out for training on mini-batches, in this process or on a cluster.
+
+    ``epoch`` gives the steps of an epoch, each row in one of them, the same whatever the threads
+    and workers; ``run`` is the sum of ``kernel(state, batch)`` over all rows in order.
+    """
+
+    n_rows: int
+    in_shape: tuple[int, ...]
+    steps_per_epoch: int
+    n_rows_read: int
+
+    def epoch(self, epoch: int) -> Iterator[BatchStep]: ...
+    def run(self, kernel: Any, state: Any, name: str) -> Any: ...
+    def close(self) -> None: ...
 
 
 class Schedule(Protocol):

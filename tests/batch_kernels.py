@@ -22,11 +22,11 @@ class Met(NamedTuple):
 
 
 def met(state, batch):
-    """Kernel: which rows are met; the size of the batch is summed over its places."""
+    """Kernel: which rows are met; the size of the batch is summed over its actors."""
     size = yield np.array([float(len(batch.X))])
-    places = np.arange(batch.size) if batch.places is None else batch.places
+    positions = np.arange(batch.size) if batch.positions is None else batch.positions
     first = batch.X.reshape(len(batch.X), -1)[:, 0]
-    return Met(list(zip(places.tolist(), first.tolist(), strict=True)), float(size[0]))
+    return Met(list(zip(positions.tolist(), first.tolist(), strict=True)), float(size[0]))
 
 
 class DeadlyMeeting(NamedTuple):

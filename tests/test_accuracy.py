@@ -14,7 +14,7 @@ from tables import Source, chunks_of, csr_rows, dask_rows, regression
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
 from daskdsml.double_double import Double, double, two_product, two_sum
-from daskdsml.engine import shards
+from daskdsml.engine.full import shards
 from daskdsml.linear_model import LinearRegression, Ridge
 from daskdsml.passes.moments import moments
 from daskdsml.passes.normal_residual import Solution, normal_residual

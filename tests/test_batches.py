@@ -14,19 +14,19 @@ from tables import Source, csr_rows, dask_rows
 
 from daskdsml.data.examples import admit_examples
 from daskdsml.data.windows import WindowedSequences
-from daskdsml.engine import cluster_batches, pools
-from daskdsml.engine import rows as engine_rows
-from daskdsml.engine.batches import open_batches
-from daskdsml.engine.cluster_batches import ClusterBatches
-from daskdsml.engine.local_batches import LocalBatches
+from daskdsml.engine import memory
+from daskdsml.engine.minibatch import cluster, shuffle_buffer
+from daskdsml.engine.minibatch.batches import open_batches
+from daskdsml.engine.minibatch.cluster import ClusterBatches
+from daskdsml.engine.minibatch.local import LocalBatches
 
 N = 1500
 
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    """Pieces of 50 rows of `numbered`, so that small data have many of them."""
-    monkeypatch.setattr(pools, "PIECE_BYTES", 50 * 16)
+    """Partitions of 50 rows of `numbered`, so that small data have many of them."""
+    monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 50 * 16)
 
 
 def numbered(n=N):
@@ -183,15 +183,15 @@ def test_memory_is_bounded_by_the_pool():
 
 
 def test_a_pool_holds_two_of_the_largest_pieces():
-    layout = pools.lay_out([1000] * 10, 16, 64, pool_bytes=100, in_memory=False)
+    layout = shuffle_buffer.lay_out([1000] * 10, 16, 64, pool_bytes=100, in_memory=False)
     assert layout.capacity == 2000 and not layout.whole
-    assert pools.lay_out([1000] * 10, 16, 64, 160_000, False).whole
+    assert shuffle_buffer.lay_out([1000] * 10, 16, 64, 160_000, False).whole
 
 
 def test_pieces_join_small_chunks():
-    groups = pools.joined([10, 0, 20, 30, 500, 0, 7, 0], 16)
+    groups = shuffle_buffer.joined([10, 0, 20, 30, 500, 0, 7, 0], 16)
     assert [(g.start, g.stop) for g in groups] == [(0, 4), (4, 5), (5, 8)]
-    assert pools.joined([0, 50, 0], 16) == [range(0, 3)]
+    assert shuffle_buffer.joined([0, 50, 0], 16) == [range(0, 3)]
 
 
 def test_the_next_piece_is_read_while_a_batch_is_met():
@@ -208,7 +208,7 @@ def test_the_next_piece_is_read_while_a_batch_is_met():
     until = time.monotonic() + 10
     while batches.n_rows_read < 250 and time.monotonic() < until:
         time.sleep(0.01)
-    # Room for 200 rows, and one more piece.
+    # Room for 200 rows, and one more partition.
     assert batches.n_rows_read == 250
     assert threading.main_thread() in readers and len(readers) == 2
     steps.close()
@@ -310,10 +310,10 @@ def on_cluster(client, place, monkeypatch, tmp_path, **options):
     """Batches on the workers, and the same data for this process."""
     X = numbered(600)
     if place in ("sent", "numpy"):
-        monkeypatch.setattr(engine_rows, "HOME_BYTES", 0)
+        monkeypatch.setattr(memory, "HOME_BYTES", 0)
         here = there = dask_rows(X, 12) if place == "sent" else X
     elif place == "csr":
-        monkeypatch.setattr(engine_rows, "HOME_BYTES", 0)
+        monkeypatch.setattr(memory, "HOME_BYTES", 0)
         here = there = csr_rows(X, 12)
     else:
         here = Source(tmp_path, n_blocks=12, rows=50, p=4).table()[0]
@@ -383,7 +383,7 @@ def test_a_worker_killed_in_a_pass(client, patient, monkeypatch, tmp_path):
 
 
 def test_workers_that_are_lost_again_and_again(client, patient, monkeypatch, tmp_path):
-    monkeypatch.setattr(cluster_batches, "RESENDS", 1)
+    monkeypatch.setattr(cluster, "RESENDS", 1)
     batches, alone = on_cluster(client, "made", monkeypatch, tmp_path)
     deadly = DeadlyMeeting(str(tmp_path), os.getpid(), 0)
     with pytest.raises(RuntimeError, match="lost 1 times during a step: .* Look at the logs"):
@@ -394,7 +394,7 @@ def test_workers_that_are_lost_again_and_again(client, patient, monkeypatch, tmp
 
 
 def test_sums_over_places_are_those_of_the_whole_batch(client, monkeypatch):
-    monkeypatch.setattr(engine_rows, "HOME_BYTES", 0)
+    monkeypatch.setattr(memory, "HOME_BYTES", 0)
     rng = np.random.default_rng(0)
     X = da.from_array(rng.normal(size=(600, 5, 3)), chunks=(50, 5, 3))
     examples = admit_examples(

@@ -161,7 +161,7 @@ def test_many_outputs_with_empty_chunks(name, lengths):
 @every_model
 @pytest.mark.parametrize("csr", [False, True])
 def test_float32_blocks_stay_float32(name, csr, monkeypatch):
-    from daskdsml.engine import shards
+    from daskdsml.engine.full import shards
 
     seen = set()
     as_block = shards.as_block

@@ -1,4 +1,4 @@
-"""The engine in this process: recipes, reads that are counted, and the same bits however."""
+"""The engine in this process: tasks, reads that are counted, and the same bits however."""
 
 import pickle
 
@@ -9,8 +9,8 @@ import pytest
 from tables import Source, dask_rows, in_turn, row_sum
 
 from daskdsml.data.door import Table, admit
-from daskdsml.engine import recipes
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine import chunk_tasks
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
 
 MODELS = {"ols": LinearRegression, "ridge": Ridge, "logistic": LogisticRegression}
@@ -24,9 +24,9 @@ def table_of(X, y=None, w=None):
 def test_recipes_make_the_chunks():
     X = np.arange(24.0).reshape(8, 3)
     table = table_of(da.from_array(X, chunks=(3, 2)) + 1, dask_rows(X[:, 0], 2))
-    cut = recipes.cut(table)
+    cut = chunk_tasks.cut(table)
     assert (cut.shared, cut.held) == (False, False)
-    blocks = [pickle.loads(pickle.dumps(recipes.pack(chunk)))() for chunk in cut.chunks]
+    blocks = [pickle.loads(pickle.dumps(chunk_tasks.serialize(chunk)))() for chunk in cut.chunks]
     rows = [np.concatenate(columns, axis=1) for columns, *_ in blocks]
     np.testing.assert_array_equal(np.concatenate(rows), X + 1)
     np.testing.assert_array_equal(np.concatenate([y for _, y, *_ in blocks]), X[:, 0])
@@ -35,17 +35,17 @@ def test_recipes_make_the_chunks():
 
 def test_recipes_know_shared_work():
     X = da.ones((40, 2), chunks=(10, 2))
-    assert not recipes.cut(table_of(X * 2)).shared
-    assert recipes.cut(table_of(X.map_blocks(np.cumsum).rechunk((4, 2)))).shared
-    assert recipes.cut(table_of(X - X.mean(axis=0))).shared
+    assert not chunk_tasks.cut(table_of(X * 2)).shared
+    assert chunk_tasks.cut(table_of(X.map_blocks(np.cumsum).rechunk((4, 2)))).shared
+    assert chunk_tasks.cut(table_of(X - X.mean(axis=0))).shared
 
 
 def test_recipes_know_what_carries_the_data(tmp_path):
     held = table_of(dask_rows(np.random.default_rng(0).normal(size=(20_000, 10)), 4))
     made = table_of(Source(tmp_path, 4, 5000, 10).table()[0])
     for table, carries in ((held, True), (made, False)):
-        cut = recipes.cut(table)
-        assert recipes.at_home(cut, recipes.chunk_bytes(table)) == carries
+        cut = chunk_tasks.cut(table)
+        assert chunk_tasks.at_home(cut, chunk_tasks.chunk_bytes(table)) == carries
 
 
 def test_small_blocks_are_joined_before_kernels_see_them():

@@ -20,7 +20,7 @@ from daskdsml.contracts import Block
 from daskdsml.data import folds as module
 from daskdsml.data.door import Table, admit
 from daskdsml.data.folds import assign_folds, stratify
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import ElasticNetCV, Lasso, LassoCV, RidgeCV
 from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.strata import strata

@@ -11,7 +11,7 @@ from daskdsml.backends.numba import Numba
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
 from daskdsml.data.door import Table
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, HuberRegressor, PoissonRegressor
 from daskdsml.losses.gamma import Gamma
 from daskdsml.losses.huber_residual import HuberResidual

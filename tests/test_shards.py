@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import Text, row_sum
 
-from daskdsml.engine import shards, tree
+from daskdsml.engine import tree
+from daskdsml.engine.full import shards
+from daskdsml.engine.scheduling import split
 
 
 def bracketed(n):
@@ -76,7 +78,7 @@ def test_plan_bounds_the_bytes_of_a_shard():
 
 @pytest.mark.parametrize("n, tasks", [(1, 1), (1, 8), (7, 3), (64, 5), (10, 0), (10, 10)])
 def test_split_covers_all_in_nearly_equal_runs(n, tasks):
-    pieces = shards.split(n, tasks)
+    pieces = split(n, tasks)
     assert [i for piece in pieces for i in piece] == list(range(n))
     assert len(pieces) == min(n, max(tasks, 1))
     lengths = [len(piece) for piece in pieces]

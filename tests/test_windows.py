@@ -8,8 +8,8 @@ from batch_kernels import met
 
 from daskdsml.data.examples import admit_examples
 from daskdsml.data.windows import WindowedSequences
-from daskdsml.engine import pieces, pools
-from daskdsml.engine.batches import open_batches
+from daskdsml.engine.minibatch import partitions, shuffle_buffer
+from daskdsml.engine.minibatch.batches import open_batches
 
 N = 53
 
@@ -74,7 +74,7 @@ def test_windows_are_views():
     examples = admit_examples(windows)
     assert examples.n_bytes == X.nbytes
     lazy = WindowedSequences(da.from_array(X, chunks=(1000, 8)), 100)
-    base = pieces.cut(admit_examples(lazy), travel=False).sources[3]().X
+    base = partitions.cut(admit_examples(lazy), travel=False).sources[3]().X
     assert base.shape == (1000, 100, 8)
     while base.base is not None:
         base = base.base
@@ -85,7 +85,7 @@ def test_windows_are_views():
 @pytest.mark.parametrize("chunks", [None, 70])
 @pytest.mark.parametrize("pool_bytes", [20_000, 2**28])
 def test_batches_have_each_window_once(chunks, pool_bytes, monkeypatch):
-    monkeypatch.setattr(pools, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 1000)
     X = series(1000)
     windows = WindowedSequences(X if chunks is None else da.from_array(X, chunks=(chunks, 2)), 12)
     batches = open_batches(admit_examples(windows), 32, seed=0, pool_bytes=pool_bytes)
@@ -95,7 +95,7 @@ def test_batches_have_each_window_once(chunks, pool_bytes, monkeypatch):
 
 
 def test_chunks_are_read_as_they_are_needed(monkeypatch):
-    monkeypatch.setattr(pools, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 1000)
     reads = []
 
     def read(i):

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from daskdsml.backends.numba import Numba
 from daskdsml.data.door import admit
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.losses.logistic import Logistic
 from daskdsml.passes.gradient import At, gradient
 from data import dask_table

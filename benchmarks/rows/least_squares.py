@@ -86,7 +86,7 @@ def moments_single(setup) -> list[Line]:
     """5,000,000 x 100 float32: moments against one ``X.T @ X`` of two BLAS threads."""
     from daskdsml.backends.numpy import NumPy
     from daskdsml.data.door import Table
-    from daskdsml.engine.rows import open_rows
+    from daskdsml.engine.full.rows import open_rows
     from daskdsml.passes.moments import moments
 
     n = setup.size(5_000_000, 10_000)

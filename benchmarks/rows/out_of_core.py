@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from daskdsml.data.door import admit
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
 from data import dask_table, labels_of
 from measure import MemoryWatch, cluster, say, timed

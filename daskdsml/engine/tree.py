@@ -7,7 +7,20 @@ it holds, and what it could not add is added later by whoever holds both.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+# From this many tasks on, their sums are added on the workers, this many at a time.
+FAN_IN = 8
+
 Node = tuple[int, int]
+
+
+class Part(NamedTuple):
+    """What a task returns: the nodes of the tree it could add up, and what it read."""
+
+    nodes: dict
+    n_rows: int
+    n_bytes: int
 
 
 def insert(nodes: dict, node: Node, value, n_leaves: int) -> None:
@@ -43,3 +56,9 @@ def root(nodes: dict, n_leaves: int):
 
 def height(n_leaves: int) -> int:
     return max(n_leaves - 1, 0).bit_length()
+
+
+def add_parts(parts: list[Part], n_leaves: int) -> Part:
+    """Add what several tasks returned."""
+    nodes = merge((part.nodes for part in parts), n_leaves)
+    return Part(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))

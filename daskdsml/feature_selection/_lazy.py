@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.data.columns import Spread, take_columns
 from daskdsml.data.door import is_dask, likeness
-from daskdsml.engine.predict import lazily
+from daskdsml.engine.full.predict import lazily
 
 
 class LazySelection:

@@ -7,7 +7,7 @@ import numbers
 import numpy as np
 
 from daskdsml.data.door import admit, is_dask
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.inference._covariance import find_covariance
 from daskdsml.inference._likelihood_result import tabulate as tabulate_likelihood
 from daskdsml.inference._model import check_reasons, take_apart

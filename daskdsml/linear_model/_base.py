@@ -15,8 +15,8 @@ from daskdsml import registry
 from daskdsml.contracts import Record
 from daskdsml.data.blocks import float_dtype
 from daskdsml.data.door import admit, is_dask, likeness, score_dtype
-from daskdsml.engine.predict import lazily
-from daskdsml.engine.rows import ByColumns, open_rows, suits_columns
+from daskdsml.engine.full.predict import lazily
+from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.targets import targets

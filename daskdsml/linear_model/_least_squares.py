@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
-from daskdsml.engine.rows import ByColumns
+from daskdsml.engine.full.rows import ByColumns
 from daskdsml.linear_model._base import LinearModel
 from daskdsml.linear_model._rotation import rotated
 from daskdsml.loop import Progress

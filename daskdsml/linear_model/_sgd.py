@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Record
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._base import LinearModel, _whole
 from daskdsml.linear_model._sgd_parameters import check_parameters, rule_of, seed_of
 from daskdsml.loop import Progress

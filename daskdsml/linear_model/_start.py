@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block, Evaluation
 from daskdsml.data.door import Table
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._sample import SampledLine, anisotropy, first_rows
 from daskdsml.objective import Objective

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml import registry
 from daskdsml.data.door import score_dtype
-from daskdsml.engine.predict import lazily
+from daskdsml.engine.full.predict import lazily
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._generalized import IterativeRegressor
 from daskdsml.linear_model._sample import sample_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.engine.rows import suits_columns
+from daskdsml.engine.full.rows import suits_columns
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._routes import suits_dual

@@ -18,8 +18,8 @@ from daskdsml.data.door import is_dask, likeness
 from daskdsml.data.examples import Examples, admit_examples
 from daskdsml.data.labels import check_weights, checked, split
 from daskdsml.data.windows import WindowedSequences
-from daskdsml.engine.batches import open_batches
-from daskdsml.engine.predict import lazily_rows
+from daskdsml.engine.full.predict import lazily_rows
+from daskdsml.engine.minibatch.batches import open_batches
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._kept import Kept

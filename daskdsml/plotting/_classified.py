@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.data.door import admit, is_dask, likeness
 from daskdsml.data.frames import is_dask_frame
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.passes.census import raise_faults
 from daskdsml.passes.classified import Question, classified
 from daskdsml.plotting._axes import load_pyplot

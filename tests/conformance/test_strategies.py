@@ -7,8 +7,8 @@ from tables import classes
 from daskdsml import registry
 from daskdsml.backends.numpy import NumPy
 from daskdsml.data.door import Table
-from daskdsml.engine import rows as engine_rows
-from daskdsml.engine.rows import ByColumns, open_rows
+from daskdsml.engine.full import rows as engine_rows
+from daskdsml.engine.full.rows import ByColumns, open_rows
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Problem

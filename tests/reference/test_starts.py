@@ -15,7 +15,7 @@ from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
 from daskdsml.data.door import Table
 from daskdsml.data.encode import LabelCodes
-from daskdsml.engine.rows import open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
 from daskdsml.linear_model._sample import SampledLine, Sampler, anisotropy
 from daskdsml.linear_model._start import null_evaluation, plain_reads

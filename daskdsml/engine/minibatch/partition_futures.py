@@ -1,4 +1,4 @@
-"""Making: pieces that Dask's own scheduler makes, and holds until they were delivered."""
+"""Partition futures: partitions that Dask makes, and holds until they were transferred."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from uuid import uuid4
 
 import dask
 
-from daskdsml.engine.cluster import FAN_IN, RESENDS, add_parts
-from daskdsml.engine.meeting import meet
-from daskdsml.engine.shards import Part
+from daskdsml.engine.minibatch.accumulate import accumulate
+from daskdsml.engine.scheduling import RESENDS
+from daskdsml.engine.tree import FAN_IN, Part, add_parts
 
 
-class Making:
-    """Futures of pieces, by number; Dask begins with a piece when it is first asked for.
+class PartitionFutures:
+    """Futures of partitions, by number; Dask begins with a partition when it is first asked for.
 
     Parameters
     ----------
     client : distributed.Client
     tasks : list of Delayed
-        What makes each piece.
+        What makes each partition.
     at_once : bool
-        Whether pieces share upstream work, so that those expected are begun together.
+        Whether partitions share upstream work, so that those expected are begun together.
     """
 
     def __init__(self, client, tasks: list, at_once: bool):
@@ -33,25 +33,25 @@ class Making:
         self._begin([i])
         return self._futures[i]
 
-    def expect(self, pieces) -> None:
-        """Tell which pieces will be asked for."""
+    def expect(self, partitions) -> None:
+        """Tell which partitions will be asked for."""
         if self._at_once:
-            self._begin(pieces)
+            self._begin(partitions)
 
-    def let_go(self, pieces) -> None:
-        """Have Dask hold pieces no longer; asked for again, they are made again."""
-        for i in pieces:
+    def release(self, partitions) -> None:
+        """Have Dask hold partitions no longer; asked for again, they are made again."""
+        for i in partitions:
             self._futures.pop(i, None)
 
     def run(self, kernel: bytes, state, lengths, n_rows: int, name: str) -> Part:
-        """The sums over all pieces, each by a task that goes where Dask has what it is made of.
+        """The sums over all partitions, each by a task that goes where Dask has what it is made of.
 
         Parameters
         ----------
         kernel : bytes
             Pickled.
         lengths : list of int
-            Rows of all pieces.
+            Rows of all partitions.
         n_rows : int
             Rows of a batch.
         name : str
@@ -70,15 +70,15 @@ class Making:
             "logs for what ends them."
         )
 
-    def _begin(self, pieces) -> None:
-        new = [i for i in pieces if not _is_sound(self._futures.get(i))]
-        self.let_go(new)
+    def _begin(self, partitions) -> None:
+        new = [i for i in partitions if not _is_sound(self._futures.get(i))]
+        self.release(new)
         if new:
             made = self._client.compute([self._tasks[i] for i in new])
             self._futures.update(zip(new, made, strict=True))
 
     def _sum(self, asked, name):
-        run, add = dask.delayed(_met, pure=False), dask.delayed(add_parts, pure=False)
+        run, add = dask.delayed(_accumulated, pure=False), dask.delayed(add_parts, pure=False)
         n = len(self._tasks)
         parts = [
             run(asked, i, task, dask_key_name=f"{name}-{i}") for i, task in enumerate(self._tasks)
@@ -93,7 +93,7 @@ def _is_sound(future) -> bool:
     return future is not None and future.status in ("pending", "finished")
 
 
-def _met(asked, i: int, rows) -> Part:
-    """What a kernel sums up over the i-th piece."""
+def _accumulated(asked, i: int, rows) -> Part:
+    """What a kernel sums up over the i-th partition."""
     kernel, state, lengths, n_rows = asked
-    return meet(pickle.loads(kernel), state, [(i, rows)], lengths, n_rows)
+    return accumulate(pickle.loads(kernel), state, [(i, rows)], lengths, n_rows)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
-import dask
 import numpy as np
 
 from daskdsml.data.door import Table
 from daskdsml.data.turned import columns_first
-from daskdsml.engine import recipes as rcp
-from daskdsml.engine import shards as shd
+from daskdsml.engine import chunk_tasks as ct
+from daskdsml.engine import memory
+from daskdsml.engine.full import shards as shd
+from daskdsml.engine.scheduling import current_client, split
 
-CACHES = ("auto", "memory", "none")
-# Data in this process's memory goes to a cluster only from this size on: reading 128 MiB takes this
-# process about as long as one pass on a cluster costs in messages alone.
-HOME_BYTES = 2**27
 # In-memory tables are cut into blocks of about this many bytes, not of fewer rows than this, nor
 # than there are columns where p x p sums are made: adding one takes as long as the products of a
 # few hundred rows.
@@ -44,29 +39,27 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None, squa
     -------
     Rows with ``run(kernel, state, name)``, ``map(transform)``, ``n_rows_read``.
     """
-    if cache not in CACHES:
-        raise ValueError(f"Unknown cache {cache!r}: expected one of {list(CACHES)}.")
+    memory.check_cache(cache)
     client = current_client()
     if table.is_local:
         chunks = _slices(table, square)
         sizes = [table.n_bytes / len(chunks)] * len(chunks)
-        recipes, at_home = rcp.Recipes(chunks), True
+        tasks, at_home = ct.ChunkTasks(chunks), True
     else:
-        recipes, sizes = rcp.cut(table), rcp.chunk_bytes(table)
-        at_home = client is not None and rcp.at_home(recipes, sizes)
+        tasks, sizes = ct.cut(table), ct.chunk_bytes(table)
+        at_home = client is not None and ct.at_home(tasks, sizes)
     shards = shd.plan(sizes)
     if client is not None:
-        from daskdsml.engine.cluster import ClusterRows
-        from daskdsml.engine.workers import fits
+        from daskdsml.engine.full.cluster import ClusterRows
 
         n_bytes = table.n_bytes
-        small = n_bytes is None or n_bytes < HOME_BYTES
-        stays = at_home and (small or cache == "none" or not fits(client, n_bytes))
+        small = n_bytes is None or n_bytes < memory.HOME_BYTES
+        stays = at_home and (small or cache == "none" or not memory.fits_workers(client, n_bytes))
         if not stays:
-            return ClusterRows.open(client, table, recipes, shards, cache, scattered=at_home)
-    from daskdsml.engine.local import LocalRows
+            return ClusterRows.open(client, table, tasks, shards, cache, scattered=at_home)
+    from daskdsml.engine.full.local import LocalRows
 
-    return LocalRows.open(table, recipes, shards, cache, n_jobs)
+    return LocalRows.open(table, tasks, shards, cache, n_jobs)
 
 
 class ByColumns:
@@ -98,38 +91,7 @@ def suits_columns(table: Table) -> bool:
     return table.X.numblocks[1] > table.X.numblocks[0]
 
 
-def current_client():
-    """The Dask client that work goes to, or None for this process.
-
-    None also inside a task of a worker: a pass that waited there for other tasks could wait for
-    ever. ``dask.config.set(scheduler=...)`` with a local scheduler wins over a client, as in Dask.
-    """
-    distributed = sys.modules.get("distributed")
-    if distributed is None or inside_task():
-        return None
-    scheduler = dask.config.get("scheduler", None)
-    if scheduler not in (None, "dask.distributed", "distributed"):
-        return None
-    try:
-        client = distributed.default_client()
-    except ValueError:
-        return None
-    return client if client.status == "running" else None
-
-
-def inside_task() -> bool:
-    """Whether this thread runs a task of a Dask worker."""
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return False
-    try:
-        distributed.get_worker()
-    except ValueError:
-        return False
-    return True
-
-
-def _slices(table: Table, square: bool) -> list[rcp.Slice]:
+def _slices(table: Table, square: bool) -> list[ct.Slice]:
     n = table.n_rows
     n_blocks = -(-table.n_bytes // LOCAL_BLOCK)
     least = max(LOCAL_ROWS, table.n_features * square)
@@ -139,5 +101,5 @@ def _slices(table: Table, square: bool) -> list[rcp.Slice]:
         n_blocks = -(-n_blocks // EVEN_BLOCKS) * EVEN_BLOCKS
     if n_blocks > most:
         n_blocks = most // EVEN_BLOCKS * EVEN_BLOCKS or 2 ** (most.bit_length() - 1)
-    cuts = shd.split(n, int(n_blocks))
-    return [rcp.Slice(table, part.start, part.stop) for part in cuts]
+    cuts = split(n, int(n_blocks))
+    return [ct.Slice(table, part.start, part.stop) for part in cuts]

@@ -12,21 +12,16 @@ import dask
 from dask.base import is_dask_collection
 from distributed.client import Future
 
-from daskdsml.engine import recipes as rcp
-from daskdsml.engine import shards as shd
+from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine import tree
-from daskdsml.engine.local import delayed_shards, run_one
-from daskdsml.engine.workers import fits
+from daskdsml.engine.full import shards as shd
+from daskdsml.engine.full.local import delayed_shards, run_one
+from daskdsml.engine.memory import fits_workers
+from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, split
+from daskdsml.engine.tree import FAN_IN, Part, add_parts
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less.
 STREAM_TASKS_PER_THREAD = 2
-# From this many tasks on, their sums are added on the workers, this many at a time.
-FAN_IN = 8
-# How often blocks that this process had sent to workers are sent again after workers were lost.
-RESENDS = 10
-# How long to wait for a worker to take what is sent before another one is tried.
-SEND_SECONDS = 5
-
 # Two clients of one scheduler must not use the same key for different work.
 _serial = (f"{uuid4().hex[:8]}-{i}" for i in itertools.count())
 
@@ -54,21 +49,21 @@ class ClusterRows:
         self.n_bytes_read = 0
 
     @classmethod
-    def open(cls, client, table, recipes, plan, cache, scattered) -> ClusterRows:
+    def open(cls, client, table, tasks, plan, cache, scattered) -> ClusterRows:
         """Lay out ``table`` with its chunks grouped as ``plan`` says.
 
         ``scattered`` tells that the rows are in this process and are to be sent to the workers.
         """
         keep = {"memory": True, "none": False, "auto": None}[cache]
-        if recipes.held or scattered:
+        if tasks.held or scattered:
             keep = True
         elif keep is None and table.n_bytes is not None:
-            keep = fits(client, table.n_bytes)
-        if recipes.shared or recipes.held:
+            keep = fits_workers(client, table.n_bytes)
+        if tasks.shared or tasks.held:
             return cls(client, delayed_shards(table, plan), keep, False)
-        streams = [shd.Stream(i, tuple(recipes.chunks[j] for j in js)) for i, js in enumerate(plan)]
+        streams = [shd.Stream(i, tuple(tasks.chunks[j] for j in js)) for i, js in enumerate(plan)]
         if not scattered:
-            streams = [s._replace(chunks=tuple(map(rcp.pack, s.chunks))) for s in streams]
+            streams = [s._replace(chunks=tuple(map(ct.serialize, s.chunks))) for s in streams]
         return cls(client, streams, keep, scattered)
 
     def run(self, kernel, state, name):
@@ -95,7 +90,7 @@ class ClusterRows:
     def _insist(self, attempt, name):
         """What ``attempt(key)`` returns, made again with blocks sent again if these were lost."""
         if self._keep is None and self.n_bytes_read:
-            self._keep = fits(self._client, self.n_bytes_read)
+            self._keep = fits_workers(self._client, self.n_bytes_read)
         if self._keep and not isinstance(self._shards[0], Future):
             self._hold()
         for _ in range(RESENDS):
@@ -135,7 +130,7 @@ class ClusterRows:
         """Have each worker read, or be sent, a run of neighbouring shards to keep."""
         threads = self._client.nthreads()
         workers = sorted(threads)
-        pieces = shd.split(len(self._origin), len(workers))
+        pieces = split(len(self._origin), len(workers))
         groups = list(zip(workers, pieces, strict=False))
         for worker, piece in groups:
             for i in piece:
@@ -198,7 +193,7 @@ class ClusterRows:
         n_tasks = sum(client.nthreads().values()) * STREAM_TASKS_PER_THREAD
         return [
             client.submit(partial(work, [(i, shards[i]) for i in piece]), key=f"{name}-{task}")
-            for task, piece in enumerate(shd.split(len(shards), n_tasks))
+            for task, piece in enumerate(split(len(shards), n_tasks))
         ]
 
     def _chain(self, kernel, carried, order, name) -> Future:
@@ -227,7 +222,7 @@ class ClusterRows:
         """Runs of shards in ``order`` that one task takes, with the worker that holds them."""
         if not held:
             n_tasks = sum(self._client.nthreads().values()) * STREAM_TASKS_PER_THREAD
-            return [(None, [order[i] for i in piece]) for piece in shd.split(len(order), n_tasks)]
+            return [(None, [order[i] for i in piece]) for piece in split(len(order), n_tasks)]
         holder = {i: worker for worker, piece in self._placement() for i in piece}
         return [(w, list(run)) for w, run in itertools.groupby(order, key=holder.__getitem__)]
 
@@ -243,7 +238,7 @@ class ClusterRows:
             self._placed = (frozenset(threads), _tasks(groups.items(), threads))
         return self._placed[1]
 
-    def _sum(self, futures: list[Future]) -> shd.Part:
+    def _sum(self, futures: list[Future]) -> Part:
         n_shards = len(self._shards)
         try:
             while len(futures) > FAN_IN:
@@ -261,18 +256,12 @@ class ClusterRows:
 LOST = ("lost", "cancelled")
 
 
-def add_parts(parts: list[shd.Part], n_shards: int) -> shd.Part:
-    """Add what several tasks returned."""
-    nodes = tree.merge((part.nodes for part in parts), n_shards)
-    return shd.Part(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))
-
-
 def _tasks(groups, threads) -> list:
     """Cut each worker's shards into one piece per thread of it."""
     tasks = []
     for worker, shards in groups:
         shards = list(shards)
-        for piece in shd.split(len(shards), threads.get(worker, 1)):
+        for piece in split(len(shards), threads.get(worker, 1)):
             tasks.append((worker, shards[piece.start : piece.stop]))
     return tasks
 

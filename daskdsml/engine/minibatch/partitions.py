@@ -1,4 +1,4 @@
-"""Pieces: runs of neighbouring chunks of examples, and the ways to read them."""
+"""Partitions: runs of neighbouring chunks of examples, and the ways to read them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dask.delayed import Delayed
 from scipy import sparse
 
 from daskdsml.data.examples import Examples
-from daskdsml.engine import pools
-from daskdsml.engine import recipes as rcp
-from daskdsml.engine.slots import Rows, row_bytes
+from daskdsml.engine import chunk_tasks as ct
+from daskdsml.engine.minibatch import shuffle_buffer
+from daskdsml.engine.minibatch.row_buffer import Rows, row_bytes
 
-# Reading pieces one by one may repeat upstream work this often before Dask had better make them
-# all at once: rechunked data and windows across chunks do so twice, a shuffle once a piece.
-MOST_REPEATS = 3
+# Reading partitions one by one may repeat upstream work this often before Dask had better make them
+# all at once: rechunked data and windows across chunks do so twice, a shuffle once a partition.
+MAX_REPEATS = 3
 
 
-class Piece(NamedTuple):
-    """A piece that is read anew at each call; ``chunks`` are callables that give raw chunks."""
+class Partition(NamedTuple):
+    """A partition that is read anew at each call; ``chunks`` are callables that give raw chunks."""
 
     n_rows: int
     chunks: tuple
@@ -28,13 +28,13 @@ class Piece(NamedTuple):
     def __call__(self) -> Rows:
         return together([read() for read in self.chunks], self.n_rows)
 
-    def packed(self) -> Piece:
-        """The piece as it can be sent to another process."""
-        return self._replace(chunks=tuple(map(rcp.pack, self.chunks)))
+    def packed(self) -> Partition:
+        """The partition as it can be sent to another process."""
+        return self._replace(chunks=tuple(map(ct.serialize, self.chunks)))
 
 
 class Computed(NamedTuple):
-    """A piece that Dask's own scheduler makes."""
+    """A partition that Dask's own scheduler makes."""
 
     task: Any
 
@@ -42,12 +42,12 @@ class Computed(NamedTuple):
         return dask.compute(self.task)[0]
 
 
-class Pieces(NamedTuple):
-    """The pieces of examples.
+class Partitions(NamedTuple):
+    """The partitions of examples.
 
-    ``sources`` are callables that give the `Rows` of each piece, ``lengths`` their rows,
+    ``sources`` are callables that give the `Rows` of each partition, ``lengths`` their rows,
     ``row_bytes`` the bytes that a row takes in slots. ``tasks`` are Dask Delayed objects of the
-    pieces, given if Dask had better make them, ``at_once`` if they share upstream work; None
+    partitions, given if Dask had better make them, ``at_once`` if they share upstream work; None
     otherwise. ``at_home`` tells that this process had better read the rows: they are in its memory
     or in the graph, or their source cannot be pickled.
     """
@@ -64,27 +64,27 @@ class Pieces(NamedTuple):
         return self.row_bytes * sum(self.lengths)
 
 
-def cut(examples: Examples, travel: bool) -> Pieces:
-    """Cut examples into pieces; ``travel`` tells that other processes are to read them."""
+def cut(examples: Examples, travel: bool) -> Partitions:
+    """Cut examples into partitions; ``travel`` tells that other processes are to read them."""
     if examples.is_local:
         return _cut_local(examples)
-    recipes = rcp.cut(examples)
+    chunk_tasks = ct.cut(examples)
     lengths = [int(k) for k in examples.X.chunks[0]]
-    row_bytes = _row_bytes(examples, recipes, lengths)
-    at_home = travel and rcp.at_home(recipes, [k * row_bytes for k in lengths])
-    groups = pools.joined(lengths, row_bytes)
+    row_bytes = _row_bytes(examples, chunk_tasks, lengths)
+    at_home = travel and ct.at_home(chunk_tasks, [k * row_bytes for k in lengths])
+    groups = shuffle_buffer.joined(lengths, row_bytes)
     n_rows = [sum(lengths[j] for j in group) for group in groups]
-    tasks, at_once = None, recipes.repeats > MOST_REPEATS
-    if recipes.held or at_once:
-        tasks = _tasks(_joint(examples) if at_once else _single(recipes), groups, n_rows)
-    if recipes.held:
+    tasks, at_once = None, chunk_tasks.repeats > MAX_REPEATS
+    if chunk_tasks.held or at_once:
+        tasks = _tasks(_joint(examples) if at_once else _single(chunk_tasks), groups, n_rows)
+    if chunk_tasks.held:
         sources = list(map(Computed, tasks))
     else:
         sources = [
-            Piece(n, tuple(recipes.chunks[j] for j in group))
+            Partition(n, tuple(chunk_tasks.chunks[j] for j in group))
             for n, group in zip(n_rows, groups, strict=True)
         ]
-    return Pieces(sources, n_rows, row_bytes, tasks, at_once, at_home)
+    return Partitions(sources, n_rows, row_bytes, tasks, at_once, at_home)
 
 
 def together(chunks, n_rows: int) -> Rows:
@@ -133,19 +133,19 @@ def _stacked(parts):
     return np.concatenate(parts)
 
 
-def _cut_local(examples: Examples) -> Pieces:
+def _cut_local(examples: Examples) -> Partitions:
     n = examples.n_rows
     row_bytes = Rows(*examples.parts).n_bytes / n
-    step = max(int(pools.PIECE_BYTES / max(row_bytes, 1.0)), 1)
+    step = max(int(shuffle_buffer.PARTITION_BYTES / max(row_bytes, 1.0)), 1)
     borders = [*range(0, n, step), n]
     sources = [
-        Piece(stop - start, (rcp.Slice(examples, start, stop),))
+        Partition(stop - start, (ct.Slice(examples, start, stop),))
         for start, stop in zip(borders[:-1], borders[1:], strict=True)
     ]
-    return Pieces(sources, [source.n_rows for source in sources], row_bytes, at_home=True)
+    return Partitions(sources, [source.n_rows for source in sources], row_bytes, at_home=True)
 
 
-def _row_bytes(examples, recipes, lengths) -> float:
+def _row_bytes(examples, tasks, lengths) -> float:
     """Bytes of a row in slots: told by dtypes and shapes, or by a few chunks if X is sparse."""
     if examples.n_bytes is not None:
         parts = [part for part in examples.parts if part is not None]
@@ -154,10 +154,10 @@ def _row_bytes(examples, recipes, lengths) -> float:
     filled = [j for j, length in enumerate(lengths) if length]
     looked = sorted({filled[0], filled[len(filled) // 2], filled[-1]})
     groups, n_rows = [range(j, j + 1) for j in looked], [lengths[j] for j in looked]
-    if recipes.held:
-        found = dask.compute(*_tasks(_single(recipes), groups, n_rows))
+    if tasks.held:
+        found = dask.compute(*_tasks(_single(tasks), groups, n_rows))
     else:
-        reads = (Piece(lengths[j], (recipes.chunks[j],)) for j in looked)
+        reads = (Partition(lengths[j], (tasks.chunks[j],)) for j in looked)
         found = (read() for read in reads)
     return max(map(row_bytes, found))
 
@@ -171,14 +171,14 @@ def _joint(examples) -> list:
     return [[None if part is None else part[j] for part in parts] for j in range(n_chunks)]
 
 
-def _single(recipes) -> list:
+def _single(tasks) -> list:
     """Delayed parts of each chunk, of a graph with nothing else in it, which is fast to send."""
     return [
         [
             None if key is None else Delayed(key, chunk.graph)
             for key in (*chunk.keys[0], *chunk.keys[1:])
         ]
-        for chunk in recipes.chunks
+        for chunk in tasks.chunks
     ]
 
 

@@ -11,9 +11,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from batch_kernels import column_sums, failing, met
-from distributed import Actor, Client, wait
-from place_kernels import (
+from actor_kernels import (
     Busy,
     Elsewhere,
     ending,
@@ -24,16 +22,18 @@ from place_kernels import (
     sent_pieces,
     two_words,
 )
+from batch_kernels import column_sums, failing, met
+from distributed import Actor, Client, wait
 
 from daskdsml.data.examples import admit_examples
-from daskdsml.engine import deliveries, pools, seats
-from daskdsml.engine import rows as engine_rows
-from daskdsml.engine.batches import open_batches
-from daskdsml.engine.deliveries import Deliveries
-from daskdsml.engine.place import Place
-from daskdsml.engine.seats import Seat
-from daskdsml.engine.shelf import Given, Shelf
-from daskdsml.engine.slots import Rows
+from daskdsml.engine import memory
+from daskdsml.engine.minibatch import actor_pool, shuffle_buffer, transfer_tasks
+from daskdsml.engine.minibatch.actor import TrainingActor
+from daskdsml.engine.minibatch.actor_pool import ActorHandle
+from daskdsml.engine.minibatch.batches import open_batches
+from daskdsml.engine.minibatch.row_buffer import Rows
+from daskdsml.engine.minibatch.row_store import RowStore, SentRows
+from daskdsml.engine.minibatch.transfer_tasks import TransferTasks
 
 # Nothing here takes more than moments, unless it hangs.
 pytestmark = pytest.mark.timeout(120)
@@ -43,8 +43,8 @@ N = 600
 @pytest.fixture
 def opened(client, monkeypatch):
     """Opens batches of numbered rows on the workers, and closes them."""
-    monkeypatch.setattr(pools, "PIECE_BYTES", 50 * 16)
-    monkeypatch.setattr(engine_rows, "HOME_BYTES", 0)
+    monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 50 * 16)
+    monkeypatch.setattr(memory, "HOME_BYTES", 0)
     made = []
 
     def opened(persisted=False, **options):
@@ -71,7 +71,7 @@ def numbers(batches, epoch):
     (locked, None, RuntimeError, "worker tcp.*LockedError: bad lock"),
     (ending, None, RuntimeError, "worker tcp.*SystemExit: enough"),
     (returning_lock, None, TypeError, "returns travels .* must pickle.*'_thread.lock"),
-    (returning_elsewhere, None, RuntimeError, "answers .* does not unpickle here: ImportError"),
+    (returning_elsewhere, None, RuntimeError, "replies .* does not unpickle here: ImportError"),
     (column_sums, threading.Lock(), TypeError, "sent travels .* must pickle.*'_thread.lock"),
     (column_sums, Elsewhere(), RuntimeError, "asked for .* does not unpickle here: ImportError"),
 ])  # fmt: skip
@@ -103,8 +103,8 @@ def test_steps_that_failed_are_made_again_without_rows_sent_again(opened):
     assert batches.n_rows_read == N
 
 
-def rows_of(piece):
-    return Rows(np.full((50, 4), piece, dtype=np.float32))
+def rows_of(partition):
+    return Rows(np.full((50, 4), partition, dtype=np.float32))
 
 
 PIECE = rows_of(0).n_bytes
@@ -112,7 +112,7 @@ PIECE = rows_of(0).n_bytes
 
 @pytest.mark.parametrize("stay", [True, False])
 def test_a_piece_read_ahead_is_held_once(stay):
-    shelf = Shelf(True, stay, 50)
+    shelf = RowStore(True, stay, 50)
     shelf.learn({0: lambda: rows_of(0)})
     shelf.expect(0)
     until(lambda: shelf.n_rows_read == 50)
@@ -123,7 +123,7 @@ def test_a_piece_read_ahead_is_held_once(stay):
 
 
 def test_a_read_ahead_that_fails_is_told_when_it_is_asked_for():
-    shelf, tried = Shelf(False, False, 50), threading.Event()
+    shelf, tried = RowStore(False, False, 50), threading.Event()
 
     def broken():
         tried.set()
@@ -139,13 +139,13 @@ def test_a_read_ahead_that_fails_is_told_when_it_is_asked_for():
 
 
 def test_pieces_sent_for_an_earlier_epoch_are_let_go():
-    shelf = Shelf(False, False, 50)
-    for piece in (0, 1):
-        shelf.receive(piece, Given(rows_of(piece)), 1)
+    shelf = RowStore(False, False, 50)
+    for partition in (0, 1):
+        shelf.receive(partition, SentRows(rows_of(partition)), 1)
     shelf.load(0, None, np.arange(50))
     assert shelf.n_bytes == 2 * PIECE
-    shelf.receive(2, Given(rows_of(2)), 2)
-    shelf.receive(3, Given(rows_of(3)), 1)  # it was late
+    shelf.receive(2, SentRows(rows_of(2)), 2)
+    shelf.receive(3, SentRows(rows_of(3)), 1)  # it was late
     assert shelf.n_bytes == 2 * PIECE
     shelf.load(2, None, np.arange(50))
     assert shelf.n_bytes == PIECE
@@ -154,9 +154,9 @@ def test_pieces_sent_for_an_earlier_epoch_are_let_go():
 
 
 def test_pieces_sent_again_do_not_stay_beside_those_kept():
-    shelf = Shelf(True, False, 50)
+    shelf = RowStore(True, False, 50)
     for _ in range(2):
-        shelf.learn({0: Given(rows_of(0))})
+        shelf.learn({0: SentRows(rows_of(0))})
         shelf.load(0, None, np.arange(50))
     assert shelf.n_bytes == 2 * PIECE
     shelf.close()
@@ -187,8 +187,8 @@ class Submitting:
 
 def test_what_is_on_its_way_to_a_place_is_forgotten_with_it():
     client = Submitting()
-    sent = Deliveries(client, ["rows"])
-    seat = Seat("a place", "tcp://127.0.0.1:1", Task(), None)
+    sent = TransferTasks(client, ["rows"])
+    seat = ActorHandle("a place", "tcp://127.0.0.1:1", Task(), None)
     sent.begin(seat, [0])
     assert client.wanted() is not None
     del seat
@@ -199,8 +199,8 @@ def test_what_is_on_its_way_to_a_place_is_forgotten_with_it():
 @pytest.fixture
 def pausing(client, monkeypatch):
     """Pauses a worker, as Dask does if its memory is nearly full."""
-    monkeypatch.setattr(deliveries, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(deliveries, "TELL_SECONDS", 0.2)
+    monkeypatch.setattr(transfer_tasks, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(transfer_tasks, "WARN_SECONDS", 0.2)
 
     def pause(worker, share=1e-9, status="paused"):
         client.run(pause_above, share, workers=[worker])
@@ -224,13 +224,13 @@ def until(happens, seconds=20):
 
 def test_a_worker_that_is_paused_for_a_while(client, pausing):
     worker = sorted(client.nthreads())[0]
-    sent = Deliveries(client, [client.scatter(rows_of(0)), client.scatter(rows_of(1))])
-    seat = Seat("a place", worker, client.submit(int), None)
+    sent = TransferTasks(client, [client.scatter(rows_of(0)), client.scatter(rows_of(1))])
+    seat = ActorHandle("a place", worker, client.submit(int), None)
     pausing(worker)
     sent.begin(seat, [0, 1])
 
     def resume():
-        until(lambda: sent._told)
+        until(lambda: sent._warned)
         time.sleep(0.5)
         pausing(worker, 0.8, "running")
 
@@ -243,9 +243,9 @@ def test_a_worker_that_is_paused_for_a_while(client, pausing):
 
 
 def test_a_worker_that_is_paused_for_good(opened, pausing, monkeypatch):
-    monkeypatch.setattr(deliveries, "HOPE_SECONDS", 1.0)
+    monkeypatch.setattr(transfer_tasks, "MAX_PAUSE_SECONDS", 1.0)
     batches = opened(persisted=True, pool_bytes=3000)
-    pausing(batches._seats[1].worker)
+    pausing(batches._actors[1].worker)
     with pytest.warns(RuntimeWarning, match="ends with an error after 1 seconds"):
         with pytest.raises(RuntimeError, match="cannot take rows .* nearly full"):
             numbers(batches, 0)
@@ -263,7 +263,7 @@ def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, mo
 
     def lost(self, work, *args, workers, **options):
         future = submit(self, work, *args, workers=workers, **options)
-        if work is Place and pids:
+        if work is TrainingActor and pids:
             wait(future)
             os.kill(pids[workers[0]], signal.SIGKILL)
             pids.clear()
@@ -272,7 +272,7 @@ def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, mo
 
     monkeypatch.setattr(Client, "submit", lost)
     batches = opened()
-    assert not pids and len(batches._seats) == 2
+    assert not pids and len(batches._actors) == 2
     assert numbers(batches, 0) == list(range(N))
 
 
@@ -290,7 +290,7 @@ def test_workers_that_cannot_be_reached(opened, monkeypatch):
 
 
 class Interrupted:
-    """An actor that is asked to close, and whose answer is not waited for to the end."""
+    """An actor that is asked to close, and whose reply is not waited for to the end."""
 
     def __init__(self, log):
         self.log = log
@@ -306,11 +306,11 @@ class Interrupted:
 
 def test_all_places_are_closed_at_once_and_the_client_in_any_case(opened):
     batches, log = opened(), []
-    places = batches._seats
-    places._seats = [seat._replace(actor=Interrupted(log)) for seat in places._seats]
+    places = batches._actors
+    places._actors = [seat._replace(actor=Interrupted(log)) for seat in places._actors]
     with pytest.raises(KeyboardInterrupt):
         batches.close()
-    assert log[:2] == ["asked", "asked"] and log[3] <= log[2] <= seats.SEND_SECONDS
+    assert log[:2] == ["asked", "asked"] and log[3] <= log[2] <= actor_pool.SEND_SECONDS
     assert places._client.status == "closed"
 
 
@@ -322,9 +322,9 @@ def test_places_that_are_busy_let_go_later(client, opened, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(seats.Seats, "_waited", interrupted)
+        patch.setattr(actor_pool.ActorPool, "_waited", interrupted)
         with pytest.raises(KeyboardInterrupt):
             step.run(Busy(2.0), None)
-        patch.setattr(seats, "SEND_SECONDS", 0.1)
+        patch.setattr(actor_pool, "SEND_SECONDS", 0.1)
         batches.close()
     until(lambda: not any(client.has_what().values()))

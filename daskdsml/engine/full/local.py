@@ -7,12 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import dask
-import psutil
 from dask.base import is_dask_collection
 from dask.system import CPU_COUNT
 
 from daskdsml.engine import tree
-from daskdsml.engine.shards import (
+from daskdsml.engine.full.shards import (
     Folded,
     Held,
     Stream,
@@ -20,10 +19,11 @@ from daskdsml.engine.shards import (
     hold_all,
     hold_chunks,
     run_shards,
-    split,
     transformed,
     transformed_all,
 )
+from daskdsml.engine.memory import fits_here
+from daskdsml.engine.scheduling import split
 
 # Blocks in memory take equal times, those that are read do not; each task costs a small pass more.
 TASKS_PER_THREAD, TASKS_IN_MEMORY = 4, 1
@@ -50,7 +50,7 @@ class LocalRows:
         self.n_bytes_read = 0
 
     @classmethod
-    def open(cls, table, recipes, plan, cache, n_jobs) -> LocalRows:
+    def open(cls, table, tasks, plan, cache, n_jobs) -> LocalRows:
         """Lay out ``table`` with its chunks grouped as ``plan`` says."""
         scheduler = configured_scheduler()
         if table.is_local and scheduler not in THREADED:
@@ -61,15 +61,15 @@ class LocalRows:
                 f"cache='memory' keeps blocks in this process, where scheduler {scheduler!r} does "
                 "not compute. Use cache='none', scheduler='threads' or a dask.distributed Client."
             )
-        if recipes.shared or recipes.held:
+        if tasks.shared or tasks.held:
             shards = delayed_shards(table, plan)
         else:
-            shards = [Stream(i, tuple(recipes.chunks[j] for j in js)) for i, js in enumerate(plan)]
+            shards = [Stream(i, tuple(tasks.chunks[j] for j in js)) for i, js in enumerate(plan)]
         keep = {"memory": True, "none": False, "auto": None}[cache]
         if scheduler not in THREADED:
             keep = False
         if keep is None and table.n_bytes is not None:
-            keep = fits(table.n_bytes)
+            keep = fits_here(table.n_bytes)
         return cls(shards, keep, scheduler, n_jobs)
 
     def run(self, kernel, state, name):
@@ -141,7 +141,7 @@ class LocalRows:
     def _prepare(self) -> None:
         """Read blocks into memory where that was asked for, or found to fit."""
         if self._keep is None and self.n_bytes_read:
-            self._keep = fits(self.n_bytes_read)
+            self._keep = fits_here(self.n_bytes_read)
         if self._keep and not isinstance(self._shards[0], Held):
             self._shards = self._read()
 
@@ -202,11 +202,6 @@ def configured_scheduler() -> str:
     if name in (None, "dask.distributed", "distributed", "threading", "threaded"):
         return "threads"
     return "synchronous" if name in ("sync", "single-threaded") else name
-
-
-def fits(n_bytes: float) -> bool:
-    """Whether ``n_bytes`` take at most half of this machine's free memory."""
-    return n_bytes <= 0.5 * psutil.virtual_memory().available
 
 
 def run_one(work, index, shard):

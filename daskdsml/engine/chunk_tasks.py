@@ -1,4 +1,4 @@
-"""Recipes: for each chunk of a Dask collection, the piece of graph that makes it."""
+"""Chunk tasks: for each chunk of a Dask collection, the part of the graph that makes it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 
-if TYPE_CHECKING:  # workers unpack recipes, and can do without what the door imports
+if TYPE_CHECKING:  # workers unpack tasks, and can do without what the door imports
     from daskdsml.data.door import Table
 
-# A recipe of more bytes than this share of the chunk it makes carries the data itself.
-EMBEDDED = 0.25
+# A task of more bytes than this share of the chunk it makes carries the data itself.
+MAX_EMBEDDED_SHARE = 0.25
 # Packages whose open files pickle refuses, and Dask knows how to open again elsewhere.
-FILES = ("h5py", "netCDF4")
+REOPENED_PACKAGES = ("h5py", "netCDF4")
 
 
-class Recipe(NamedTuple):
+class ChunkTask(NamedTuple):
     """The culled, optimised graph of one chunk of rows of X, y, w and g."""
 
     graph: dict
@@ -39,8 +39,8 @@ class Recipe(NamedTuple):
         return made, *(None if key is None else values.pop(0) for key in others)
 
 
-class Packed(NamedTuple):
-    """A recipe as bytes: Dask would take the graph for dependencies of the task that carries it."""
+class SerializedTask(NamedTuple):
+    """A task as bytes: Dask would take the graph for dependencies of the task that carries it."""
 
     data: bytes
 
@@ -60,7 +60,7 @@ class Slice(NamedTuple):
         return [X], *others
 
 
-class Recipes(NamedTuple):
+class ChunkTasks(NamedTuple):
     """The chunks of a table.
 
     ``shared`` tells that chunks have upstream work in common (a shuffle, a rechunk), which reading
@@ -74,8 +74,8 @@ class Recipes(NamedTuple):
     repeats: int = 1
 
 
-def cut(table: Table) -> Recipes:
-    """Cut a Dask table into one recipe per chunk of rows."""
+def cut(table: Table) -> ChunkTasks:
+    """Cut a Dask table into one task per chunk of rows."""
     graph = _graph(table.parts)
     # Optimising would leave persisted parts out.
     held = any(_is_future(node) for node in graph.values())
@@ -86,10 +86,10 @@ def cut(table: Table) -> Recipes:
         columns, *others = keys
         wanted = [*columns, *(key for key in others if key is not None)]
         piece, _ = cull(graph, wanted)
-        chunks.append(Recipe(piece, keys))
+        chunks.append(ChunkTask(piece, keys))
         uses.update(key for key, node in piece.items() if _is_work(node))
     repeats = max(uses.values(), default=1)
-    return Recipes(chunks, shared=repeats > 1, held=held, repeats=repeats)
+    return ChunkTasks(chunks, shared=repeats > 1, held=held, repeats=repeats)
 
 
 def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
@@ -109,25 +109,25 @@ def chunk_bytes(table: Table) -> list[float]:
     return list(rows * (np.nan if n_bytes is None else n_bytes / max(table.n_rows, 1)))
 
 
-def at_home(recipes: Recipes, sizes: list[float]) -> bool:
-    """Find out, by packing the largest chunk's recipe, whether this process had better read all.
+def at_home(tasks: ChunkTasks, sizes: list[float]) -> bool:
+    """Find out, by packing the largest chunk's task, whether this process had better read all.
 
-    So it is if recipes hold the data themselves, as those of ``da.from_array(numpy_array)`` do,
+    So it is if tasks hold the data themselves, as those of ``da.from_array(numpy_array)`` do,
     or cannot be pickled.
     """
-    if recipes.held:
+    if tasks.held:
         return False
     probe = int(np.nanargmax(sizes)) if not np.isnan(sizes).all() else 0
     try:
-        packed = pack(recipes.chunks[probe])
+        data = serialize(tasks.chunks[probe])
     except TypeError:
         return True
-    allowed = max(EMBEDDED * float(np.nan_to_num(sizes[probe])), 2**16)
-    return len(packed.data) > allowed
+    allowed = max(MAX_EMBEDDED_SHARE * float(np.nan_to_num(sizes[probe])), 2**16)
+    return len(data.data) > allowed
 
 
-def pack(recipe) -> Packed:
-    """A recipe as bytes; open files of `FILES` are opened again where it is read.
+def serialize(task) -> SerializedTask:
+    """A task as bytes; open files of `REOPENED_PACKAGES` are opened again where it is read.
 
     Raises
     ------
@@ -136,19 +136,19 @@ def pack(recipe) -> Packed:
     """
     file = io.BytesIO()
     try:
-        _Pickler(file).dump(recipe)
+        _Pickler(file).dump(task)
     except Exception as error:
         raise TypeError(
             "Workers are to read chunks of the data, so what makes these must pickle, but does "
             f"not: {error!r}. Have chunks made by a function that opens their source itself, as "
             "dask.delayed and da.map_blocks allow."
         ) from error
-    return Packed(file.getvalue())
+    return SerializedTask(file.getvalue())
 
 
 class _Pickler(cloudpickle.Pickler):
     def reducer_override(self, obj):
-        if type(obj).__module__.partition(".")[0] not in FILES:
+        if type(obj).__module__.partition(".")[0] not in REOPENED_PACKAGES:
             return super().reducer_override(obj)
         from distributed.protocol.serialize import dask_deserialize, dask_serialize
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from daskdsml.contracts import Block
 from daskdsml.data.blocks import aligned, as_block, join_small, nbytes
 from daskdsml.engine import tree
+from daskdsml.engine.scheduling import read_ahead
+from daskdsml.engine.tree import Part
 from daskdsml.threads import single_threaded_blas
 
 # A shard is the least a task takes: about 1/64 of the data, within these bounds in bytes.
@@ -47,14 +48,6 @@ class Held(NamedTuple):
         return map(aligned, self.blocks)
 
 
-class Part(NamedTuple):
-    """What a task returns: the nodes of the tree it could add up, and what it read."""
-
-    nodes: dict
-    n_rows: int
-    n_bytes: int
-
-
 class Folded(NamedTuple):
     """What a fold hands from task to task: a state, and what was read to come to it."""
 
@@ -81,12 +74,6 @@ def plan(chunk_bytes: list[float]) -> list[range]:
     if start < len(sizes):
         shards.append(range(start, len(sizes)))
     return shards
-
-
-def split(n_shards: int, n_tasks: int) -> list[range]:
-    """Cut ``range(n_shards)`` into at most ``n_tasks`` runs of nearly equal length."""
-    borders = np.linspace(0, n_shards, min(n_shards, max(n_tasks, 1)) + 1).round().astype(int)
-    return [range(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True)]
 
 
 def hold(shard) -> Held:
@@ -170,21 +157,6 @@ def _blocks(shards) -> Iterator[tuple[int, Block]]:
     blocks = ((index, block) for index, shard in shards for block in shard())
     streams = any(isinstance(shard, Stream) for _, shard in shards)
     return read_ahead(blocks) if streams else blocks
-
-
-def read_ahead(items: Iterable) -> Iterator:
-    """Make the next item on a thread of its own while the caller works on this one.
-
-    Never more than one item ahead: a queue, even of length one, would hold a third block.
-    """
-    iterator = iter(items)
-    end = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="daskdsml-read") as reader:
-        ahead = reader.submit(next, iterator, end)
-        while (item := ahead.result()) is not end:
-            ahead = reader.submit(next, iterator, end)
-            yield item
-            del item
 
 
 class _Constant(NamedTuple):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.data.examples import Examples
-from daskdsml.engine import pieces as pcs
-from daskdsml.engine import pools, rows
+from daskdsml.engine import memory
+from daskdsml.engine.memory import fits_here, fits_workers
+from daskdsml.engine.minibatch import partitions as pts
+from daskdsml.engine.minibatch import shuffle_buffer
+from daskdsml.engine.scheduling import current_client
 
 
 def open_batches(
@@ -33,18 +36,18 @@ def open_batches(
     batch_size : int
         Rows of a batch; the last one of an epoch may be smaller.
     shuffle : bool
-        Draw batches at random from a pool of pieces, which come in random order; or take rows in
-        the order in which they are.
+        Draw batches at random from a buffer of partitions, which come in random order; or take
+        rows in the order in which they are.
     seed : int
     pool_bytes : float
-        Bytes of the pool and of what is read ahead for it, but three of the largest chunks at
-        least. Data of fewer bytes, and arrays in memory, are shuffled as a whole. Of sparse data
-        the first, middle and last chunk are read to learn how much a row takes.
+        Bytes of the shuffle buffer and of what is read ahead for it, but three of the largest
+        chunks at least. Data of fewer bytes, and arrays in memory, are shuffled as a whole. Of
+        sparse data the first, middle and last chunk are read to learn how much a row takes.
     cache : {"auto", "memory", "none"}
         Keep what was read in memory, read it for each epoch, or decide by the free memory. Chunks
         that share upstream work, such as those of a shuffle, are made on a cluster all at once:
-        what is not kept is made again for each epoch and let go as it is met, and Dask writes to
-        disk what does not fit into the workers' memory until then.
+        uncached chunks are recomputed each epoch and released after use, and Dask writes to disk
+        what does not fit into the workers' memory until then.
     n_jobs : int or None
         Threads that ``run`` uses in this process; None is one. Kernels must allow it.
 
@@ -60,30 +63,28 @@ def open_batches(
         If ``batch_size`` or ``pool_bytes`` is not positive, or ``cache`` is none of the three.
     """
     _check(batch_size, pool_bytes, cache)
-    client = rows.current_client()
-    pieces = pcs.cut(examples, travel=client is not None)
-    layout = pools.lay_out(
-        pieces.lengths, pieces.row_bytes, int(batch_size), pool_bytes, examples.is_local
+    client = current_client()
+    partitions = pts.cut(examples, travel=client is not None)
+    layout = shuffle_buffer.lay_out(
+        partitions.lengths, partitions.row_bytes, int(batch_size), pool_bytes, examples.is_local
     )
     if client is not None:
-        from daskdsml.engine.cluster_batches import ClusterBatches
-        from daskdsml.engine.workers import fits
+        from daskdsml.engine.minibatch.cluster import ClusterBatches
 
-        n_bytes = pieces.n_bytes
-        small = (examples.n_bytes or n_bytes) < rows.HOME_BYTES
-        apart = small or cache == "none" or pieces.at_once or not fits(client, n_bytes)
-        if not (pieces.at_home and apart):
-            keep = pieces.at_home or _keep(cache, layout, lambda: fits(client, n_bytes))
-            return ClusterBatches(client, examples, layout, pieces, keep, shuffle, seed)
-    from daskdsml.engine.local import fits
-    from daskdsml.engine.local_batches import LocalBatches
+        n_bytes = partitions.n_bytes
+        small = (examples.n_bytes or n_bytes) < memory.HOME_BYTES
+        apart = small or cache == "none" or partitions.at_once or not fits_workers(client, n_bytes)
+        if not (partitions.at_home and apart):
+            keep = partitions.at_home or _keep(cache, layout, lambda: fits_workers(client, n_bytes))
+            return ClusterBatches(client, examples, layout, partitions, keep, shuffle, seed)
+    from daskdsml.engine.minibatch.local import LocalBatches
 
-    keep = examples.is_local or _keep(cache, layout, lambda: fits(pieces.n_bytes))
-    return LocalBatches(examples, layout, pieces, keep, shuffle, seed, n_jobs)
+    keep = examples.is_local or _keep(cache, layout, lambda: fits_here(partitions.n_bytes))
+    return LocalBatches(examples, layout, partitions, keep, shuffle, seed, n_jobs)
 
 
 def _keep(cache, layout, fits) -> bool:
-    """Whether to keep what was read; a pool that holds all rows anyway is memory granted."""
+    """Whether to keep what was read; a buffer that holds all rows anyway is memory granted."""
     return cache != "none" and (cache == "memory" or layout.whole or fits())
 
 
@@ -92,5 +93,4 @@ def _check(batch_size, pool_bytes, cache) -> None:
         raise ValueError(f"batch_size={batch_size!r} must be an integer of at least 1: rows.")
     if not pool_bytes > 0:
         raise ValueError(f"pool_bytes={pool_bytes!r} must be positive: bytes of the shuffle pool.")
-    if cache not in rows.CACHES:
-        raise ValueError(f"Unknown cache {cache!r}: expected one of {list(rows.CACHES)}.")
+    memory.check_cache(cache)

@@ -1,4 +1,4 @@
-"""Mini-batches in this process: from arrays in memory, or from a pool that reads ahead."""
+"""Mini-batches in this process: from arrays in memory, or from a buffer that reads ahead."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from daskdsml.backprop import finished
 from daskdsml.engine import tree
-from daskdsml.engine.meeting import meet, pass_rows
-from daskdsml.engine.pools import Layout, Load, Plan
-from daskdsml.engine.shards import split
-from daskdsml.engine.shelf import Shelf
-from daskdsml.engine.slots import Rows
+from daskdsml.engine.minibatch.accumulate import accumulate, pass_rows
+from daskdsml.engine.minibatch.row_buffer import Rows
+from daskdsml.engine.minibatch.row_store import RowStore
+from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load
+from daskdsml.engine.scheduling import split
 from daskdsml.network_contracts import Batch
 
 
@@ -45,80 +45,82 @@ class LocalBatches:
         Shape of one row.
     """
 
-    def __init__(self, examples, layout: Layout, pieces, keep: bool, shuffle, seed, n_jobs):
+    def __init__(self, examples, layout: Layout, partitions, keep: bool, shuffle, seed, n_jobs):
         self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
         self.in_shape = examples.in_shape
         self._layout, self._lengths = layout, layout.lengths.tolist()
         self._shuffle, self._seed, self._n_jobs = shuffle, seed, n_jobs or 1
         self._pass_rows = pass_rows(examples, layout.batch_size)
         self._memory = Rows(*examples.parts) if examples.is_local else None
-        self._shelf = Shelf(keep, keep and layout.whole, layout.capacity)
-        self._shelf.learn(dict(enumerate(pieces.sources)))
-        self._tasks = pieces.tasks if keep else None
+        self._store = RowStore(keep, keep and layout.whole, layout.capacity)
+        self._store.learn(dict(enumerate(partitions.sources)))
+        self._tasks = partitions.tasks if keep else None
         # What cannot leave this process must not go to the client's cluster.
-        self._scheduler = "threads" if pieces.at_home else None
-        self._met = 0
+        self._scheduler = "threads" if partitions.at_home else None
+        self._n_rows_met = 0
 
     def epoch(self, epoch: int) -> Iterator[LocalStep]:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
         for step, slots in enumerate(
-            self._draws(Plan(self._layout, self._seed, epoch, self._shuffle))
+            self._draws(EpochPlan(self._layout, self._seed, epoch, self._shuffle))
         ):
-            rows = (self._memory or self._shelf).take(slots)
+            rows = (self._memory or self._store).take(slots)
             key = (self._seed, epoch, step)
             yield LocalStep(Batch(*rows, size=len(slots), key=key))
 
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for.
 
-        With ``n_jobs`` several batches are met at once, on threads.
+        With ``n_jobs`` several batches are evaluated at once, on threads.
         """
         self._compute()
-        self._met += self.n_rows
+        self._n_rows_met += self.n_rows
         runs = split(len(self._lengths), self._n_jobs)
         if len(runs) == 1:
-            parts = [self._met_by(kernel, state, runs[0])]
+            parts = [self._accumulated(kernel, state, runs[0])]
         else:
             with ThreadPoolExecutor(len(runs), thread_name_prefix=f"daskdsml-{name}") as threads:
-                parts = list(threads.map(lambda run: self._met_by(kernel, state, run), runs))
-        n_pieces = len(self._lengths)
-        return tree.root(tree.merge((part.nodes for part in parts), n_pieces), n_pieces)
+                parts = list(threads.map(lambda run: self._accumulated(kernel, state, run), runs))
+        n_partitions = len(self._lengths)
+        return tree.root(tree.merge((part.nodes for part in parts), n_partitions), n_partitions)
 
     @property
     def n_rows_read(self) -> int:
-        """Rows read so far: those of arrays in memory each time they are met."""
-        return self._met if self._memory is not None else self._shelf.n_rows_read
+        """Rows read so far: those of arrays in memory each time they are used."""
+        return self._n_rows_met if self._memory is not None else self._store.n_rows_read
 
     @property
     def n_bytes_held(self) -> int:
         """Bytes of the rows held beside those the user holds."""
-        return self._shelf.n_bytes
+        return self._store.n_bytes
 
     def close(self) -> None:
         """Let go of all rows."""
         self._memory = None
-        self._shelf.close()
+        self._store.close()
 
-    def _met_by(self, kernel, state, run):
-        return meet(kernel, state, self._shelf.pieces(run), self._lengths, self._pass_rows)
+    def _accumulated(self, kernel, state, run):
+        return accumulate(
+            kernel, state, self._store.partitions(run), self._lengths, self._pass_rows
+        )
 
-    def _draws(self, plan: Plan):
+    def _draws(self, plan: EpochPlan):
         """The slots of each batch, with the rows of the batch in them."""
         if self._memory is None:
             self._compute()
         for event in plan:
             if not isinstance(event, Load):
-                self._met += len(event.slots)
+                self._n_rows_met += len(event.slots)
                 yield event.slots
-            elif self._memory is None and not self._shelf.holds(event.piece):
-                self._shelf.load(event.piece, None, event.slots)
+            elif self._memory is None and not self._store.holds(event.partition):
+                self._store.load(event.partition, None, event.slots)
                 following = event.position + 1
                 if following < len(plan.order):
-                    self._shelf.expect(int(plan.order[following]))
+                    self._store.expect(int(plan.order[following]))
 
     def _compute(self) -> None:
-        """Make pieces that share upstream work all at once, the first time they are needed."""
+        """Make partitions that share upstream work all at once, the first time they are needed."""
         if self._tasks is not None:
             found = dask.compute(*self._tasks, scheduler=self._scheduler)
-            self._shelf.keep(dict(enumerate(found)))
+            self._store.keep(dict(enumerate(found)))
             self._tasks = None

@@ -1,4 +1,4 @@
-"""Rows in memory, in the slots of a pool, and gathered from there into batches."""
+"""Rows in memory, in the slots of a buffer, and gathered from there into batches."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class Rows(NamedTuple):
         """X, y, w and mask."""
         return self.X, self.y, self.w, self.mask
 
-    def take(self, places) -> Rows:
-        """Copies of the rows at ``places``, or views of a slice of them; CSR becomes dense."""
-        return Rows(*(None if part is None else _taken(part, places) for part in self.parts))
+    def take(self, indices) -> Rows:
+        """Copies of the rows at ``indices``, or views of a slice of them; CSR becomes dense."""
+        return Rows(*(None if part is None else _taken(part, indices) for part in self.parts))
 
-    def only(self, places) -> Rows:
-        """Copies of the rows at ``places``; CSR stays CSR."""
-        return Rows(*(None if part is None else part[places] for part in self.parts))
+    def only(self, indices) -> Rows:
+        """Copies of the rows at ``indices``; CSR stays CSR."""
+        return Rows(*(None if part is None else part[indices] for part in self.parts))
 
 
-class Slots:
-    """Slots that rows are put into and taken from; there are more whenever more are needed.
+class RowBuffer:
+    """RowBuffer that rows are put into and taken from; there are more whenever more are needed.
 
     Parameters
     ----------
     capacity : int
-        Slots to begin with.
+        RowBuffer to begin with.
     """
 
     def __init__(self, capacity: int = 0):
@@ -82,7 +82,7 @@ class Slots:
 
 def row_bytes(rows: Rows) -> float:
     """Bytes that a row takes in slots, on average over ``rows``."""
-    slots = Slots(rows.n_rows)
+    slots = RowBuffer(rows.n_rows)
     slots.put(np.arange(rows.n_rows), rows)
     return slots.n_bytes / rows.n_rows
 
@@ -92,19 +92,19 @@ def _column(name, part, capacity):
     return kind(name, part, capacity)
 
 
-class Placed(NamedTuple):
-    """The rows of a piece that are in slots: its i-th row is in slot ``where[i]``."""
+class BufferedRows(NamedTuple):
+    """The rows of a partition that are in slots: its i-th row is in slot ``where[i]``."""
 
-    slots: Slots
+    slots: RowBuffer
     where: np.ndarray
 
-    def take(self, places) -> Rows:
-        """Copies of the rows at ``places``, an array or a slice."""
-        return self.slots.take(self.where[places])
+    def take(self, indices) -> Rows:
+        """Copies of the rows at ``indices``, an array or a slice."""
+        return self.slots.take(self.where[indices])
 
 
 class _Dense:
-    """Slots of one array."""
+    """RowBuffer of one array."""
 
     def __init__(self, name, like, capacity):
         self._name = name
@@ -124,7 +124,7 @@ class _Dense:
 
 
 class _Sparse:
-    """Slots of a CSR matrix: the entries of each row as bytes, the cheapest object there is."""
+    """RowBuffer of a CSR matrix: the entries of each row as bytes, the cheapest object there is."""
 
     def __init__(self, name, like, capacity):
         self._name, self._width = name, like.shape[1]
@@ -207,11 +207,11 @@ def _grown(rows, slots):
     return grown
 
 
-def _taken(part, places):
+def _taken(part, indices):
     if sparse.issparse(part):
-        return part[places].toarray()
-    if isinstance(places, slice) or not (part.flags.c_contiguous and part.flags.aligned):
+        return part[indices].toarray()
+    if isinstance(indices, slice) or not (part.flags.c_contiguous and part.flags.aligned):
         # `take` would first copy all of a part that is not contiguous, or came over a network and
         # starts anywhere.
-        return np.require(part[places], requirements="A")
-    return part.take(places, axis=0)
+        return np.require(part[indices], requirements="A")
+    return part.take(indices, axis=0)

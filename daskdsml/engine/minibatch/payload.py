@@ -1,6 +1,6 @@
-"""Parcels: what travels to a place and back, pickled where a failure can be told.
+"""Payloads: what travels to an actor and back, pickled where a failure can be told.
 
-Where Dask itself fails to pickle what an actor is asked or answers, the call never ends.
+Where Dask itself fails to pickle what an actor is asked or replies, the call never ends.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 
-class Parcel(NamedTuple):
+class Payload(NamedTuple):
     """A pickled value: the ``buffers`` of its arrays stay where they are, all else is ``data``."""
 
     data: bytes
     buffers: list
 
 
-def pack(value, what: str) -> Parcel:
+def serialize(value, what: str) -> Payload:
     """Pickle a value without copying its arrays.
 
     Raises
@@ -28,7 +28,7 @@ def pack(value, what: str) -> Parcel:
         If the value, told as ``what``, does not pickle.
     """
     try:
-        return _packed(value)
+        return _pickled(value)
     except Exception as error:
         raise TypeError(
             f"{what} travels between processes, so it must pickle, but does not: {error!r}. "
@@ -36,8 +36,8 @@ def pack(value, what: str) -> Parcel:
         ) from error
 
 
-def unpack(parcel: Parcel, what: str) -> Any:
-    """The value in a parcel.
+def deserialize(payload: Payload, what: str) -> Any:
+    """The value in a payload.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def unpack(parcel: Parcel, what: str) -> Any:
         If the value, told as ``what``, does not unpickle here.
     """
     try:
-        return pickle.loads(parcel.data, buffers=parcel.buffers)
+        return pickle.loads(payload.data, buffers=payload.buffers)
     except Exception as error:
         raise RuntimeError(
             f"{what} was pickled in another process and does not unpickle here: {error!r}. Have "
@@ -53,12 +53,12 @@ def unpack(parcel: Parcel, what: str) -> Any:
         ) from error
 
 
-def _packed(value) -> Parcel:
+def _pickled(value) -> Payload:
     buffers: list = []
     with suppress(Exception):
         data = pickle.dumps(value, 5, buffer_callback=buffers.append)
         if b"__main__" not in data:
-            return Parcel(data, buffers)
+            return Payload(data, buffers)
     # It takes longer, and takes what cannot be imported elsewhere.
     buffers = []
-    return Parcel(cloudpickle.dumps(value, 5, buffer_callback=buffers.append), buffers)
+    return Payload(cloudpickle.dumps(value, 5, buffer_callback=buffers.append), buffers)

@@ -78,12 +78,12 @@ class Busy(NamedTuple):
 
 
 def sent_pieces():
-    """Pieces that were sent to the places of this process and wait there."""
-    from daskdsml.engine import place
-    from daskdsml.engine.shelf import Given
+    """Partitions that were sent to the places of this process and wait there."""
+    from daskdsml.engine.minibatch import actor
+    from daskdsml.engine.minibatch.row_store import SentRows
 
-    shelves = list(place._shelves.values())
-    return [i for s in shelves for i, given in s._sources.items() if isinstance(given, Given)]
+    stores = list(actor._stores.values())
+    return [i for s in stores for i, given in s._sources.items() if isinstance(given, SentRows)]
 
 
 def pause_above(share, dask_worker):

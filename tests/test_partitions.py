@@ -1,4 +1,4 @@
-"""Pieces of examples and the slots their rows come into: dtypes, sources and what they take."""
+"""Partitions of examples and the slots their rows come into: dtypes, sources and what they take."""
 
 import time
 import tracemalloc
@@ -12,16 +12,17 @@ from scipy import sparse
 from tables import Source, dask_rows
 
 from daskdsml.data.examples import admit_examples
-from daskdsml.engine import pools, rows, supply
-from daskdsml.engine.batches import open_batches
-from daskdsml.engine.seats import Seats
-from daskdsml.engine.slots import Rows, Slots, row_bytes
+from daskdsml.engine import memory
+from daskdsml.engine.minibatch import shuffle_buffer, transfer
+from daskdsml.engine.minibatch.actor_pool import ActorPool
+from daskdsml.engine.minibatch.batches import open_batches
+from daskdsml.engine.minibatch.row_buffer import RowBuffer, Rows, row_bytes
 from daskdsml.linear_model import LinearRegression
 
 
 def filled(*chunks, capacity=0, **parts):
-    """Slots with rows of X, or of another part, one chunk after the other."""
-    slots, start = Slots(capacity), 0
+    """RowBuffer with rows of X, or of another part, one chunk after the other."""
+    slots, start = RowBuffer(capacity), 0
     for chunk in chunks:
         rows = Rows(**{"X": np.zeros((chunk.shape[0], 1)), **{parts.get("name", "X"): chunk}})
         slots.put(np.arange(start, start + rows.n_rows), rows)
@@ -68,7 +69,7 @@ def test_slots_refuse_parts_without_a_dtype_in_common(odd):
 @pytest.mark.parametrize("n_entries", [0, 3, 60])
 def test_bytes_of_sparse_slots_are_what_they_take(n_entries):
     X = sparse.random(4000, 500, n_entries / 500, format="csr", random_state=0)
-    slots = Slots(4000)
+    slots = RowBuffer(4000)
     tracemalloc.start()
     slots.put(np.arange(4000), Rows(X))
     taken, _ = tracemalloc.get_traced_memory()
@@ -98,9 +99,9 @@ def numbers_of(batches, epoch):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Pieces of 50 rows of `table`, and data that go to a cluster however few they are."""
-    monkeypatch.setattr(pools, "PIECE_BYTES", 50 * 16)
-    monkeypatch.setattr(rows, "HOME_BYTES", 0)
+    """Partitions of 50 rows of `table`, and data that go to a cluster however few they are."""
+    monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 50 * 16)
+    monkeypatch.setattr(memory, "HOME_BYTES", 0)
 
 
 @pytest.mark.parametrize("density", [np.full(20, 0.02), np.linspace(0.01, 0.4, 20)])
@@ -183,7 +184,7 @@ def test_linear_models_of_sources_that_do_not_pickle(small_pieces, unpicklable, 
     np.testing.assert_allclose(model.coef_, np.arange(4.0), atol=1e-6)
 
 
-# Pieces that Dask makes.
+# Partitions that Dask makes.
 
 
 @pytest.mark.parametrize("cache, reads", [("memory", 1), ("none", 4)])
@@ -214,7 +215,7 @@ def test_dask_holds_no_pieces_of_persisted_data(small_pieces, client, cache):
 
 
 def pieces_held(client):
-    """Keys of pieces that workers hold for Dask, once they had time to let go of them."""
+    """Keys of partitions that workers hold for Dask, once they had time to let go of them."""
     for _ in range(50):
         held = [key for keys in client.has_what().values() for key in keys if "_made" in str(key)]
         if not held:
@@ -225,17 +226,17 @@ def pieces_held(client):
 
 @pytest.mark.parametrize("passes_first", [True, False])
 def test_rows_are_sent_a_few_at_a_time(small_pieces, client, monkeypatch, passes_first):
-    monkeypatch.setattr(supply, "RUN_BYTES", 100 * 16)
+    monkeypatch.setattr(transfer, "RUN_BYTES", 100 * 16)
     sizes = []
-    ask = Seats.ask
+    ask = ActorPool.ask
 
-    def spy(self, method, orders):
-        for order in orders.values():
+    def spy(self, method, requests):
+        for order in requests.values():
             given = getattr(order, "sources", {}).values()
             sizes.append(sum(source.rows.n_rows for source in given))
-        return ask(self, method, orders)
+        return ask(self, method, requests)
 
-    monkeypatch.setattr(Seats, "ask", spy)
+    monkeypatch.setattr(ActorPool, "ask", spy)
     batches = opened(table(), pool_bytes=2**20)
     if passes_first:
         batches.run(column_sums, None, "sum")

@@ -1,4 +1,4 @@
-"""Seats: the places of a cluster, replaced when their workers are lost."""
+"""Actor pool: the actors of a cluster, replaced when their workers are lost."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from daskdsml.engine.cluster import RESENDS, SEND_SECONDS
-from daskdsml.engine.parcels import pack, unpack
-from daskdsml.engine.place import Answer, Place
+from daskdsml.engine.minibatch.actor import Reply, TrainingActor
+from daskdsml.engine.minibatch.payload import deserialize, serialize
+from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS
 
-# How often to look whether a worker that has not answered yet is still there.
-LOOK_SECONDS = 1.0
-# How long to wait for a worker that takes a place.
+# How often to look whether a worker that has not replied yet is still there.
+POLL_SECONDS = 1.0
+# How long to wait for a worker that starts an actor.
 START_SECONDS = 60.0
 
 
-class Seat(NamedTuple):
-    """A place: its name, the address of its worker, and the actor that it is."""
+class ActorHandle(NamedTuple):
+    """An actor: its name, the address of its worker, and the actor that it is."""
 
     name: str
     worker: str
@@ -26,14 +26,14 @@ class Seat(NamedTuple):
     actor: Any
 
 
-class Seats:
+class ActorPool:
     """Actors on workers, called without the scheduler in between.
 
     Parameters
     ----------
     client : distributed.Client
     arguments : tuple
-        What a `Place` is made from.
+        What a `TrainingActor` is made from.
     """
 
     def __init__(self, client, arguments: tuple):
@@ -48,64 +48,66 @@ class Seats:
         )
         self._arguments = arguments
         try:
-            self._seats = [self._taken(worker) for worker in self._workers()]
+            self._actors = [self._started(worker) for worker in self._workers()]
         except BaseException:
             self._client.close()
             raise
 
     def __len__(self) -> int:
-        return len(self._seats)
+        return len(self._actors)
 
-    def __getitem__(self, i: int) -> Seat:
-        return self._seats[i]
+    def __getitem__(self, i: int) -> ActorHandle:
+        return self._actors[i]
 
-    def ask(self, method: str, orders: dict) -> tuple[dict[int, Answer], dict[int, Exception]]:
-        """Call a method of places at once: their answers, and what tells that a place is lost."""
-        parcels = {i: pack(order, "What workers are sent") for i, order in orders.items()}
-        answers, lost, asked = {}, {}, {}
-        for i, parcel in parcels.items():
+    def ask(self, method: str, requests: dict) -> tuple[dict[int, Reply], dict[int, Exception]]:
+        """Call a method of actors at once: their replies, and what tells that an actor is lost."""
+        payloads = {
+            i: serialize(request, "What workers are sent") for i, request in requests.items()
+        }
+        replies, lost, asked = {}, {}, {}
+        for i, payload in payloads.items():
             try:
-                asked[i] = getattr(self._seats[i].actor, method)(parcel)
+                asked[i] = getattr(self._actors[i].actor, method)(payload)
             except RuntimeError as error:
                 lost[i] = error
         for i, call in asked.items():
             try:
-                answers[i] = self._waited(i, call)
+                replies[i] = self._waited(i, call)
             except Exception as error:
                 lost[i] = error
-        for i in sorted(answers):
-            if answers[i].failure is not None:
-                raise answers[i].failure.told(self._seats[i].worker)
-            value = unpack(answers[i].value, "What a worker answers")
-            answers[i] = answers[i]._replace(value=value)
-        return answers, lost
+        for i in sorted(replies):
+            if replies[i].failure is not None:
+                raise replies[i].failure.exception(self._actors[i].worker)
+            value = deserialize(replies[i].value, "What a worker replies")
+            replies[i] = replies[i]._replace(value=value)
+        return replies, lost
 
     def replace(self, i: int) -> None:
-        """Have another worker, or the same one started again, take a place that was lost."""
-        others = [seat.worker for j, seat in enumerate(self._seats) if j != i]
-        self._seats[i] = self._taken(min(self._workers(), key=others.count))
+        """Start an actor that was lost on another worker, or on the same one started again."""
+        others = [handle.worker for j, handle in enumerate(self._actors) if j != i]
+        self._actors[i] = self._started(min(self._workers(), key=others.count))
 
     def close(self) -> None:
         """Let go of all rows and of the actors that hold them; those that are busy do so later."""
-        seats, self._seats = self._seats, []
+        actors, self._actors = self._actors, []
         until = time.monotonic() + SEND_SECONDS
         try:
             calls = []
-            for seat in seats:
+            for handle in actors:
                 with suppress(RuntimeError):  # its worker is lost, and the rows with it
-                    calls.append(seat.actor.close())
+                    calls.append(handle.actor.close())
             for call in calls:
                 with suppress(Exception):  # it is lost by now, or still busy
                     call.result(timeout=max(until - time.monotonic(), 0.0))
         finally:
             self._client.close()
 
-    def _waited(self, i, call) -> Answer:
+    def _waited(self, i, call) -> Reply:
         while True:
             try:
-                return call.result(timeout=LOOK_SECONDS)
+                return call.result(timeout=POLL_SECONDS)
             except TimeoutError:
-                if self._seats[i].future.status != "finished":
+                if self._actors[i].future.status != "finished":
                     raise
 
     def _workers(self) -> list[str]:
@@ -119,11 +121,11 @@ class Seats:
             time.sleep(0.1)
         return workers
 
-    def _taken(self, worker: str) -> Seat:
-        """Have a worker take a place, or another one if it is lost before it has."""
+    def _started(self, worker: str) -> ActorHandle:
+        """Have a worker take an actor, or another one if it is lost before it has."""
         for _ in range(RESENDS):
             try:
-                return self._seated(worker)
+                return self._start_on(worker)
             except RuntimeError as error:
                 left, lost = self._workers(), error
                 if worker in left:
@@ -131,10 +133,10 @@ class Seats:
                 worker = left[0]
         raise lost
 
-    def _seated(self, worker: str) -> Seat:
-        name = f"daskdsml-place-{uuid4().hex}"
+    def _start_on(self, worker: str) -> ActorHandle:
+        name = f"daskdsml-actor-{uuid4().hex}"
         future = self._client.submit(
-            Place,
+            TrainingActor,
             name,
             *self._arguments,
             actor=True,
@@ -151,17 +153,17 @@ class Seats:
                 "cluster's dashboard for workers that are busy or paused."
             ) from error
         holders = self._client.who_has([future]).get(name, ())
-        seat = Seat(name, next(iter(holders), worker), future, actor)
-        _reach(seat)
-        return seat
+        handle = ActorHandle(name, next(iter(holders), worker), future, actor)
+        _reach(handle)
+        return handle
 
 
-def _reach(seat: Seat) -> None:
+def _reach(handle: ActorHandle) -> None:
     try:
-        seat.actor.ready().result(timeout=START_SECONDS)
+        handle.actor.ready().result(timeout=START_SECONDS)
     except OSError as error:
         raise RuntimeError(
-            f"Worker {seat.worker} cannot be reached from this process ({error}), and training on "
-            "mini-batches speaks to workers without the scheduler in between. Run where workers "
+            f"Worker {handle.worker} cannot be reached from this process ({error}), and training "
+            "on mini-batches speaks to workers without the scheduler in between. Run where workers "
             "can be reached, or without the cluster: dask.config.set(scheduler='threads')."
         ) from error

@@ -1,7 +1,7 @@
-"""Kernels of mini-batches meet rows: one batch that is in one place, or pieces one after the other.
+"""Sums of what a mini-batch kernel returns, over partitions one after the other.
 
 A kernel is a generator function ``kernel(state, batch)``: it may yield arrays, and is sent their
-sums over all places that a batch is spread to. What it returns can be added to its own kind.
+sums over all actors that a batch is spread to. What it returns can be added to its own kind.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from daskdsml.backprop import finished
 from daskdsml.engine import tree
-from daskdsml.engine.shards import Part
+from daskdsml.engine.tree import Part
 from daskdsml.network_contracts import Batch
 from daskdsml.threads import single_threaded_blas
 
@@ -24,28 +24,28 @@ def pass_rows(examples, batch_size: int) -> int:
     return max(PASS_BYTES // row, batch_size)
 
 
-def meet(kernel, state, pieces, lengths, n_rows: int) -> Part:
-    """Add up ``kernel(state, batch)`` of pieces as far as the tree over all pieces allows.
+def accumulate(kernel, state, partitions, lengths, n_rows: int) -> Part:
+    """Add up ``kernel(state, batch)`` of partitions as far as the tree over all partitions allows.
 
     Parameters
     ----------
     kernel : generator function (state, batch) -> Summable
-    pieces : iterable of (number, rows), in ascending order
+    partitions : iterable of (number, rows), in ascending order
     lengths : sequence of int
-        Rows of all pieces.
+        Rows of all partitions.
     n_rows : int
         Rows of a batch.
     """
     nodes: dict = {}
-    met = 0
+    n_rows_met = 0
     with single_threaded_blas(), np.errstate(all="ignore"):
-        for i, rows in pieces:
+        for i, rows in partitions:
             total = None
             for start in range(0, lengths[i], n_rows):
                 part = rows.take(slice(start, min(start + n_rows, lengths[i])))
                 value = finished(kernel(state, Batch(*part, size=part.n_rows)))
                 total = value if total is None else total + value
-            met += lengths[i]
+            n_rows_met += lengths[i]
             tree.insert(nodes, (0, i), total, len(lengths))
             del rows
-    return Part(nodes, met, 0)
+    return Part(nodes, n_rows_met, 0)

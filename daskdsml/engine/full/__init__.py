@@ -1,0 +1,1 @@
+"""Passes over all rows of a table."""

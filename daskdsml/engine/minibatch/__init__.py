@@ -1,0 +1,1 @@
+"""Shuffled mini-batches of rows."""

@@ -1,0 +1,180 @@
+"""A training actor on a Dask worker that holds rows and computes its part of each batch."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from functools import wraps
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from daskdsml.engine.minibatch.accumulate import accumulate
+from daskdsml.engine.minibatch.payload import Payload, deserialize, serialize
+from daskdsml.engine.minibatch.row_buffer import Rows
+from daskdsml.engine.minibatch.row_store import RowStore, SentRows
+from daskdsml.network_contracts import Batch
+from daskdsml.threads import single_threaded_blas
+
+# The stores of this process, by the names of their actors, for tasks that bring partitions.
+_stores: WeakValueDictionary[str, RowStore] = WeakValueDictionary()
+
+
+class StepRequest(NamedTuple):
+    """What an actor needs for its part of a step.
+
+    ``sources`` tell how to read partitions that the actor does not know; ``loads`` are (partition,
+    rows or None for all, slots) to be made first; ``following`` is the partition to be read
+    meanwhile.
+    ``slots`` are the rows here, at ``positions`` of a batch of ``size`` rows.
+    """
+
+    sources: dict
+    loads: list
+    following: int | None
+    slots: np.ndarray
+    positions: np.ndarray
+    size: int
+    key: tuple
+    kernel: bytes
+    state: Any
+
+
+class PassRequest(NamedTuple):
+    """What an actor needs for its part of a pass: its ``partitions``, in ascending order."""
+
+    sources: dict
+    partitions: list[int]
+    n_rows: int
+    kernel: bytes
+    state: Any
+
+
+class Reply(NamedTuple):
+    """What an actor says: what a kernel yields, or returns if it ``ended``; or the ``failure``."""
+
+    ended: bool = True
+    value: Any = None
+    n_rows_read: int = 0
+    failure: Failure | None = None
+
+
+class Failure(NamedTuple):
+    """An error on a worker: itself, if it pickles, and its traceback as text."""
+
+    error: Payload | None
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """An error as it can be sent, whatever it holds."""
+        text = "".join(traceback.format_exception(error))
+        try:
+            return cls(serialize(error, "An error"), text)
+        except TypeError:
+            return cls(None, text)
+
+    def exception(self, worker: str) -> Exception:
+        """The error with its traceback there, or one with its text if it does not unpickle here."""
+        where = f"Raised on worker {worker}:\n{self.text}"
+        if self.error is not None:
+            try:
+                error = deserialize(self.error, "An error")
+                error.add_note(where)
+            except Exception:  # its text tells all that is known of it
+                error = None
+            if isinstance(error, Exception):
+                return error
+        return RuntimeError(f"An error that cannot travel as it is, so this is its text. {where}")
+
+
+def _replying(method):
+    """Hand errors over as replies, so that whatever a call raises means that the actor is lost."""
+
+    @wraps(method)
+    def call(self, request: Payload) -> Reply:
+        try:
+            with single_threaded_blas(), np.errstate(all="ignore"):
+                ended, value = method(self, deserialize(request, "What a worker is asked for"))
+            value = serialize(value, "What a kernel yields or returns")
+            return Reply(ended, value, self._store.n_rows_read)
+        except BaseException as error:  # SystemExit would end one worker after the other
+            return Reply(failure=Failure.of(error))
+
+    return call
+
+
+class TrainingActor:
+    """Rows of the shuffle buffer that are on one worker, and the kernel that runs over them.
+
+    Parameters
+    ----------
+    name : str
+        One that no other actor has.
+    lengths : array (n_partitions,)
+        Rows of all partitions.
+    keep, stay, capacity : see `RowStore`
+    """
+
+    def __init__(self, name: str, lengths, keep: bool, stay: bool, capacity: int):
+        self._lengths = np.asarray(lengths).tolist()
+        self._store = _stores[name] = RowStore(keep, stay, capacity)
+        self._known = b""
+        self._kernel: Any = None
+        self._work: Any = None
+
+    @_replying
+    def step(self, request: StepRequest):
+        """Load rows, and run the kernel over its part of a batch until it yields or ends."""
+        self._store.learn(request.sources)
+        for partition, rows, slots in request.loads:
+            # It is there already if the step that loaded it failed afterwards.
+            if not self._store.holds(partition):
+                self._store.load(partition, rows, slots)
+        self._store.expect(request.following)
+        rows = self._store.take(request.slots)
+        batch = Batch(*rows, request.positions, request.size, request.key)
+        self._work = self._kernel_of(request.kernel)(request.state, batch)
+        return self._resumed(None)
+
+    @_replying
+    def resume(self, total):
+        """Go on with the sum over all actors of what was yielded."""
+        return self._resumed(total)
+
+    @_replying
+    def accumulate(self, request: PassRequest):
+        """The sums over partitions, in order."""
+        self._store.learn(request.sources)
+        kernel = self._kernel_of(request.kernel)
+        partitions = self._store.partitions(request.partitions)
+        return True, accumulate(kernel, request.state, partitions, self._lengths, request.n_rows)
+
+    def ready(self) -> None:
+        """Return, which tells that this actor can be reached."""
+
+    def close(self) -> None:
+        """Let go of all rows."""
+        self._work = None
+        self._store.close()
+
+    def _resumed(self, message):
+        try:
+            return False, self._work.send(message)
+        except StopIteration as end:
+            self._work = None
+            return True, end.value
+
+    def _kernel_of(self, kernel: bytes):
+        # Kernels keep buffers between steps, which a new one would have to make again.
+        if kernel != self._known:
+            self._known, self._kernel = kernel, pickle.loads(kernel)
+        return self._kernel
+
+
+def receive_partition(name: str, partition: int, rows: Rows, epoch: int) -> None:
+    """Hand a partition to the actor of this name, if it is in this process."""
+    store = _stores.get(name)
+    if store is not None:
+        store.receive(partition, SentRows(rows), epoch)

@@ -1,0 +1,235 @@
+"""Mini-batches whose rows lie on several workers of a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import cloudpickle
+import numpy as np
+
+from daskdsml.engine import tree
+from daskdsml.engine.minibatch.accumulate import pass_rows
+from daskdsml.engine.minibatch.actor import PassRequest, StepRequest
+from daskdsml.engine.minibatch.actor_pool import ActorPool
+from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load
+from daskdsml.engine.minibatch.slot_map import SlotMap
+from daskdsml.engine.minibatch.transfer import Transfer
+from daskdsml.engine.scheduling import RESENDS
+
+
+class ClusterStep(NamedTuple):
+    """A mini-batch on the workers; it can be run until the next one is asked for."""
+
+    batches: Any
+    slots: np.ndarray
+    key: tuple
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the batch."""
+        return len(self.slots)
+
+    def run(self, kernel, state):
+        """The sum of what the kernel returns at all actors that have rows of the batch."""
+        return self.batches.step(kernel, state, self.slots, self.key)
+
+
+class ClusterBatches:
+    """Mini-batches of examples on the workers of a Dask client.
+
+    Each worker has an actor that holds some of the buffer's rows. A step goes to the actors with
+    rows of the batch, and sums are added in the order of the actors. An actor whose worker is lost
+    is started on another one, which reads the rows it held again; then the same step is made again.
+    Workers that join later get no actor but those that were lost.
+
+    Attributes
+    ----------
+    n_rows, steps_per_epoch, in_shape : see `LocalBatches`
+    """
+
+    def __init__(self, client, examples, layout: Layout, partitions, keep: bool, shuffle, seed):
+        self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
+        self.in_shape = examples.in_shape
+        self._examples = examples  # Dask forgets persisted chunks that nobody holds
+        self._layout, self._shuffle, self._seed = layout, shuffle, seed
+        self._pass_rows = pass_rows(examples, layout.batch_size)
+        self._keep, self._stay = keep, keep and layout.whole
+        self._packed: tuple = (None, b"")
+        n_workers = max(len(client.nthreads()), 1)
+        room = -(-layout.capacity // n_workers)
+        self._actors = ActorPool(client, (layout.lengths, self._keep, self._stay, room))
+        n = len(self._actors)
+        self._transfer = Transfer(client, self._actors, partitions, keep)
+        self._read, self._read_before = [0] * n, 0
+        self._loaded = False
+        self._begin([])
+
+    def epoch(self, epoch: int) -> Iterator[ClusterStep]:
+        """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
+        plan = EpochPlan(self._layout, self._seed, epoch, self._shuffle)
+        self._begin(plan.order)
+        step = 0
+        for event in plan:
+            if isinstance(event, Load):
+                self._load(event)
+                continue
+            self._loaded = self._stay
+            yield ClusterStep(self, event.slots, (self._seed, epoch, step))
+            step += 1
+            if not self._stay:
+                self._slot_map.free(event.slots)
+
+    def step(self, kernel, state, slots, key):
+        """The sum of what the kernel returns at all actors that have rows in ``slots``."""
+        packed = self._pack(kernel)
+        for _ in range(RESENDS):
+            lost, total = self._attempt(packed, state, slots, key)
+            if not lost:
+                return total
+            self._replace(lost)
+        raise self._too_often(lost)
+
+    def run(self, kernel, state, name: str):
+        """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for."""
+        packed, n = self._pack(kernel), len(self._layout.lengths)
+        futures = self._transfer.futures
+        if futures is not None and not self._keep:
+            lengths = self._layout.lengths.tolist()
+            found = futures.run(packed, state, lengths, self._pass_rows, name)
+            self._read_before += found.n_rows
+            return tree.root(found.nodes, n)
+        todo = {k: list(range(k, n, len(self._actors))) for k in range(min(len(self._actors), n))}
+        self._transfer.expect(range(n))
+        nodes = []
+        for _ in range(RESENDS):
+            lost = self._transfer.bring(packed, todo)
+            if not lost:
+                replies, lost = self._ask("accumulate", self._pass_requests(packed, state, todo))
+                nodes += [replies[k].value.nodes for k in sorted(replies)]
+                todo = {k: partitions for k, partitions in todo.items() if k in lost}
+            if not todo:
+                return tree.root(tree.merge(nodes, n), n)
+            self._replace(lost)
+        raise self._too_often(lost, name)
+
+    @property
+    def n_rows_read(self) -> int:
+        """Rows read so far by all actors."""
+        return self._read_before + sum(self._read)
+
+    def close(self) -> None:
+        """Let go of the actors and all they hold."""
+        self._actors.close()
+        self._transfer = self._examples = None
+
+    def _begin(self, order) -> None:
+        """Before an epoch whose partitions come in ``order``: no row is loaded unless rows stay."""
+        n = len(self._actors)
+        self._order, self._position = order, -1
+        if self._loaded:
+            return
+        self._slot_map = SlotMap(self._layout.capacity, n)
+        self._loads: list[list] = [[] for _ in range(n)]
+        self._transfer.begin(map(int, order))
+
+    def _actor_of(self, position: int, partition: int) -> int:
+        """The actor of a partition: always the same if it stays, else in turn, for equal parts."""
+        return (partition if self._keep or self._stay else position) % len(self._actors)
+
+    def _load(self, event: Load) -> None:
+        if self._loaded:
+            return
+        actor = self._actor_of(event.position, event.partition)
+        own = self._slot_map.load(actor, event.partition, event.slots)
+        self._loads[actor].append((event.partition, None, own))
+        self._position = event.position
+
+    def _following(self, actor: int) -> int | None:
+        """The partition that comes next to an actor, if any does in this epoch."""
+        if self._loaded:
+            return None
+        for position in range(self._position + 1, len(self._order)):
+            partition = int(self._order[position])
+            if self._actor_of(position, partition) == actor:
+                return partition
+        return None
+
+    def _attempt(self, packed, state, slots, key):
+        """The actors that were lost, with their errors, or none and the sum over all actors."""
+        parts = self._slot_map.parts(slots)
+        following = {k: self._following(k) for k in parts}
+        wanted = {k: [i for i, *_ in self._loads[k]] for k in parts}
+        lost = self._transfer.bring(packed, wanted, following)
+        if lost:
+            return lost, None
+        requests = {
+            k: self._step_request(k, packed, state, part, following[k], len(slots), key)
+            for k, part in parts.items()
+        }
+        replies, lost = self._ask("step", requests)
+        for k in replies:
+            self._loads[k] = []
+        while not lost:
+            ended = {reply.ended for reply in replies.values()}
+            if len(ended) > 1:
+                raise RuntimeError(
+                    "A kernel yielded on one actor and ended on another: it must yield as often "
+                    "wherever rows of a batch are."
+                )
+            total = None
+            for k in parts:
+                total = replies[k].value if total is None else total + replies[k].value
+            if ended == {True}:
+                return lost, total
+            replies, lost = self._ask("resume", dict.fromkeys(parts, total))
+        return lost, None
+
+    def _step_request(self, k, packed, state, part, following, size, key) -> StepRequest:
+        (own, positions), loads = part, self._loads[k]
+        partitions = [i for i, *_ in loads]
+        if following is not None:
+            partitions.append(following)
+        news = self._transfer.sources(k, partitions)
+        if self._transfer.futures is not None:
+            following = None  # a transfer is under way, there is nothing to be read
+        return StepRequest(news, loads, following, own, positions, size, key, packed, state)
+
+    def _pass_requests(self, packed, state, todo) -> dict[int, PassRequest]:
+        return {
+            k: PassRequest(
+                self._transfer.sources(k, partitions), partitions, self._pass_rows, packed, state
+            )
+            for k, partitions in todo.items()
+        }
+
+    def _ask(self, method, requests):
+        replies, lost = self._actors.ask(method, requests)
+        for k, reply in replies.items():
+            self._read[k] = reply.n_rows_read
+        for k in replies:
+            self._transfer.learned(k, getattr(requests[k], "sources", ()))
+        return replies, lost
+
+    def _pack(self, kernel) -> bytes:
+        if self._packed[0] is None or self._packed[0] != kernel:
+            self._packed = kernel, cloudpickle.dumps(kernel)
+        return self._packed[1]
+
+    def _replace(self, lost) -> None:
+        """Start the actors that were lost on other workers, with all rows that these held."""
+        for k in lost:
+            self._actors.replace(k)
+            self._read_before += self._read[k]
+            self._read[k] = 0
+            self._transfer.forget(k)
+            self._loads[k] = self._slot_map.held(k)
+            self._transfer.expect(i for i, *_ in self._loads[k])
+
+    def _too_often(self, lost, name="a step") -> RuntimeError:
+        error = RuntimeError(
+            f"Workers that held rows were lost {RESENDS} times during {name}: "
+            f"{next(iter(lost.values()))!r}. Look at the logs of the workers for what ends them."
+        )
+        error.__cause__ = next(iter(lost.values()))
+        return error
