@@ -73,7 +73,7 @@ class Record(NamedTuple):
     models: int = 1
 
 
-class Job(NamedTuple):
+class PathSpec(NamedTuple):
     """One path of a fit: one output under penalties of falling strength.
 
     ``alphas`` are strengths in descending order, relative to the mean loss, or to the summed loss
@@ -100,11 +100,11 @@ class Fit(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """What solvers of jobs found.
+    """What solvers of paths found.
 
-    ``alphas`` of each job, as it asked for them; ``fits[job][i][alpha]``, where i is 0 for all rows
-    and then counts its ``trains``. Coefficients are those of ``columns (m,)`` alone, all others are
-    zero; ``groups`` has the moments of [X y] in these columns, by label of rows.
+    ``alphas`` of each spec, as it asked for them; ``fits[spec][i][alpha]``, where i is 0 for all
+    rows and then counts its ``trains``. Coefficients are those of ``columns (m,)`` alone, all
+    others are zero; ``groups`` has the moments of [X y] in these columns, by label of rows.
     """
 
     columns: np.ndarray
@@ -119,7 +119,7 @@ class Result(NamedTuple):
     ``status`` is "converged", "separated" (the optimum lies at infinity), "stalled" (no step lowers
     the objective) or "max_iter"; ``null_space (d, r)`` spans the directions the data say nothing
     about and is None where they fix all parameters; ``moments`` of [X y], the ``singular`` values
-    (p,) of X, the ``paths`` of jobs, the last ``hessian`` (of ``columns``, or of all if None), the
+    (p,) of X, the ``paths`` of paths, the last ``hessian`` (of ``columns``, or of all if None), the
     losses and weights ``cells (2, G)`` of each group of rows and the KKT residual ``gradient_norm``
     are given by solvers that have them.
     """

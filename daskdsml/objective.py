@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Evaluation
-from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.gradient import At, gradient
 from daskdsml.passes.moments import GroupMoments, Moments, group_moments, moments
@@ -18,7 +17,8 @@ from daskdsml.passes.normal_residual import (
     refinement,
 )
 from daskdsml.passes.r_factor import Frame
-from daskdsml.passes.slopes import Margins, Models, Slopes, margins, slopes
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow
+from daskdsml.passes.slopes import Models, Slopes, ZeroGradient, slopes, zero_gradient
 
 
 class Problem(NamedTuple):
@@ -144,14 +144,14 @@ class Objective:
     def moments(self) -> Moments:
         """Moments of [X y], about zero if the model has no intercept. Costs one pass."""
         total = self._run(moments, self.problem.backend, f"{self.problem.label}-moments")
-        raise_faults(total.census, self.problem.names)
+        raise_invalid(total.stats, self.problem.names)
         raise_overflow(total.cross)
         return total if self.problem.fit_intercept else total.about_zero()
 
     def group_moments(self) -> GroupMoments:
         """Moments of [X y] in each group of rows, about zero without an intercept. One pass."""
         total = self._run(group_moments, self.problem.backend, f"{self.problem.label}-moments")
-        raise_faults(total.census, self.problem.names)
+        raise_invalid(total.stats, self.problem.names)
         raise_overflow(*(part.cross for part in total.groups.values()))
         return self._by_group(total)
 
@@ -161,10 +161,10 @@ class Objective:
         groups = {label: part.about_zero() for label, part in total.groups.items()}
         return total._replace(groups=groups)
 
-    def margins(self) -> Margins:
+    def zero_gradient(self) -> ZeroGradient:
         """A first look at wide data. Costs one pass."""
-        found = self._run(margins, self.problem.backend, f"{self.problem.label}-look")
-        raise_faults(found.census, self.problem.names)
+        found = self._run(zero_gradient, self.problem.backend, f"{self.problem.label}-look")
+        raise_invalid(found.stats, self.problem.names)
         raise_overflow(found.products, found.sums)
         return found
 
@@ -176,9 +176,9 @@ class Objective:
         found = self._run(column_products, joining, f"{self.problem.label}-columns")
         return known.joined(joining, found)
 
-    def no_columns(self, margins: Margins) -> ColumnMoments:
+    def no_columns(self, zero_gradient: ZeroGradient) -> ColumnMoments:
         """Moments of y alone, to which columns may join."""
-        return ColumnMoments.empty(margins.y, self.problem.fit_intercept)
+        return ColumnMoments.empty(zero_gradient.y, self.problem.fit_intercept)
 
     def slopes(self, columns, coefs, intercepts, member) -> Slopes:
         """Slopes of squared error in all columns, for many models: see `Models`. One pass."""

@@ -466,7 +466,7 @@ def test_r_factor(intercept, n_blocks, csr):
     assert total.R.shape == (A.shape[1],) * 2
     np.testing.assert_array_equal(np.tril(total.R, -1), 0.0)
     np.testing.assert_allclose(total.R.T @ total.R, A.T @ A, rtol=1e-12, atol=1e-10)
-    assert total.census.n_rows == 3000
+    assert total.stats.n_rows == 3000
 
 
 def test_r_factor_of_few_rows_and_of_none():
@@ -479,7 +479,7 @@ def test_r_factor_of_few_rows_and_of_none():
     none = r_factor(frame, Block(X[:0], y[:0], w[:0]))
     assert none.R.shape == (0, 8)
     for joined in (few + none, none + few, none + none):
-        expected = 0.0 if joined.census.n_rows == 0 else A.T @ A
+        expected = 0.0 if joined.stats.n_rows == 0 else A.T @ A
         np.testing.assert_allclose(joined.R.T @ joined.R, expected, rtol=1e-12, atol=1e-12)
     alone = r_factor(Frame(np.zeros(6), np.ones(6), False), Block(X))
     np.testing.assert_allclose(alone.R.T @ alone.R, X.T @ X, rtol=1e-12, atol=1e-12)
@@ -495,7 +495,7 @@ def test_r_factor_of_what_is_not_finite_comes_back(value):
     with np.errstate(invalid="ignore"):
         spoiled = r_factor(frame, Block(bad, y, w))
     assert np.isnan(spoiled.R).any()
-    assert spoiled.census.faults[0][:3] == ("X", 2100, 3)
+    assert spoiled.stats.invalid[0][:3] == ("X", 2100, 3)
     clean = r_factor(frame, Block(X, y, w))
     for joined in (spoiled + clean, clean + spoiled):
         assert np.isnan(joined.R).any()

@@ -24,7 +24,7 @@ from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import ElasticNetCV, Lasso, LassoCV, RidgeCV
 from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.strata import strata
-from daskdsml.passes.targets import Look
+from daskdsml.passes.summary import SummaryRequest
 
 N = 60
 X, Y, W = regression(N, 4)
@@ -142,7 +142,7 @@ def numbers_of_folds(state, block):
 def stratified(A, y, k, cache="auto"):
     """The fold of each row (n,), and the rows of each class in each fold (K, k)."""
     rows = open_rows(admit(A, y, labels=True), cache)
-    total = rows.run(strata, Look(NumPy(), True), "look")
+    total = rows.run(strata, SummaryRequest(NumPy(), True), "look")
     label, counts = stratify(total.found.labels, total.blocks, k)
     mapped = rows.map(label)
     found = mapped.run(numbers_of_folds, None, "folds")
@@ -257,7 +257,7 @@ def test_moments_of_training_sets(cv, kind):
     found = rows.run(group_moments, NumPy(), "moments")
     rows.close()
     assert_moments(found.of(), far, Y, W)
-    assert found.census.n_rows == N
+    assert found.stats.n_rows == N
     for (train, test), (trained, tested) in zip(splits_of(cv), folds, strict=True):
         assert_moments(found.of(trained), far[train], Y[train], W[train])
         assert_moments(found.of(tested), far[test], Y[test], W[test])
@@ -293,7 +293,7 @@ def test_sums_of_groups_know_labels_of_either_side():
     left = (parts[0] + parts[1]) + (parts[2] + parts[3])
     right = parts[0] + (parts[1] + (parts[2] + parts[3]))
     for total in (left, right):
-        assert total.census.n_rows == N
+        assert total.stats.n_rows == N
         for label in range(3):
             mine = labels == label
             assert_moments(total.of([label]), X[mine], Y[mine], W[mine])

@@ -19,7 +19,7 @@ from daskdsml.losses.poisson import Poisson
 from daskdsml.passes.concomitant import Concomitant
 from daskdsml.passes.deviance import deviance, half_deviance
 from daskdsml.passes.evaluate import LinearPredictor
-from daskdsml.passes.targets import Look, Span, targets
+from daskdsml.passes.summary import Span, SummaryRequest
 
 N, P = 300, 5
 MODELS = [PoissonRegressor, GammaRegressor, HuberRegressor]
@@ -367,10 +367,10 @@ def test_the_first_look_tells_of_targets(weighted):
     for n_blocks in (1, 7, 60):
         parts = [None if a is None else dask_rows(a, n_blocks) for a in (X, y.astype(int), w)]
         rows = open_rows(Table(*parts), "none")
-        span = rows.run(targets, Look(NumPy(), labels=False), "look").span
+        span = rows.run(summarize, SummaryRequest(NumPy(), labels=False), "look").span
         total = y.sum() if w is None else w @ y
         np.testing.assert_allclose(span, (total, y.min(), y.max()), rtol=1e-13)
-        assert rows.run(targets, Look(NumPy(), labels=True), "look").span == Span()
+        assert rows.run(summarize, SummaryRequest(NumPy(), labels=True), "look").span == Span()
 
 
 @pytest.mark.parametrize("loss, y, z, expected", [

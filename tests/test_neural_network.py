@@ -32,9 +32,9 @@ from daskdsml.neural_network import (
     SequenceTagger,
     WindowedSequences,
 )
+from daskdsml.neural_network._messages import TrainingBar
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._training import Epoch
-from daskdsml.neural_network._words import TrainingBar
 from daskdsml.solvers.adam import Adam
 
 
@@ -434,8 +434,8 @@ def test_what_was_fitted_is_kept_whatever_was_set_since(settings, blobs, tmp_pat
     assert other.get_params() == model.get_params()
     np.testing.assert_array_equal(other.predict(X), before)
     np.testing.assert_array_equal(model.predict(X), before)
-    assert type(other._standing.state) is type(model._standing.state)
-    assert other._standing.point.theta.dtype == "float32"
+    assert type(other._train_state.state) is type(model._train_state.state)
+    assert other._train_state.point.theta.dtype == "float32"
 
 
 def test_a_perceptron_tells_of_the_layers_it_was_fitted_with(blobs, tmp_path):
@@ -619,7 +619,7 @@ def test_an_epoch_that_fails_halfway_changes_nothing(blobs):
         with pytest.raises(ValueError, match="NaN or infinity"):
             learn(late, y)
         np.testing.assert_array_equal(thetas(model), before)
-        assert model._standing.step == model.t_ == steps
+        assert model._train_state.step == model.t_ == steps
 
     def interrupted(step, epoch, n_steps):
         raise KeyboardInterrupt
@@ -658,7 +658,7 @@ def test_another_solver_starts_anew(blobs):
     X, y = blobs
     model = small().fit(X, y)
     model.set_params(solver="momentum").partial_fit(X, y)
-    assert hasattr(model._standing.state, "velocity")
+    assert hasattr(model._train_state.state, "velocity")
 
 
 def test_balanced_weights_survive_a_file(blobs, tmp_path):

@@ -99,7 +99,7 @@ def test_without_intercept_and_dropping_steps(model):
     assert mine.converged_ is True
     assert mine.intercept_ == 0.0
     np.testing.assert_allclose(mine.coef_, reference.coef_, rtol=1e-4)
-    last = mine._machines[0].number("eta")
+    last = mine._models[0].number("eta")
     assert last <= 1e-6 < 5 * last
 
 

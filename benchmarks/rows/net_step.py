@@ -22,7 +22,7 @@ from daskdsml.layers.rnn import RNN
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.network import Network
 from daskdsml.network_contracts import Batch
-from daskdsml.neural_network._training import Rules, Trainer
+from daskdsml.neural_network._training import TrainConfig, Trainer
 from daskdsml.schedules.constant import Constant
 from daskdsml.solvers.adam import Adam
 from daskdsml.threads import single_threaded_blas
@@ -159,13 +159,13 @@ def _against(net, torch, setup) -> Line:
 def _ours(net, X, y):
     """``run(n)``: n steps as estimators take them."""
     network = Network(net.layers, net.in_shape, Multinomial(CLASSES), np.float32)
-    trainer = Trainer(Backprop(network, Numba()), Rules(Adam(), Constant().factor), 1)
-    standing = trainer.begin(network.init(np.random.default_rng(0)))
+    trainer = Trainer(Backprop(network, Numba()), TrainConfig(Adam(), Constant().factor), 1)
+    train_state = trainer.begin(network.init(np.random.default_rng(0)))
     batch = Batch(X, y, size=ROWS)
 
     def run(n_steps):
-        nonlocal standing
-        standing, _ = trainer.epoch(standing, Same(batch, n_steps), _quiet)
+        nonlocal train_state
+        train_state, _ = trainer.epoch(train_state, Same(batch, n_steps), _quiet)
 
     return run
 

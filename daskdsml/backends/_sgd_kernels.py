@@ -5,7 +5,7 @@ Coefficients are ``scale * coef``, so that shrinking them all costs one product.
 ``mean`` only where it has entries [1]_. Columns pay their L1 penalty when a row has them: ``due``
 is what a column should have paid so far, ``paid`` what it has [2]_.
 
-``now`` is the machine's one record of numbers; see `daskdsml.passes.stochastic`.
+``now`` is the model's one record of numbers; see `daskdsml.passes.stochastic`.
 
 References
 ----------
@@ -157,15 +157,15 @@ def _begin_update(coef, mean, waiting, rule, now, n_rows):
 
 
 @njit(**FAST)
-def _arrays(machine):
-    """The arrays of a machine, for a loop: each access by name counts a reference."""
-    return machine.coef, machine.mean, machine.paid, machine.waiting
+def _arrays(model):
+    """The arrays of a model, for a loop: each access by name counts a reference."""
+    return model.coef, model.mean, model.paid, model.waiting
 
 
 @njit(**FAST)
-def _single(loss, data, indices, indptr, y, w, order, rule, machine, now):
+def _single(loss, data, indices, indptr, y, w, order, rule, model, now):
     """An update a row."""
-    coef, mean, paid, _ = _arrays(machine)
+    coef, mean, paid, _ = _arrays(model)
     for i in order:
         x, columns = _row(data, indices, indptr, i)
         if rule.l1 > 0.0:
@@ -203,9 +203,9 @@ def _slopes(loss, data, indices, indptr, y, w, rows, rule, coef, mean, paid, now
 
 
 @njit(**FAST)
-def _batches(loss, data, indices, indptr, y, w, order, rule, machine, now):
+def _batches(loss, data, indices, indptr, y, w, order, rule, model, now):
     """An update every ``rule.batch`` rows; rows that are too few for one wait as a gradient."""
-    coef, mean, paid, waiting = _arrays(machine)
+    coef, mean, paid, waiting = _arrays(model)
     slopes = np.empty(min(order.size, rule.batch))
     start = 0
     while start < order.size:
@@ -234,8 +234,8 @@ def _batches(loss, data, indices, indptr, y, w, order, rule, machine, now):
 
 
 @_kernel
-def walk(loss, data, indices, indptr, y, w, order, rule, machine):
-    """Go through the rows ``order`` of a block; the arrays of ``machine`` are changed in place.
+def walk(loss, data, indices, indptr, y, w, order, rule, model):
+    """Go through the rows ``order`` of a block; the arrays of ``model`` are changed in place.
 
     Parameters
     ----------
@@ -244,21 +244,21 @@ def walk(loss, data, indices, indptr, y, w, order, rule, machine):
     y, w : arrays (n,), float64
     order : array (m,), int64
     rule : daskdsml.passes.stochastic.Rule
-    machine : daskdsml.passes.stochastic.Machine
+    model : daskdsml.passes.stochastic.SGDState
     """
-    now = machine.numbers[0]
+    now = model.numbers[0]
     now.seen += order.size
     if rule.batch == 1:
-        _single(loss, data, indices, indptr, y, w, order, rule, machine, now)
+        _single(loss, data, indices, indptr, y, w, order, rule, model, now)
     else:
-        _batches(loss, data, indices, indptr, y, w, order, rule, machine, now)
+        _batches(loss, data, indices, indptr, y, w, order, rule, model, now)
 
 
 @_kernel
-def close(rule, machine):
+def close(rule, model):
     """End an epoch: an update for rows that still wait, all penalties paid, all products made."""
-    now = machine.numbers[0]
-    coef, mean, paid, waiting = _arrays(machine)
+    now = model.numbers[0]
+    coef, mean, paid, waiting = _arrays(model)
     waits = now.rows > 0.0
     if waits:
         _begin_update(coef, mean, waiting, rule, now, now.rows)

@@ -18,8 +18,8 @@ from daskdsml.feature_selection._lazy import LazySelection
 from daskdsml.feature_selection._path import forward_path, test_errors
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
 from daskdsml.loop import Progress
-from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.moments import group_moments, moments
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.settings import check_flag
 from daskdsml.threads import single_threaded_blas
 
@@ -170,7 +170,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
         with single_threaded_blas():
             everything = self._about(total if folds is None else total.of())
             path = forward_path(everything, is_sparse)
-            self._check_target(total.census, everything, path)
+            self._check_target(total.stats, everything, path)
             values, best = self._judge(path, total, folds, is_sparse)
             n_selected = best if wanted is None else self._given(wanted, path)
             self._publish_path(path, everything, values, n_selected)
@@ -261,9 +261,9 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
         finally:
             progress.close()
             rows.close()
-        raise_faults(total.census, getattr(self, "feature_names_in_", None))
+        raise_invalid(total.stats, getattr(self, "feature_names_in_", None))
         raise_overflow(*(part.cross for part in getattr(total, "groups", {0: total}).values()))
-        passes = rows.n_rows_read / total.census.n_rows + table.extra_reads
+        passes = rows.n_rows_read / total.stats.n_rows + table.extra_reads
         self.n_passes_ = int(passes) if passes == int(passes) else passes
         self.history_ = progress.history
         return total
@@ -272,10 +272,10 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
         """Moments about the mean with an intercept, else about zero."""
         return part if self.fit_intercept else part.about_zero()
 
-    def _check_target(self, census, everything, path) -> None:
+    def _check_target(self, stats, everything, path) -> None:
         """Raise ValueError if there is nothing that columns could explain."""
         what = "constant" if self.fit_intercept else "zero"
-        if self.fit_intercept and census.n_rows == 1:
+        if self.fit_intercept and stats.n_rows == 1:
             raise ValueError(
                 f"Found array with 1 sample(s) while a minimum of 2 is required by "
                 f"{type(self).__name__} with an intercept."
@@ -287,7 +287,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
             )
         needed = 1 + self.fit_intercept
         automatic = self.criterion != "cv" and isinstance(self.n_features_to_select, str)
-        if automatic and everything.weight <= needed < census.n_rows:
+        if automatic and everything.weight <= needed < stats.n_rows:
             raise ValueError(
                 f"sample_weight sums to {everything.weight:g}, which criterion "
                 f"{self.criterion!r} takes for the number of observations. Scale the weights to "
@@ -297,7 +297,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
     def _judge(self, path, total, folds, is_sparse):
         """The criterion of each model of the path, and how many columns it says to take."""
         if self.criterion != "cv":
-            n = total.census.weight
+            n = total.stats.weight
             values = VALUES[self.criterion](path.rss, n, int(self.fit_intercept))
             if self.criterion == "p_value":
                 return values, criteria.before_larger(values, self.p_enter)

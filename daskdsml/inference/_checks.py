@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from daskdsml.passes.census import raise_faults, raise_overflow
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 
 
 def check_rows(sums, fitted, kind) -> None:
     """Raise ValueError if the rows, or the labels of their clusters, cannot be used."""
-    raise_faults(sums.moments.census, fitted.names)
+    raise_invalid(sums.moments.stats, fitted.names)
     raise_overflow(sums.moments.cross)
     if sums.unlabelled >= 0:
         raise ValueError(

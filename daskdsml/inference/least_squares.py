@@ -66,7 +66,7 @@ def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
         meat = meat_of_whitened(found, cov_type, kind)
     elif kind.robust:
         meat = meat_of_first_read(first, design, kind)
-    n_passes = count_reads(rows, table, moments.census.n_rows)
+    n_passes = count_reads(rows, table, moments.stats.n_rows)
     return Sums(first, design, meat, rss, float(np.linalg.norm(way)), design.root @ way, n_passes)
 
 

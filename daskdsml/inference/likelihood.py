@@ -20,7 +20,7 @@ from daskdsml.inference._separation import (
     vanished,
 )
 from daskdsml.passes.score_sums import At, score_sums
-from daskdsml.passes.targets import Look, targets
+from daskdsml.passes.summary import SummaryRequest, summarize
 from daskdsml.solvers._moments import constant_floor
 from daskdsml.solvers._symmetric import solve
 
@@ -104,7 +104,7 @@ def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
     return Sums(
         first, design, level, np.ravel(theta), covariance, errors,
         -(root @ (basis @ (basis.T @ score))), taking_part(root, separated),
-        count_reads(rows, table, first.moments.census.n_rows),
+        count_reads(rows, table, first.moments.stats.n_rows),
     )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def _weighted(rows, fitted: Fitted, backend):
     if asked is None:
         return family
     if isinstance(asked, str):
-        found = rows.run(targets, Look(backend, True), "infer-labels")
+        found = rows.run(summarize, SummaryRequest(backend, True), "infer-labels")
         counts = [found.counts[found.labels == label].sum() for label in family.classes]
         weights = sum(counts) / (len(counts) * np.maximum(counts, 1e-300))
     else:

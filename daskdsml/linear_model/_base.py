@@ -17,9 +17,9 @@ from daskdsml.data.blocks import float_dtype
 from daskdsml.data.door import admit, is_dask, likeness, score_dtype
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
-from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.evaluate import LinearPredictor
-from daskdsml.passes.targets import targets
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow
+from daskdsml.passes.summary import summarize
 from daskdsml.settings import outside
 
 # Below this many entries of X a fit takes less than compiling kernels would.
@@ -97,17 +97,17 @@ class LinearModel(BaseEstimator):
     def _look(self, rows, look, progress):
         """The first pass of an iterative fit; raises ValueError if the rows cannot be used."""
         start = time.perf_counter()
-        found = rows.run(targets, look, f"{self._label}-look")
+        found = rows.run(summarize, look, f"{self._label}-look")
         progress.add(Record("look", time.perf_counter() - start))
-        raise_faults(found.census, getattr(self, "feature_names_in_", None))
+        raise_invalid(found.stats, getattr(self, "feature_names_in_", None))
         raise_overflow(found.squares)
         return found
 
     def _scales(self, found, table) -> dict:
         """What a Problem wants to know of the data, from a first look."""
         return {
-            "n_rows": found.census.n_rows,
-            "weight": found.census.weight,
+            "n_rows": found.stats.n_rows,
+            "weight": found.stats.weight,
             "centre": found.mean() if self.fit_intercept else np.zeros(table.n_features),
             "spread": found.spread(centred=self.fit_intercept),
             "epsilon": float(np.finfo(float_dtype(table.X.dtype)).eps),
@@ -121,7 +121,7 @@ class LinearModel(BaseEstimator):
             total = rows.run(kernel, state, f"{self._label}-score")
         finally:
             rows.close()
-        raise_faults(total.census, getattr(self, "feature_names_in_", None))
+        raise_invalid(total.stats, getattr(self, "feature_names_in_", None))
         return total
 
     def _publish(self, result, rows, table, n_rows, solver) -> None:

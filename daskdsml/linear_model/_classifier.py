@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.labels import check_class_weight, class_weights
+from daskdsml.linear_model._initial import null_evaluation
 from daskdsml.linear_model._iterative import IterativeModel
-from daskdsml.linear_model._start import null_evaluation
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.passes.evaluate import hits, likeliest
@@ -151,7 +151,7 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
         check_is_fitted(self)
         state = (self._predictor(), self.classes_)
         total = self._evaluate(hits, state, X, y, sample_weight, labels=True)
-        return total.correct / total.census.weight
+        return total.correct / total.stats.weight
 
     def _is_flat(self) -> bool:
         return len(self.classes_) == 2

@@ -14,8 +14,8 @@ from daskdsml.threads import single_threaded_blas
 RULES = ("min", "1se")
 
 
-def fit_folds(model, table, folds, solver, part, jobs):
-    """Solve ``jobs`` on all rows and on the training set of each fold.
+def fit_folds(model, table, folds, solver, part, specs):
+    """Solve ``specs`` on all rows and on the training set of each fold.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def fit_folds(model, table, folds, solver, part, jobs):
     table : Table whose rows are labelled with their cells
     folds : `daskdsml.data.folds.Folds`
     solver : str, the name of ``part``
-    part : solver of jobs
-    jobs : list of Job
+    part : solver of paths
+    specs : list of PathSpec
 
     Returns
     -------
@@ -32,14 +32,14 @@ def fit_folds(model, table, folds, solver, part, jobs):
     errors : array (n_jobs, n_alphas, n_folds) of mean squared test errors
     """
     splits = [(tuple(train), tuple(test)) for train, test in folds]
-    jobs = tuple(job._replace(trains=tuple(train for train, _ in splits)) for job in jobs)
-    result, _ = run_jobs(model, table, solver, part._replace(jobs=jobs))
+    specs = tuple(spec._replace(trains=tuple(train for train, _ in splits)) for spec in specs)
+    result, _ = run_jobs(model, table, solver, part._replace(specs=specs))
     with single_threaded_blas():
-        return result, errors_of_folds(result.paths, jobs, splits, model.fit_intercept)
+        return result, errors_of_folds(result.paths, specs, splits, model.fit_intercept)
 
 
 def run_jobs(model, table, solver, part, then=None):
-    """The result of a solver of jobs on a table, and of ``then(rows, result, progress)`` or None.
+    """The result of a solver of paths on a table, and of ``then(rows, result, progress)`` or None.
 
     What is to be done ``then`` may read the rows once more.
     """
@@ -52,19 +52,19 @@ def run_jobs(model, table, solver, part, then=None):
     finally:
         progress.close()
         rows.close()
-    model._publish(result, rows, table, result.moments.census.n_rows, solver)
+    model._publish(result, rows, table, result.moments.stats.n_rows, solver)
     return result, more
 
 
-def errors_of_folds(paths, jobs, splits, fit_intercept) -> np.ndarray:
+def errors_of_folds(paths, specs, splits, fit_intercept) -> np.ndarray:
     """Mean squared errors (n_jobs, n_alphas, n_folds) on the test rows, by algebra on moments."""
-    errors = np.empty((len(jobs), len(paths.fits[0][0]), len(splits)))
+    errors = np.empty((len(specs), len(paths.fits[0][0]), len(splits)))
     for f, (train, test) in enumerate(splits):
         mean, tested = paths.groups.mean_of(train), paths.groups.of(test)
-        for i, job in enumerate(jobs):
+        for i, spec in enumerate(specs):
             coefs = np.stack([fit.coef for fit in paths.fits[i][f + 1]])
-            intercepts = intercepts_of(mean, coefs, job.output) * fit_intercept
-            errors[i, :, f] = tested.rss(coefs, intercepts, job.output) / tested.weight
+            intercepts = intercepts_of(mean, coefs, spec.output) * fit_intercept
+            errors[i, :, f] = tested.rss(coefs, intercepts, spec.output) / tested.weight
     return errors
 
 

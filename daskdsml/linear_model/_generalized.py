@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from daskdsml.linear_model._initial import null_evaluation
 from daskdsml.linear_model._iterative import IterativeModel
-from daskdsml.linear_model._start import null_evaluation
 from daskdsml.passes.deviance import deviance
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag, check_number
@@ -107,7 +107,7 @@ class GeneralizedRegressor(IterativeRegressor):
         """The optimum of the intercept alone: the logarithm of the mean."""
         theta = np.zeros(problem.size)
         if self.fit_intercept:
-            theta[-1] = np.log(found.span.total / found.census.weight)
+            theta[-1] = np.log(found.span.total / found.stats.weight)
         return theta
 
     def _what_to_look_for(self, table):
@@ -115,7 +115,7 @@ class GeneralizedRegressor(IterativeRegressor):
 
     def _known(self, problem, found, theta):
         # These losses are straight in y: a row of target y counts as y rows of 1 and 1 - y of 0.
-        total, weight, (sums,) = found.span.total, found.census.weight, found.sums
+        total, weight, (sums,) = found.span.total, found.stats.weight, found.sums
         counts = np.array([weight - total, total])
         sums = np.stack([sums - found.products, found.products])
         return null_evaluation(problem, theta, counts, sums)

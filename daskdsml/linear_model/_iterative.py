@@ -6,11 +6,11 @@ import numpy as np
 
 from daskdsml import registry
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
+from daskdsml.linear_model._initial import Start, started
 from daskdsml.linear_model._sample import Sampler, sample_size
-from daskdsml.linear_model._start import Start, started
 from daskdsml.loop import Progress
 from daskdsml.objective import Problem
-from daskdsml.passes.targets import Look
+from daskdsml.passes.summary import SummaryRequest
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.threads import single_threaded_blas
 
@@ -52,7 +52,7 @@ class IterativeModel(LinearModel):
         finally:
             progress.close()
             rows.close()
-        self._publish(result, rows, table, found.census.n_rows, name)
+        self._publish(result, rows, table, found.stats.n_rows, name)
         return result, problem, found
 
     def _found(self, table, rows, progress):
@@ -66,12 +66,12 @@ class IterativeModel(LinearModel):
         coded.close()
         return found, rows
 
-    def _what_to_look_for(self, table) -> Look:
+    def _what_to_look_for(self, table) -> SummaryRequest:
         n, p = table.n_rows, table.n_features
         # Rows in this process's memory are drawn when it is known how many are wanted.
         size, rate = (0, 1.0) if table.is_local else self._sample_size(table)
         backend = self._find_backend(None if n is None else n * p)
-        return Look(backend, self._labels, size, rate, self._seed())
+        return SummaryRequest(backend, self._labels, size, rate, self._seed())
 
     def _sample_size(self, table) -> tuple[int, float]:
         """Rows to sample and the share of a block's rows to offer.
@@ -85,7 +85,7 @@ class IterativeModel(LinearModel):
 
     def _sampler(self, table, found) -> Sampler:
         size, _ = self._sample_size(table)
-        size = min(size, found.census.n_rows)
+        size = min(size, found.stats.n_rows)
         found = found._replace(sample=found.sample.smallest())  # put in order once
         return Sampler(table, found, self._codes(found), self._seed(), size)
 
@@ -98,7 +98,7 @@ class IterativeModel(LinearModel):
         return Problem(
             self._loss(found),
             self._penalty(scales["weight"]),
-            self._find_backend(found.census.n_rows * table.n_features),
+            self._find_backend(found.stats.n_rows * table.n_features),
             table.n_features,
             bool(self.fit_intercept),
             names=getattr(self, "feature_names_in_", None),
@@ -166,7 +166,7 @@ class IterativeModel(LinearModel):
         return bool(self._penalty(1.0).l1)
 
     def _total_weight(self, found) -> float:
-        return found.census.weight
+        return found.stats.weight
 
     def _codes(self, found):
         return None

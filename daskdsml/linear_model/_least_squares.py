@@ -14,7 +14,7 @@ from daskdsml.loop import Progress
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Problem
 from daskdsml.passes.evaluate import errors
-from daskdsml.passes.targets import Look
+from daskdsml.passes.summary import SummaryRequest
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag
 from daskdsml.solvers.nnls import NNLS
@@ -56,7 +56,7 @@ class LeastSquares(RegressorMixin, LinearModel):
             whole = whole._replace(extra_reads=rows.n_rows_read // table.n_rows)
             return self._fit_rotated(whole, penalty, max_iter)
         self._publish_linear(result, flat)
-        n_rows = result.moments.census.n_rows if result.moments else problem.n_rows
+        n_rows = result.moments.stats.n_rows if result.moments else problem.n_rows
         ran = "nnls" if isinstance(part, NNLS) else solver
         self._publish(result, rows, table, n_rows, ran)
         return result
@@ -124,11 +124,11 @@ class LeastSquares(RegressorMixin, LinearModel):
             return problem._replace(n_rows=n)
         if solver != "lbfgs":
             return problem
-        look = self._look(rows, Look(problem.backend, labels=False), progress)
+        look = self._look(rows, SummaryRequest(problem.backend, labels=False), progress)
         return problem._replace(
             **self._scales(look, table),
-            penalty=L2(penalty.strength / look.census.weight),
-            backend=self._find_backend(look.census.n_rows * p),
+            penalty=L2(penalty.strength / look.stats.weight),
+            backend=self._find_backend(look.stats.n_rows * p),
         )
 
     def __sklearn_tags__(self):

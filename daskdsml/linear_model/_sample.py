@@ -10,7 +10,7 @@ from scipy.optimize import bisect
 
 from daskdsml.contracts import Block
 from daskdsml.data.blocks import as_block
-from daskdsml.passes.targets import Targets
+from daskdsml.passes.summary import DataSummary
 
 # A sample of m rows puts the start about sqrt(p / m) from the optimum, in units where 1 is far.
 SAMPLE_ROWS, SAMPLE_ROWS_PER_COLUMN, SAMPLE_BYTES = 10_000, 200, 2**26
@@ -51,7 +51,7 @@ class Sampler(NamedTuple):
     """
 
     table: object
-    found: Targets
+    found: DataSummary
     codes: object
     seed: int
     size: int
@@ -80,7 +80,7 @@ class Sampler(NamedTuple):
     @property
     def most(self) -> int:
         """The most rows that can be asked for."""
-        return self.found.census.n_rows if self.table.is_local else self.size
+        return self.found.stats.n_rows if self.table.is_local else self.size
 
     def class_means(self) -> np.ndarray | None:
         """Means (K, p) of the columns over all rows of each class, or None without classes."""

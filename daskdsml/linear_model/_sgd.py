@@ -17,8 +17,8 @@ from daskdsml.linear_model._sgd_parameters import check_parameters, rule_of, see
 from daskdsml.loop import Progress
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
-from daskdsml.passes.stochastic import Epoch, HoldOut, Machine
-from daskdsml.passes.targets import Look
+from daskdsml.passes.stochastic import Epoch, HoldOut, SGDState
+from daskdsml.passes.summary import SummaryRequest
 from daskdsml.settings import outside
 
 # "adaptive" divides the step size by this, as long as it is above the smallest.
@@ -35,26 +35,26 @@ class Validation(NamedTuple):
 
 
 class Patience:
-    """Which of K machines still learn, by what each epoch brought them.
+    """Which of K models still learn, by what each epoch brought them.
 
-    A machine ends after ``n_iter_no_change`` epochs in a row that did not better the best value by
+    A model ends after ``n_iter_no_change`` epochs in a row that did not better the best value by
     ``tol``; with "adaptive" step sizes these drop first.
     """
 
-    def __init__(self, estimator, n_machines):
+    def __init__(self, estimator, n_models):
         self.limit = estimator.n_iter_no_change
         self.tol = -np.inf if estimator.tol is None else estimator.tol
         self.drops = estimator.learning_rate == "adaptive"
-        self.best = np.full(n_machines, np.inf)
-        self.stale = np.zeros(n_machines, dtype=int)
-        self.learn = np.ones(n_machines, dtype=bool)
+        self.best = np.full(n_models, np.inf)
+        self.stale = np.zeros(n_models, dtype=int)
+        self.learn = np.ones(n_models, dtype=bool)
 
     def judge(self, costs, steps) -> np.ndarray:
         """Take in the ``costs (K,)`` of an epoch made with step sizes ``steps``; returns the next.
 
         Costs are objectives, or scores with their sign changed.
         """
-        with np.errstate(invalid="ignore"):  # machines that have ended tell NaN
+        with np.errstate(invalid="ignore"):  # models that have ended tell NaN
             worse = costs > self.best - self.tol
         self.stale = np.where(worse, self.stale + 1, 0)
         self.best = np.fmin(self.best, costs)
@@ -84,7 +84,7 @@ class SGD(LinearModel):
         progress = Progress(type(self).__name__, self.verbose)
         rows, others = self._open(table), None
         try:
-            found = self._look(rows, Look(NumPy(), self._labels), progress)
+            found = self._look(rows, SummaryRequest(NumPy(), self._labels), progress)
             self._check_found(found)
             rows = self._with_targets(rows, found)
             if X_val is not None:
@@ -118,19 +118,19 @@ class SGD(LinearModel):
                 "early_stopping=True has no effect on partial_fit, which makes one epoch. Use "
                 "early_stopping=False, or fit."
             )
-        first = not hasattr(self, "_machines")
+        first = not hasattr(self, "_models")
         table = self._admit(X, y, sample_weight, labels=self._labels, reset=first)
         progress = Progress(type(self).__name__, self.verbose)
         rows = self._open(table)
         try:
-            found = self._look(rows, Look(NumPy(), self._labels), progress)
+            found = self._look(rows, SummaryRequest(NumPy(), self._labels), progress)
             found = self._known(found, classes)
             rows = self._with_targets(rows, found)
             state = self._begin(found, table.n_features)
             if not first:
-                state = state._replace(machines=self._continued(state.machines))
+                state = state._replace(models=self._continued(state.models))
             start = time.perf_counter()
-            state = self._epoch(rows, state, int(state.machines[0].number("t")))
+            state = self._epoch(rows, state, int(state.models[0].number("t")))
             self._note(state, progress, start)
         finally:
             progress.close()
@@ -143,16 +143,16 @@ class SGD(LinearModel):
         self._keep(state, found, rows, table, progress)
 
     def _continued(self, fresh) -> tuple:
-        """The machines of the last call; ``fresh`` ones show what these should look like."""
+        """The models of the last call; ``fresh`` ones show what these should look like."""
         shapes = [
-            [[part.shape for part in each] for each in some] for some in (self._machines, fresh)
+            [[part.shape for part in each] for each in some] for some in (self._models, fresh)
         ]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 "penalty and average must be of the same kind in all calls of partial_fit: "
                 "averages and L1 penalties are kept from the first update on. Call fit instead."
             )
-        return tuple(self._machines)
+        return tuple(self._models)
 
     def _with_targets(self, rows, found):
         codes = self._codes(found)
@@ -163,20 +163,20 @@ class SGD(LinearModel):
         return coded
 
     def _begin(self, found, n_features) -> Epoch:
-        """Machines at zero or, with ``warm_start``, at the coefficients of the last fit."""
+        """SGDStates at zero or, with ``warm_start``, at the coefficients of the last fit."""
         targets, rule = self._targets(found), rule_of(self)
-        n_machines = 1 if targets.codes is None else len(targets.codes)
-        coef, intercept = np.zeros((n_machines, n_features)), np.zeros(n_machines)
+        n_models = 1 if targets.codes is None else len(targets.codes)
+        coef, intercept = np.zeros((n_models, n_features)), np.zeros(n_models)
         fitted = np.atleast_2d(getattr(self, "coef_", np.empty((0, 0))))
         if self.warm_start and fitted.shape == coef.shape:
             coef, intercept = fitted, np.ravel(self.intercept_)
-        machines = tuple(Machine.start(*each, rule) for each in zip(coef, intercept, strict=True))
+        models = tuple(SGDState.start(*each, rule) for each in zip(coef, intercept, strict=True))
         loss = self._losses[self.loss](self)
-        return Epoch(machines, (True,) * n_machines, loss, rule, targets)
+        return Epoch(models, (True,) * n_models, loss, rule, targets)
 
     def _epochs(self, rows, state, validation, progress):
-        """Epochs until all machines have ended; the last state, and who would go on."""
-        patience = Patience(self, len(state.machines))
+        """Epochs until all models have ended; the last state, and who would go on."""
+        patience = Patience(self, len(state.models))
         curve, scores, objectives = [], [], []
         for epoch in range(self.max_iter):
             start = time.perf_counter()
@@ -189,11 +189,11 @@ class SGD(LinearModel):
                 scores.append(np.where(state.learn, self._score_on(validation, state), np.nan))
                 progress.add(Record("validation", time.perf_counter() - start))
                 costs = -scores[-1]
-            steps = np.array([machine.number("eta") for machine in state.machines])
+            steps = np.array([model.number("eta") for model in state.models])
             steps = patience.judge(costs, steps)
-            machines = zip(state.machines, steps, strict=True)
-            machines = tuple(machine.with_numbers(eta=eta) for machine, eta in machines)
-            state = state._replace(machines=machines, learn=tuple(patience.learn.tolist()))
+            models = zip(state.models, steps, strict=True)
+            models = tuple(model.with_numbers(eta=eta) for model, eta in models)
+            state = state._replace(models=models, learn=tuple(patience.learn.tolist()))
             if not patience.learn.any():
                 break
         self.n_iter_ = epoch + 1
@@ -219,13 +219,13 @@ class SGD(LinearModel):
         return state
 
     def _check_epoch(self, state, epoch) -> None:
-        machine = state.machines[int(np.argmax(state.learn))]
-        if not machine.number("seen"):
+        model = state.models[int(np.argmax(state.learn))]
+        if not model.number("seen"):
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} leaves no row to learn from. "
                 "Lower it, or pass X_val and y_val."
             )
-        if not all(machine.is_finite() for machine in state.machines):
+        if not all(model.is_finite() for model in state.models):
             raise ValueError(
                 f"{type(self).__name__} diverged in epoch {epoch + 1}: coefficients or losses are "
                 f"no longer finite. {self._shorter()}."
@@ -243,7 +243,7 @@ class SGD(LinearModel):
     def _note(self, state, progress, start):
         """Keep the epoch in the history; returns the objectives (K,)."""
         rule = state.rule
-        coefs = np.array([machine.coef for machine in state.machines])
+        coefs = np.array([model.coef for model in state.models])
         size = rule.l1 * np.abs(coefs).sum(axis=1) + 0.5 * rule.l2 * (coefs**2).sum(axis=1)
         objectives = _losses(state) + size
         value = float(objectives[0]) if len(objectives) == 1 else float("nan")
@@ -252,7 +252,7 @@ class SGD(LinearModel):
 
     def _score_on(self, validation, state) -> np.ndarray:
         """Accuracies (K,) or the coefficient of determination (1,) of the rows for validation."""
-        parameters = [machine.parameters(state.rule) for machine in state.machines]
+        parameters = [model.parameters(state.rule) for model in state.models]
         coef, intercept = (np.array(part) for part in zip(*parameters, strict=True))
         predictor = LinearPredictor(coef, intercept, flat=False)
         asked = (predictor, *validation.facts)
@@ -268,7 +268,9 @@ class SGD(LinearModel):
     def _open_validation(self, X_val, y_val, found):
         table = self._admit(X_val, y_val, None, labels=self._labels, reset=False)
         rows = open_rows(table, self.cache, getattr(self, "n_jobs", None))
-        looked = self._look(rows, Look(NumPy(), self._labels), Progress("validation", False))
+        looked = self._look(
+            rows, SummaryRequest(NumPy(), self._labels), Progress("validation", False)
+        )
         strangers = np.setdiff1d(looked.labels, found.labels)
         if strangers.size:
             raise ValueError(
@@ -279,11 +281,11 @@ class SGD(LinearModel):
 
     def _keep(self, state, found, rows, table, progress) -> None:
         """What a fit leaves behind."""
-        parameters = [machine.parameters(state.rule) for machine in state.machines]
+        parameters = [model.parameters(state.rule) for model in state.models]
         coef, intercept = (np.array(part) for part in zip(*parameters, strict=True))
-        self._machines = list(state.machines)
-        self.t_ = max(machine.number("t") for machine in state.machines)
-        self.n_passes_ = _whole(rows.n_rows_read / found.census.n_rows + table.extra_reads)
+        self._models = list(state.models)
+        self.t_ = max(model.number("t") for model in state.models)
+        self.n_passes_ = _whole(rows.n_rows_read / found.stats.n_rows + table.extra_reads)
         self.history_ = progress.history
         self._publish_coefficients(coef, intercept, found)
 
@@ -316,19 +318,19 @@ class SGD(LinearModel):
 
 
 def _losses(state) -> np.ndarray:
-    """Mean loss (K,) of the rows of this epoch, NaN of machines that have ended."""
-    pairs = zip(state.machines, state.learn, strict=True)
+    """Mean loss (K,) of the rows of this epoch, NaN of models that have ended."""
+    pairs = zip(state.models, state.learn, strict=True)
     return np.array([m.number("loss") / m.number("seen") if on else np.nan for m, on in pairs])
 
 
 def _curve(values) -> np.ndarray:
-    """A list of (K,) as (n,) for one machine, else (n, K)."""
+    """A list of (K,) as (n,) for one model, else (n, K)."""
     curve = np.array(values)
     return curve[:, 0] if curve.shape[1] == 1 else curve
 
 
 def _grown(objectives):
-    """The first and last objective of a machine whose every epoch made it worse; None if none."""
+    """The first and last objective of a model whose every epoch made it worse; None if none."""
     for path in objectives.T:
         path = path[np.isfinite(path)]
         if len(path) > 2 and (np.diff(path) > 0.0).all() and path[-1] > 2.0 * path[0]:

@@ -1,4 +1,4 @@
-"""From the parameters of the estimators of gradient descent to the rule that machines follow."""
+"""From the parameters of the estimators of gradient descent to the rule that models follow."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _check_choices(estimator) -> None:
 
 
 def rule_of(estimator) -> Rule:
-    """How the machines of an estimator with good parameters move."""
+    """How the models of an estimator with good parameters move."""
     share = {"l2": 0.0, "l1": 1.0, "elasticnet": estimator.l1_ratio, None: 0.0}[estimator.penalty]
     alpha = float(estimator.alpha)
     strength = 0.0 if estimator.penalty is None else alpha

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.contracts import Job
+from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds
 from daskdsml.linear_model.elastic_net import (
@@ -153,9 +153,9 @@ class ElasticNetCV(ElasticNet):
         solver = route_of_descent(self, table, strengths, n_paths * n_alphas, n_sets)
         if solver == self._large:
             check_sparse(table, strengths)
-        jobs = [Job(alphas, ratio, eps=self.eps) for ratio in ratios]
+        specs = [PathSpec(alphas, ratio, eps=self.eps) for ratio in ratios]
         part = descent_part(self, solver, table, n_paths)
-        result, errors = fit_folds(self, table, folds, solver, part, jobs)
+        result, errors = fit_folds(self, table, folds, solver, part, specs)
         self._choose(result, errors, ratios)
         return self
 

@@ -10,13 +10,13 @@ from daskdsml.data.door import score_dtype
 from daskdsml.engine.full.predict import lazily
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._generalized import IterativeRegressor
-from daskdsml.linear_model._sample import sample_size
-from daskdsml.linear_model._start import (
+from daskdsml.linear_model._initial import (
     Start,
     hessian_at,
     minimize_sample,
     of_sample,
 )
+from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.huber_residual import HuberResidual
 from daskdsml.passes.concomitant import Concomitant, residuals
 from daskdsml.passes.evaluate import errors

@@ -121,7 +121,7 @@ class LinearRegression(LeastSquares):
         result = self._fit(X, y, sample_weight, L2(0.0), self.max_iter)
         self.n_iter_ = result.n_iter
         if result.moments is not None:
-            size = min(result.moments.census.n_rows, self.n_features_in_)
+            size = min(result.moments.stats.n_rows, self.n_features_in_)
             self.singular_ = self._singular_values(result)[:size]
             lost = 0 if result.null_space is None else result.null_space.shape[1]
             self.rank_ = self.n_features_in_ - lost

@@ -12,6 +12,7 @@ from daskdsml.contracts import Record
 from daskdsml.data.door import is_dask
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.folds import assign_folds, stratify
+from daskdsml.linear_model._batched_fits import fit_all, fit_folds, starts_of
 from daskdsml.linear_model._classifier import LinearClassifier, penalty_of, probabilities
 from daskdsml.linear_model._cross_validation import check_rule
 from daskdsml.linear_model._grid import (
@@ -32,10 +33,9 @@ from daskdsml.linear_model._grid import (
     within_one_error,
 )
 from daskdsml.linear_model._sample import sample_size
-from daskdsml.linear_model._together import fit_all, fit_folds, starts_of
 from daskdsml.loop import Progress
 from daskdsml.metrics._sums import Sums
-from daskdsml.passes.census import raise_faults, raise_overflow
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
 from daskdsml.settings import check_flag
@@ -198,7 +198,7 @@ class LogisticRegressionCV(LinearClassifier):
             rows.close()
         self.Cs_, self.l1_ratios_ = Cs, shares
         self._publish_all(laid, fitted, judged)
-        self._publish(summed_up(fitted, progress), rows, table, laid.found.census.n_rows, "auto")
+        self._publish(summed_up(fitted, progress), rows, table, laid.found.stats.n_rows, "auto")
         self.solver_ = "proximal_newton" if shares.any() else "lbfgs"
         return self
 
@@ -208,7 +208,7 @@ class LogisticRegressionCV(LinearClassifier):
         total = rows.run(strata, self._what_to_look_for(table), f"{self._label}-look")
         progress.add(Record("look", time.perf_counter() - start))
         found = total.found
-        raise_faults(found.census, getattr(self, "feature_names_in_", None))
+        raise_invalid(found.stats, getattr(self, "feature_names_in_", None))
         raise_overflow(found.squares)
         self._check_found(found)
         if n_folds is None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.contracts import Job
+from daskdsml.contracts import PathSpec
 from daskdsml.linear_model._least_squares import minimize
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
@@ -142,7 +142,7 @@ def enet_path(
     check_descent(model)
     if not isinstance(eps, numbers.Real) or not 0.0 < eps <= 1.0:
         raise ValueError(f"eps must be a number above 0 and up to 1, got {eps!r}.")
-    return _path(model, X, y, sample_weight, Job(checked_alphas(alphas), l1_ratio, eps=eps))
+    return _path(model, X, y, sample_weight, PathSpec(checked_alphas(alphas), l1_ratio, eps=eps))
 
 
 def ridge_path(
@@ -193,31 +193,31 @@ def ridge_path(
             f"alphas of a ridge path must be an array, got {alphas!r}: no penalty is large enough "
             "to leave no coefficient, so there is no natural grid. Use numpy.geomspace."
         )
-    return _path(model, X, y, sample_weight, Job(checked_alphas(alphas), 0.0, summed=True))
+    return _path(model, X, y, sample_weight, PathSpec(checked_alphas(alphas), 0.0, summed=True))
 
 
-def _path(model, X, y, sample_weight, job) -> Path:
-    """The fits of ``job`` for each output of y."""
+def _path(model, X, y, sample_weight, spec) -> Path:
+    """The fits of ``spec`` for each output of y."""
     check_flag(model, "fit_intercept", "positive")
     table = model._admit(X, y, sample_weight, multi_output=True)
     n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
-    given = () if isinstance(job.alphas, int) else job.alphas
-    strengths = job.l1_ratio * np.array(given or (1.0,))
-    solver = route_of_descent(model, table, strengths, len(given) or job.alphas)
+    given = () if isinstance(spec.alphas, int) else spec.alphas
+    strengths = spec.l1_ratio * np.array(given or (1.0,))
+    solver = route_of_descent(model, table, strengths, len(given) or spec.alphas)
     if solver == "working_set":
         model._check_large(table, solver)
-    if not isinstance(job.alphas, int) and (solver == "working_set" or job.l1_ratio == 0.0):
+    if not isinstance(spec.alphas, int) and (solver == "working_set" or spec.l1_ratio == 0.0):
         check_sparse(table, strengths)
-    jobs = tuple(job._replace(output=k) for k in range(n_outputs))
-    part = Eigen() if job.l1_ratio == 0.0 else descent_part(model, solver, table)
+    specs = tuple(spec._replace(output=k) for k in range(n_outputs))
+    part = Eigen() if spec.l1_ratio == 0.0 else descent_part(model, solver, table)
     rows, progress = model._open(table, solver), Progress("path", model.verbose)
     try:
         problem = model._problem(table, rows, L2(0.0), solver, progress)
-        result = minimize(problem, rows, part._replace(jobs=jobs), MOST_PASSES, progress)
+        result = minimize(problem, rows, part._replace(specs=specs), MOST_PASSES, progress)
     finally:
         progress.close()
         rows.close()
-    model._publish(result, rows, table, result.moments.census.n_rows, solver)
+    model._publish(result, rows, table, result.moments.stats.n_rows, solver)
     found = [_of_output(result, k, model) for k in range(n_outputs)]
     if table.y.ndim == 1:
         return found[0]._replace(n_passes=model.n_passes_)

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from daskdsml.contracts import Job
+from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
@@ -129,12 +129,12 @@ class RidgeCV(LeastSquares):
             )
         flat = table.y.ndim == 1
         n_outputs = 1 if flat else table.y.shape[1]
-        jobs = [Job(alphas, 0.0, output=k, summed=True) for k in range(n_outputs)]
+        specs = [PathSpec(alphas, 0.0, output=k, summed=True) for k in range(n_outputs)]
         if self.cv is None:
-            result, errors = self._leave_one_out(table, jobs)
+            result, errors = self._leave_one_out(table, specs)
         else:
             table, folds = assign_folds(table, self.cv)
-            result, by_output = fit_folds(self, table, folds, "eigen", Eigen(), jobs)
+            result, by_output = fit_folds(self, table, folds, "eigen", Eigen(), specs)
             errors = by_output.mean(axis=0)
         self._choose(result, errors, flat)
         if rotation is not None:
@@ -171,23 +171,23 @@ class RidgeCV(LeastSquares):
             )
         return checked_alphas(alphas)
 
-    def _leave_one_out(self, table, jobs):
+    def _leave_one_out(self, table, specs):
         def read(rows, result, progress):
             start = time.perf_counter()
-            models = self._models(result, jobs)
+            models = self._models(result, specs)
             with single_threaded_blas():
                 found = rows.run(leave_one_out, models, f"{self._label}-loo")
             seconds = time.perf_counter() - start
             progress.add(result.history[-1]._replace(name="leave-one-out", seconds=seconds))
             return found.squares
 
-        result, squares = run_jobs(self, table, "eigen", Eigen(tuple(jobs)), then=read)
-        return result, squares[:, None] / result.moments.weight / len(jobs)
+        result, squares = run_jobs(self, table, "eigen", Eigen(tuple(specs)), then=read)
+        return result, squares[:, None] / result.moments.weight / len(specs)
 
-    def _models(self, result, jobs) -> RidgeModels:
+    def _models(self, result, specs) -> RidgeModels:
         """All models on all rows, in the basis in which leverages are sums of squares."""
         moments = result.moments
-        p = moments.mean.size - len(jobs)
+        p = moments.mean.size - len(specs)
         values, vectors = np.linalg.eigh(moments.cross[:p, :p])
         coefs = np.array([[fit.coef for fit in sets[0]] for sets in result.paths.fits])
         levels = [intercepts_of(moments.mean, part, k) for k, part in enumerate(coefs)]
@@ -196,7 +196,7 @@ class RidgeCV(LeastSquares):
             np.array(levels).T * self.fit_intercept,
             moments.mean[:p],
             vectors,
-            1.0 / (np.maximum(values, 0.0) + np.array(jobs[0].alphas)[:, None]),
+            1.0 / (np.maximum(values, 0.0) + np.array(specs[0].alphas)[:, None]),
             float(self.fit_intercept) / moments.weight,
         )
 

@@ -42,8 +42,8 @@ class SGDClassifier(SGD, LinearClassifier):
     """Linear classification by gradient descent whose updates use one row, k rows, or all of them.
 
     Minimises ``sum_i w_i loss(y_i, x_i'b + b0) / n + alpha penalty(b)`` as scikit-learn does;
-    ``b0`` is not penalised. Of more than two classes each is told from the rest by a machine of its
-    own; all machines learn from the same read of a block.
+    ``b0`` is not penalised. Of more than two classes each is told from the rest by a model of its
+    own; all models learn from the same read of a block.
 
     An epoch reads every row once. Blocks are gone through one after another, the next being read
     meanwhile; a batch goes on across blocks, and the last of an epoch may be shorter. ``shuffle``
@@ -73,7 +73,7 @@ class SGDClassifier(SGD, LinearClassifier):
     max_iter : int
         Most epochs.
     tol : float or None
-        A machine ends when ``n_iter_no_change`` epochs in a row did not better its best objective
+        A model ends when ``n_iter_no_change`` epochs in a row did not better its best objective
         (mean loss of the epoch's rows as they were met, plus penalty) or its best validation score
         by ``tol``; None makes ``max_iter`` epochs.
     shuffle : bool
@@ -89,10 +89,10 @@ class SGDClassifier(SGD, LinearClassifier):
     learning_rate : {"optimal", "constant", "invscaling", "adaptive"}
         Step of update t: ``1 / (alpha (t0 + t - 1))`` with ``t0 = alpha**-0.75``, so that the first
         step is ``alpha**-0.25`` [2]_; ``eta0``; ``eta0 / t**power_t``; ``eta0`` divided by 5
-        whenever a machine would end, which it does from 1e-6 on.
+        whenever a model would end, which it does from 1e-6 on.
     eta0, power_t : float
     early_stopping : bool
-        Whether a validation score (accuracy of each machine, of the coefficients that would be
+        Whether a validation score (accuracy of each model, of the coefficients that would be
         kept) tells when to end. The last coefficients are kept, not the best, as in scikit-learn.
     validation_fraction : float
         Share of rows drawn, each by itself, to be scored and not learnt from. Costs a second read
@@ -100,7 +100,7 @@ class SGDClassifier(SGD, LinearClassifier):
     n_iter_no_change : int
     class_weight : dict, "balanced" or None
         Weight of each class; "balanced" is ``n / (K n_class)``, counted with ``sample_weight``.
-        With more than two classes, a machine's class has its weight and the rest have 1, as in
+        With more than two classes, a model's class has its weight and the rest have 1, as in
         scikit-learn.
     warm_start : bool
         Whether `fit` starts from the coefficients of the last fit; t begins at 1 again.
@@ -117,15 +117,15 @@ class SGDClassifier(SGD, LinearClassifier):
     coef_ : array (1, p) of two classes, (K, p) of more, float64
     intercept_ : array (1,) or (K,)
     t_ : float
-        1 plus the number of updates made, of the machine that made most.
+        1 plus the number of updates made, of the model that made most.
     n_iter_ : int
         Epochs.
     n_passes_ : int
         Complete reads of X: a look, the epochs, and those that scored rows held out.
     converged_ : bool
-        Whether all machines ended before ``max_iter``.
+        Whether all models ended before ``max_iter``.
     loss_curve_ : array (n_iter,) or (n_iter, K)
-        Mean loss of each epoch's rows as they were met; NaN once a machine has ended.
+        Mean loss of each epoch's rows as they were met; NaN once a model has ended.
     validation_scores_ : array like ``loss_curve_``, or None
     history_ : list of `daskdsml.contracts.Record`, one a pass
     n_features_in_ : int

@@ -20,8 +20,8 @@ from daskdsml.data.labels import (
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel, unwound
-from daskdsml.neural_network._scored import likeliest
-from daskdsml.passes.targets import check_labels
+from daskdsml.neural_network._predictor import likeliest
+from daskdsml.passes.summary import check_labels
 
 
 class NeuralClassification(ClassifierMixin, NeuralModel):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Evaluation
+from daskdsml.neural_network._messages import TrainingBar, short_of_optimum
 from daskdsml.neural_network._training import Epoch, check_weight
-from daskdsml.neural_network._words import TrainingBar, short_of_optimum
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.lbfgs import LBFGS
 
@@ -60,8 +60,8 @@ class Whole(NamedTuple):
 
 def train_full_batch(model, trainer, examples) -> None:
     """Iterations of L-BFGS until no entry of the gradient is above ``tol``."""
-    theta, tol = model._standing.point.theta, trainer.rules.tol
-    problem = WholeProblem(len(theta), L2(trainer.rules.l2), trainer.scale)
+    theta, tol = model._train_state.point.theta, trainer.config.tol
+    problem = WholeProblem(len(theta), L2(trainer.config.l2), trainer.scale)
     solver = LBFGS(0.0 if tol is None else tol)
     batches = model._open(examples)
     state, begun, going = solver.init(theta.copy()), time.perf_counter(), True
@@ -73,7 +73,7 @@ def train_full_batch(model, trainer, examples) -> None:
             before, state = state, _stepped(model, trainer, batches, solver, state, problem)
             moved, n_passes = state.gradient is not before.gradient, n_passes + 1
             theta[:], n_iter = state.theta, n_iter + moved
-            model._standing = model._standing._replace(step=n_passes, epoch=n_iter)
+            model._train_state = model._train_state._replace(step=n_passes, epoch=n_iter)
             # The solver itself asks for more, where an optimum may lie at infinity.
             going = state.status is None and state.gradient_norm > solver.tol
             if moved and (n_iter or not going):
@@ -86,7 +86,7 @@ def train_full_batch(model, trainer, examples) -> None:
 
 def _stepped(model, trainer, batches, solver, state, problem):
     """The state of L-BFGS after a pass over all rows at its trial."""
-    point = model._standing.point._replace(theta=state.trial)
+    point = model._train_state.point._replace(theta=state.trial)
     found = batches.run(Whole(trainer.backprop), point, f"{model._label}-gradient")
     check_weight(found.weight)
     with np.errstate(all="ignore"):

@@ -22,7 +22,7 @@ from daskdsml.engine.full.predict import lazily_rows
 from daskdsml.engine.minibatch.batches import open_batches
 from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe
-from daskdsml.neural_network._kept import Kept
+from daskdsml.neural_network._messages import TrainingBar, failed, out_of_epochs
 from daskdsml.neural_network._parameters import (
     check_mask,
     check_parameters,
@@ -31,9 +31,9 @@ from daskdsml.neural_network._parameters import (
     rules_of,
     seed_of,
 )
-from daskdsml.neural_network._scored import Predictor, Scorer
+from daskdsml.neural_network._persistence import Kept
+from daskdsml.neural_network._predictor import Predictor, Scorer
 from daskdsml.neural_network._training import Trainer
-from daskdsml.neural_network._words import TrainingBar, failed, out_of_epochs
 from daskdsml.settings import outside
 from daskdsml.threads import single_threaded_blas
 
@@ -86,7 +86,7 @@ class NeuralModel(Kept, BaseEstimator):
     def _fit(self, X, y, sample_weight=None, mask=None, validation=(None, None, None)) -> None:
         check_parameters(self)
         check_validation(self, *validation)
-        warm = self.warm_start and hasattr(self, "_standing")
+        warm = self.warm_start and hasattr(self, "_train_state")
         with self._as_before_on_failure():
             known = getattr(self, "classes_", None)
             examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=True))
@@ -97,7 +97,7 @@ class NeuralModel(Kept, BaseEstimator):
             backend = self._find_backend(examples)
             trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
             self._network, self._backend = network, backend_name(backend)
-            self.history_, self._standing = [], trainer.begin(point)
+            self.history_, self._train_state = [], trainer.begin(point)
             with single_threaded_blas():
                 self._train(trainer, examples, held)
 
@@ -110,7 +110,7 @@ class NeuralModel(Kept, BaseEstimator):
                 "early_stopping=False, or fit."
             )
         with self._as_before_on_failure():
-            first = not hasattr(self, "_standing")
+            first = not hasattr(self, "_train_state")
             examples = self._admitted(X, y, sample_weight, mask, reset=first)
             examples = self._weighted(self._targets(examples, first))
             if not first:
@@ -127,9 +127,9 @@ class NeuralModel(Kept, BaseEstimator):
             backend = registry.find("backends", self._backend)()
             trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
             if first or not self._goes_on(trainer):
-                self._standing = trainer.begin(point)
+                self._train_state = trainer.begin(point)
             else:  # steps change arrays: a call that fails halfway leaves those of before alone
-                self._standing = deepcopy(self._standing)
+                self._train_state = deepcopy(self._train_state)
             with single_threaded_blas():
                 self._train(trainer, examples, None, n_epochs=1)
 
@@ -140,12 +140,12 @@ class NeuralModel(Kept, BaseEstimator):
     def _resumed(self, network, known=None) -> Point:
         """The weights of the last call, for a network with layers of the same shapes."""
         check_warm(self, network, known)
-        return Point(*(part.astype(network.dtype, copy=False) for part in self._standing.point))
+        return Point(*(part.astype(network.dtype, copy=False) for part in self._train_state.point))
 
     def _goes_on(self, trainer) -> bool:
         """Whether the state of the solver can be gone on with."""
-        same = self._standing.point.theta.dtype == self._network.dtype
-        return same and trainer.continues(self._standing)
+        same = self._train_state.point.theta.dtype == self._network.dtype
+        return same and trainer.continues(self._train_state)
 
     @contextmanager
     def _as_before_on_failure(self):
@@ -190,14 +190,14 @@ class NeuralModel(Kept, BaseEstimator):
     def _epochs(self, trainer, batches, others, shown, n_epochs) -> bool:
         """Make ``n_epochs`` unless one of the other ends comes; whether none of these came."""
         for _ in range(n_epochs):
-            standing, record = trainer.epoch(self._standing, batches, shown.step)
+            train_state, record = trainer.epoch(self._train_state, batches, shown.step)
             if trainer.failure is not None:
                 return False
-            self._standing = standing
+            self._train_state = train_state
             if others is not None:
-                record = record._replace(score=self._score_on(others, standing.point))
+                record = record._replace(score=self._score_on(others, train_state.point))
             cost = record.loss if others is None else -record.score
-            self._standing, going = trainer.judged(standing, cost, others is not None)
+            self._train_state, going = trainer.judged(train_state, cost, others is not None)
             self.history_.append(record)
             self._publish(batches)
             shown.end(record)
@@ -210,10 +210,10 @@ class NeuralModel(Kept, BaseEstimator):
 
         ``shortfall`` says what kept training from its end, "" where nothing did.
         """
-        if self._standing.kept is not None and not partial:
-            best = self._standing.kept
-            self._standing.point.theta[:] = best.theta
-            self._standing.point.statistics[:] = best.statistics
+        if self._train_state.kept is not None and not partial:
+            best = self._train_state.kept
+            self._train_state.point.theta[:] = best.theta
+            self._train_state.point.statistics[:] = best.statistics
         self._publish(batches)
         self.converged_ = not (shortfall or partial or trainer.failure)
         if trainer.failure is not None:
@@ -227,12 +227,12 @@ class NeuralModel(Kept, BaseEstimator):
 
     def _publish(self, batches=None) -> None:
         """What a fit leaves behind, after each epoch so that callbacks can use the model."""
-        standing, network = self._standing, self._network
+        train_state, network = self._train_state, self._network
         self.layers_ = list(network.layers)
-        self.weights_ = network.views(*standing.point)
+        self.weights_ = network.views(*train_state.point)
         self.n_parameters_ = network.n_parameters
         self.out_shape_ = network.out_shape
-        self.n_iter_, self.t_ = standing.epoch, standing.step
+        self.n_iter_, self.t_ = train_state.epoch, train_state.step
         self.loss_curve_ = [record.loss for record in self.history_]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
         self.best_loss_ = min(self.loss_curve_, default=float("nan"))
@@ -340,7 +340,9 @@ class NeuralModel(Kept, BaseEstimator):
                     f"to rows of shape {network.in_shape}. Reshape X."
                 )
             network = other
-        return Predictor(network, self._standing.point if point is None else point, self._backend)
+        return Predictor(
+            network, self._train_state.point if point is None else point, self._backend
+        )
 
     def _score_on(self, batches, point) -> float:
         """The metric of all rows of ``batches`` at ``point``."""
@@ -356,7 +358,7 @@ class NeuralModel(Kept, BaseEstimator):
         batches = self._open(examples, rows=SCORED_ROWS)
         try:
             with single_threaded_blas():
-                return self._score_on(batches, self._standing.point)
+                return self._score_on(batches, self._train_state.point)
         finally:
             batches.close()
 

@@ -9,7 +9,7 @@ from daskdsml.neural_network._parameters import check_layers, schedule_of, solve
 from daskdsml.settings import check_number
 
 
-class Named:
+class SolverOptions:
     """Mixin: ``solver``, ``learning_rate_init``, ``learning_rate``, ``l1`` and ``l2`` as named."""
 
     # Activations that the loss already has in it.

@@ -1,4 +1,4 @@
-"""From the parameters of the neural estimators to the rules they train by."""
+"""From the parameters of the neural estimators to the config they train by."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from daskdsml.layers.embedding import Embedding
 from daskdsml.layers.gru import GRU
 from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.rnn import RNN
-from daskdsml.neural_network._training import Rules
+from daskdsml.neural_network._training import TrainConfig
 from daskdsml.settings import check_flag, check_number
 
 BATCHES = frozenset({"batches"})
@@ -57,11 +57,11 @@ def _is_precision(dtype) -> bool:
         return False
 
 
-def rules_of(model, examples) -> Rules:
+def rules_of(model, examples) -> TrainConfig:
     """How a model with good parameters trains."""
     l1, l2 = model._strengths(examples)
     factor, adaptive = model._schedule(examples)
-    return Rules(
+    return TrainConfig(
         model._solver(),
         factor,
         adaptive,

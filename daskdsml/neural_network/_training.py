@@ -16,7 +16,7 @@ from daskdsml.network import Point
 DROP, SMALLEST_RATE = 5.0, 1e-6
 
 
-class Rules(NamedTuple):
+class TrainConfig(NamedTuple):
     """How to train.
 
     ``factor(step, epoch, n_steps)`` multiplies the solver's learning rate; ``adaptive`` drops it
@@ -52,7 +52,7 @@ class Epoch(NamedTuple):
     rows_per_second: float
 
 
-class Standing(NamedTuple):
+class TrainState(NamedTuple):
     """Where training stands: all of it can be saved, and gone on with.
 
     ``drop`` is what "adaptive" has made of the learning rate; ``best`` the best cost so far (a
@@ -83,110 +83,110 @@ class Failure(NamedTuple):
 
 
 class Trainer:
-    """Trains a network on batches by `Rules`.
+    """Trains a network on batches by `TrainConfig`.
 
     Parameters
     ----------
     backprop : Backprop
-    rules : Rules
+    config : TrainConfig
     n_epochs : int
         Epochs planned, which schedules refer to.
     """
 
-    def __init__(self, backprop: Backprop, rules: Rules, n_epochs: int):
-        self.backprop, self.rules, self._n_epochs = backprop, rules, n_epochs
+    def __init__(self, backprop: Backprop, config: TrainConfig, n_epochs: int):
+        self.backprop, self.config, self._n_epochs = backprop, config, n_epochs
         network = backprop.network
         self._kernels = backprop.backend.layers()
         self.scale, self._momentum = network.scale(), network.momentum()
         self.failure: Failure | None = None
 
-    def begin(self, point: Point) -> Standing:
+    def begin(self, point: Point) -> TrainState:
         """Before the first step; the arrays of ``point`` are copied, for steps change them."""
-        return Standing(self.rules.solver.init(point.theta.copy()), point.statistics.copy())
+        return TrainState(self.config.solver.init(point.theta.copy()), point.statistics.copy())
 
-    def continues(self, standing: Standing) -> bool:
-        """Whether the state of a standing is one of this solver, and not of another."""
-        return type(self.rules.solver.init(standing.point.theta[:0])) is type(standing.state)
+    def continues(self, train_state: TrainState) -> bool:
+        """Whether the state of a train_state is one of this solver, and not of another."""
+        return type(self.config.solver.init(train_state.point.theta[:0])) is type(train_state.state)
 
-    def epoch(self, standing: Standing, batches, shown) -> tuple[Standing, Epoch]:
+    def epoch(self, train_state: TrainState, batches, shown) -> tuple[TrainState, Epoch]:
         """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
         begun, total, weight, norms, n_rows = time.perf_counter(), 0.0, 0.0, [], 0
         n_steps = self._n_epochs * batches.steps_per_epoch
-        for batch in batches.epoch(standing.epoch):
-            standing, loss, share, norm = self._step(standing, batch, n_steps)
+        for batch in batches.epoch(train_state.epoch):
+            train_state, loss, share, norm = self._step(train_state, batch, n_steps)
             if self.failure is not None:
                 break
             total, weight, n_rows = total + loss * share, weight + share, n_rows + batch.n_rows
             norms.append(norm)
-            shown(standing.epoch + 1, total / weight if weight else np.nan, batch.n_rows)
+            shown(train_state.epoch + 1, total / weight if weight else np.nan, batch.n_rows)
         if self.failure is None:
             check_weight(weight)
         seconds = time.perf_counter() - begun
         record = Epoch(
-            standing.epoch + 1,
+            train_state.epoch + 1,
             seconds,
             total / weight if weight else float("nan"),
             float("nan"),
             float(np.mean(norms)) if norms else float("nan"),
-            self._rate(standing, n_steps),
+            self._rate(train_state, n_steps),
             n_rows / seconds,
         )
-        return standing._replace(epoch=standing.epoch + 1), record
+        return train_state._replace(epoch=train_state.epoch + 1), record
 
-    def judged(self, standing: Standing, cost: float, keep: bool) -> tuple[Standing, bool]:
+    def judged(self, train_state: TrainState, cost: float, keep: bool) -> tuple[TrainState, bool]:
         """Take in the ``cost`` of an epoch: whether training is to go on, and from where.
 
         ``keep`` has the weights of the best epoch kept.
         """
-        rules = self.rules
-        tol = 0.0 if rules.tol is None else rules.tol
-        better = cost < standing.best - tol
-        stale = 0 if better else standing.stale + 1
-        if cost < standing.best:
-            copy = Point(*map(np.copy, standing.point)) if keep else None
-            standing = standing._replace(best=cost, kept=copy)
-        standing = standing._replace(stale=stale)
-        if rules.tol is None or stale < rules.patience:
-            return standing, True
-        rate = rules.solver.learning_rate * standing.drop
-        if rules.adaptive and rate > SMALLEST_RATE:
-            return standing._replace(stale=0, drop=standing.drop / DROP), True
-        return standing, False
+        config = self.config
+        tol = 0.0 if config.tol is None else config.tol
+        better = cost < train_state.best - tol
+        stale = 0 if better else train_state.stale + 1
+        if cost < train_state.best:
+            copy = Point(*map(np.copy, train_state.point)) if keep else None
+            train_state = train_state._replace(best=cost, kept=copy)
+        train_state = train_state._replace(stale=stale)
+        if config.tol is None or stale < config.patience:
+            return train_state, True
+        rate = config.solver.learning_rate * train_state.drop
+        if config.adaptive and rate > SMALLEST_RATE:
+            return train_state._replace(stale=0, drop=train_state.drop / DROP), True
+        return train_state, False
 
-    def _step(self, standing, batch, n_steps):
-        """The standing after a batch, its mean objective, weight and gradient norm."""
-        rules, kernels, point = self.rules, self._kernels, standing.point
+    def _step(self, train_state, batch, n_steps):
+        """The train_state after a batch, its mean objective, weight and gradient norm."""
+        config, kernels, point = self.config, self._kernels, train_state.point
         found = batch.run(self.backprop.gradient, point)
         if not found.weight > 0.0:
-            return standing._replace(step=standing.step + 1), 0.0, 0.0, 0.0
+            return train_state._replace(step=train_state.step + 1), 0.0, 0.0, 0.0
         gradient, share = found.gradient, 1.0 / found.weight
         penalty, squares = kernels.complete(
-            gradient, point.theta, self.scale, share, rules.l1, rules.l2
+            gradient, point.theta, self.scale, share, config.l1, config.l2
         )
         loss, norm = found.loss * share + penalty, math.sqrt(squares)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.failure = self._diagnosed(standing, batch)
-            return standing, 0.0, 0.0, 0.0
-        if rules.clip is not None and norm > rules.clip:
-            kernels.scale(gradient, rules.clip / norm)
-        factor = standing.drop * rules.factor(standing.step, standing.epoch, n_steps)
-        state = rules.solver.update(kernels, standing.state, gradient, factor)
-        statistics = standing.statistics
+            self.failure = self._diagnosed(train_state, batch)
+            return train_state, 0.0, 0.0, 0.0
+        if config.clip is not None and norm > config.clip:
+            kernels.scale(gradient, config.clip / norm)
+        factor = train_state.drop * config.factor(train_state.step, train_state.epoch, n_steps)
+        state = config.solver.update(kernels, train_state.state, gradient, factor)
+        statistics = train_state.statistics
         if len(statistics):
             statistics += self._momentum * (found.statistics - statistics)
-        standing = standing._replace(state=state, step=standing.step + 1)
-        return standing, loss, found.weight, norm
+        train_state = train_state._replace(state=state, step=train_state.step + 1)
+        return train_state, loss, found.weight, norm
 
-    def _rate(self, standing, n_steps) -> float:
-        last = max(standing.step - 1, 0)
-        factor = self.rules.factor(last, standing.epoch, n_steps)
-        return self.rules.solver.learning_rate * standing.drop * factor
+    def _rate(self, train_state, n_steps) -> float:
+        last = max(train_state.step - 1, 0)
+        factor = self.config.factor(last, train_state.epoch, n_steps)
+        return self.config.solver.learning_rate * train_state.drop * factor
 
-    def _diagnosed(self, standing, batch) -> Failure:
+    def _diagnosed(self, train_state, batch) -> Failure:
         parts = self.backprop.network.parts
-        layer = batch.run(self.backprop.trace, standing.point).layer
+        layer = batch.run(self.backprop.trace, train_state.point).layer
         name = parts[layer].name if layer < len(parts) else None
-        return Failure(standing.step + 1, standing.epoch + 1, name)
+        return Failure(train_state.step + 1, train_state.epoch + 1, name)
 
 
 def check_weight(weight) -> None:

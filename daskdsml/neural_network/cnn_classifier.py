@@ -7,12 +7,12 @@ from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.flatten import Flatten
 from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import Named
+from daskdsml.neural_network._network_model import SolverOptions
 from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
 from daskdsml.settings import check_flag, check_number
 
 
-class CNNClassifier(Named, NeuralClassification):
+class CNNClassifier(SolverOptions, NeuralClassification):
     """Classification of images by convolutions, pooling and dense layers.
 
     Each of ``filters`` makes a convolution of that many filters (padded to keep the size), batch

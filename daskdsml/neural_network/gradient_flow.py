@@ -138,7 +138,7 @@ def gradient_flow(model, X, y, mask=None, sample_weight=None) -> GradientFlow:
 
 def _looked_at(model, X, y, mask, sample_weight):
     """The network in float64, where it stands, and a model that has met the examples."""
-    fresh = not hasattr(model, "_standing")
+    fresh = not hasattr(model, "_train_state")
     if fresh:
         check_parameters(model)
         model = clone(model)
@@ -150,7 +150,7 @@ def _looked_at(model, X, y, mask, sample_weight):
         point = network.init(np.random.default_rng(seed_of(model)))
     else:
         network = model._predictor(examples.in_shape).network
-        backend, point = registry.find("backends", model._backend)(), model._standing.point
+        backend, point = registry.find("backends", model._backend)(), model._train_state.point
     network = Network(network.layers, network.in_shape, network.loss, np.float64)
     point = Point(*(array.astype(np.float64) for array in point))
     return Backprop(network, backend), point, model, examples

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import Named
+from daskdsml.neural_network._network_model import SolverOptions
 
 
-class NeuralClassifier(Named, NeuralClassification):
+class NeuralClassifier(SolverOptions, NeuralClassification):
     """A network of given layers that tells classes, trained on mini-batches of Dask data.
 
     Minimises the mean cross-entropy ``sum_i w_i (-log p_{y_i}(x_i)) / sum_i w_i`` plus penalties,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from daskdsml.neural_network._network_model import Named
+from daskdsml.neural_network._network_model import SolverOptions
 from daskdsml.neural_network._regressor import NeuralRegression
 
 
-class NeuralRegressor(Named, NeuralRegression):
+class NeuralRegressor(SolverOptions, NeuralRegression):
     """A network of given layers that predicts numbers, trained on mini-batches of Dask data.
 
     Minimises ``sum_i w_i mean_k loss(y_ik, z_k(x_i)) / sum_i w_i`` plus penalties, for K outputs.

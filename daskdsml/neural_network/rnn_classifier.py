@@ -8,14 +8,14 @@ from daskdsml.layers.gru import GRU
 from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.rnn import RNN
 from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import Named
+from daskdsml.neural_network._network_model import SolverOptions
 from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
 from daskdsml.settings import check_flag, check_number
 
 CELLS = {"gru": GRU, "lstm": LSTM, "elman": RNN}
 
 
-class RNNClassifier(Named, NeuralClassification):
+class RNNClassifier(SolverOptions, NeuralClassification):
     """Classification of sequences by recurrent layers, from the state after the last step.
 
     Parameters

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import Named
+from daskdsml.neural_network._network_model import SolverOptions
 
 
-class SequenceTagger(Named, NeuralClassification):
+class SequenceTagger(SolverOptions, NeuralClassification):
     """A network of given layers that tells a class for each time step.
 
     Minimises the mean cross-entropy over all steps that ``mask`` does not hide, each weighed like

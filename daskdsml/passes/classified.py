@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Block
-from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 # More labels than two are a mistake where classes are not known; three are enough to tell of it.
 MOST_LABELS = 3
@@ -42,14 +42,14 @@ class Classified(NamedTuple):
     of each class drawn; ``totals`` (m,) of their sums.
     """
 
-    census: Census
+    stats: RowStats
     labels: tuple
     weights: np.ndarray
     totals: tuple
 
     def __add__(self, other: Classified) -> Classified:
         return Classified(
-            self.census + other.census,
+            self.stats + other.stats,
             tuple(sorted({*self.labels, *other.labels})[:MOST_LABELS]),
             self.weights + other.weights,
             tuple(a + b for a, b in zip(self.totals, other.totals, strict=True)),
@@ -57,14 +57,14 @@ class Classified(NamedTuple):
 
 
 def classified(question: Question, block: Block) -> Classified:
-    """Kernel: sums of one block; of a block with faults only these are told.
+    """Kernel: sums of one block; of a block with invalid only these are told.
 
     Raises
     ------
     ValueError
         If a label is not known, or a score of usable rows is not finite.
     """
-    census, scores = _scored(question, block)
+    stats, scores = _scored(question, block)
     n = len(scores)
     labels, codes = np.unique(np.ravel(block.y)[:n], return_inverse=True)
     _check_known(labels.tolist(), question.known)
@@ -76,32 +76,32 @@ def classified(question: Question, block: Block) -> Classified:
         weights.append([each @ ~own, each @ own])
         totals.append(question.count(own, scores[:, column], w))
     seen = tuple(labels.tolist()[:MOST_LABELS])
-    return Classified(census, seen, np.array(weights), tuple(totals))
+    return Classified(stats, seen, np.array(weights), tuple(totals))
 
 
 def _scored(question, block):
-    """The census and scores (n, K) of a block; no scores if it has no rows or they are faulty."""
+    """The stats and scores (n, K) of a block; no scores if it has no rows or they are faulty."""
     none = np.empty((0, 1 + max(column for _, column in question.drawn)))
     if not block.X.shape[0]:
-        return take_census(block, suspect_X=False), none
+        return row_stats_of(block, suspect_X=False), none
     try:
         scores = question.respond(block.X)
     except ValueError:
         # A classifier refuses what is not finite without a word of where it is.
-        census = take_census(block, suspect_X=True)
-        if not census.faults:
+        stats = row_stats_of(block, suspect_X=True)
+        if not stats.invalid:
             raise
-        return census, none
+        return stats, none
     finite = bool(np.isfinite(scores).all())
-    census = take_census(block, suspect_X=not finite)
-    if census.faults:
-        return census, none
+    stats = row_stats_of(block, suspect_X=not finite)
+    if stats.invalid:
+        return stats, none
     if not finite:
         raise ValueError(
             "The scores of the classifier are not finite, though X is: expected a finite number "
             "for each row. Check its coefficients, or scale the columns of X before the fit."
         )
-    return census, scores
+    return stats, scores
 
 
 def _check_known(labels, known) -> None:

@@ -87,7 +87,7 @@ class ColumnMoments(NamedTuple):
             cross[:start, start:stop] = rows[:, :start].T
         cross[-1] = cross[:, -1]
         cross[-1, -1] = y.cross[0, 0] + y.weight * (y.mean[0] - self.centre[-1]) ** 2
-        return Moments(y.census, y.weight, self.centre + rest, add_outer(cross, rest, -y.weight))
+        return Moments(y.stats, y.weight, self.centre + rest, add_outer(cross, rest, -y.weight))
 
     def last_joined(self, labels=None) -> tuple[np.ndarray, np.ndarray]:
         """Cross products (k, m + 1) of the columns that joined last, and all means (m + 1,)."""

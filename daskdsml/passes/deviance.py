@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.passes.census import Census, take_census
-from daskdsml.passes.targets import Span, span_of
+from daskdsml.passes.row_stats import RowStats, row_stats_of
+from daskdsml.passes.summary import Span, span_of
 
 
 class Deviance(NamedTuple):
     """Sums over rows of half the deviances: ``total`` of the mean of y, ``residual`` of a model."""
 
     loss: NamedTuple
-    census: Census
+    stats: RowStats
     span: Span
     mean: float
     total: float
     residual: float
 
-    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
+    @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
     def __add__(self, other: Deviance) -> Deviance:
-        weights = self.census.weight, other.census.weight
+        weights = self.stats.weight, other.stats.weight
         share = weights[1] / sum(weights) if sum(weights) else 0.0
         mean = self.mean + share * (other.mean - self.mean)
         # Deviances from any number are those from the mean, and the mean's own from that number.
@@ -32,7 +32,7 @@ class Deviance(NamedTuple):
         ]
         return Deviance(
             self.loss,
-            self.census + other.census,
+            self.stats + other.stats,
             self.span + other.span,
             mean,
             sum(moved),
@@ -65,14 +65,14 @@ def deviance(state, block) -> Deviance:
     """Kernel: deviances of one block; ``state`` is (predictor, loss)."""
     predictor, loss = state
     y, z = block.y.astype(np.float64), predictor(block.X).astype(np.float64)
-    census = take_census(block, suspect_X=not np.isfinite(z).all())
+    stats = row_stats_of(block, suspect_X=not np.isfinite(z).all())
     span = span_of(y, block.w)
-    mean = span.total / census.weight if census.weight else 0.0
+    mean = span.total / stats.weight if stats.weight else 0.0
     sums = []
     for scores in (np.full_like(y, _log(mean)), z):
         each = half_deviance(loss, y, scores)
         sums.append(float(each.sum() if block.w is None else block.w @ np.where(block.w, each, 0)))
-    return Deviance(loss, census, span, mean, *sums)
+    return Deviance(loss, stats, span, mean, *sums)
 
 
 def _log(y):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 
 class LinearPredictor(NamedTuple):
@@ -28,19 +28,19 @@ class LinearPredictor(NamedTuple):
 class Errors(NamedTuple):
     """``total`` and ``residual`` (K,): weighted squares of y about its mean, and of errors."""
 
-    census: Census
+    stats: RowStats
     weight: float
     mean: np.ndarray
     total: np.ndarray
     residual: np.ndarray
 
-    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
+    @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
     def __add__(self, other: Errors) -> Errors:
         weight = self.weight + other.weight
         share = other.weight / weight if weight else 0.0
         shift = other.mean - self.mean
         return Errors(
-            self.census + other.census,
+            self.stats + other.stats,
             weight,
             self.mean + share * shift,
             self.total + other.total + self.weight * share * shift * shift,
@@ -57,11 +57,11 @@ class Errors(NamedTuple):
 class Hits(NamedTuple):
     """Weighted number of rows whose label is predicted."""
 
-    census: Census
+    stats: RowStats
     correct: float
 
     def __add__(self, other: Hits) -> Hits:
-        return Hits(self.census + other.census, self.correct + other.correct)
+        return Hits(self.stats + other.stats, self.correct + other.correct)
 
 
 def errors(predictor: LinearPredictor, block) -> Errors:
@@ -73,7 +73,7 @@ def errors(predictor: LinearPredictor, block) -> Errors:
     mean = (w @ y) / weight if weight else np.zeros(y.shape[1])
     residual = w @ (y - z) ** 2
     suspect = not np.isfinite(residual).all()
-    return Errors(take_census(block, suspect), weight, mean, w @ (y - mean) ** 2, residual)
+    return Errors(row_stats_of(block, suspect), weight, mean, w @ (y - mean) ** 2, residual)
 
 
 def likeliest(z):
@@ -86,5 +86,5 @@ def hits(state, block) -> Hits:
     predictor, classes = state
     z = predictor(block.X)
     right = classes[likeliest(z)] == np.ravel(block.y)
-    census = take_census(block, suspect_X=not np.isfinite(z).all())
-    return Hits(census, float(right.sum() if block.w is None else block.w @ right))
+    stats = row_stats_of(block, suspect_X=not np.isfinite(z).all())
+    return Hits(stats, float(right.sum() if block.w is None else block.w @ right))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 
 class Stack(NamedTuple):
@@ -15,11 +15,11 @@ class Stack(NamedTuple):
     Each piece is (numbers (k,), values (k, m)).
     """
 
-    census: Census
+    stats: RowStats
     pieces: tuple[tuple[np.ndarray, np.ndarray], ...]
 
     def __add__(self, other: Stack) -> Stack:
-        return Stack(self.census + other.census, self.pieces + other.pieces)
+        return Stack(self.stats + other.stats, self.pieces + other.pieces)
 
     def whole(self) -> tuple[np.ndarray, np.ndarray]:
         """All numbers and values, in one piece each."""
@@ -33,8 +33,8 @@ def products(R, block) -> Stack:
     if isinstance(X, np.ndarray):
         X = X.astype(np.float64, copy=False)
     found = np.asarray(X @ R, dtype=np.float64)
-    census = take_census(block, suspect_X=not np.isfinite(found).all())
-    return Stack(census, ((block.y, found),))
+    stats = row_stats_of(block, suspect_X=not np.isfinite(found).all())
+    return Stack(stats, ((block.y, found),))
 
 
 def chosen(numbers, block) -> Stack:
@@ -42,5 +42,5 @@ def chosen(numbers, block) -> Stack:
     found = np.flatnonzero(np.isin(block.y, numbers))
     X = block.X[found]
     X = X if isinstance(X, np.ndarray) else X.toarray()
-    census = Census(block.X.shape[0], float(block.X.shape[0]), ())
-    return Stack(census, ((block.y[found], X.astype(np.float64)),))
+    stats = RowStats(block.X.shape[0], float(block.X.shape[0]), ())
+    return Stack(stats, ((block.y[found], X.astype(np.float64)),))

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Block
-from daskdsml.passes.census import take_census
 from daskdsml.passes.cluster_sums import ALL, ClusterSums, cluster_sums, codes_of
 from daskdsml.passes.moments import Moments, moments
+from daskdsml.passes.row_stats import row_stats_of
 
 # Entries of a tile: it is made, used for two products and forgotten while in the cache.
 TILE_ENTRIES = 2**17
@@ -43,7 +43,7 @@ class FitSums(NamedTuple):
     unlabelled: int
 
     def __add__(self, other: FitSums) -> FitSums:
-        n = self.moments.census.n_rows
+        n = self.moments.stats.n_rows
         later = n + other.unlabelled if other.unlabelled >= 0 else -1
         # The first centre is kept: sums about one point can be added as they are.
         centre = self.centre if self.n_used else other.centre
@@ -59,7 +59,7 @@ class FitSums(NamedTuple):
         )
 
 
-@np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
+@np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
 def fit_sums(state: At, block) -> FitSums:
     """Kernel: what one block adds."""
     part = moments(state.backend, block)
@@ -81,7 +81,7 @@ def fit_sums(state: At, block) -> FitSums:
     meat = None
     if state.meat:
         meat = Moments(
-            take_census(Block(block.X), suspect_X=False),
+            row_stats_of(Block(block.X), suspect_X=False),
             *state.backend.moments(Block(block.X, np.empty((n, 0)), score**2)),
         )
     missing = np.flatnonzero(codes < 0)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 # Rows worked on at once: they meet all models.
 TILE_ROWS = 1024
@@ -32,11 +32,11 @@ class RidgeModels(NamedTuple):
 class LeaveOneOut(NamedTuple):
     """``squares (m,)``: weighted squared errors of rows left out, summed over rows and outputs."""
 
-    census: Census
+    stats: RowStats
     squares: np.ndarray
 
     def __add__(self, other: LeaveOneOut) -> LeaveOneOut:
-        return LeaveOneOut(self.census + other.census, self.squares + other.squares)
+        return LeaveOneOut(self.stats + other.stats, self.squares + other.squares)
 
 
 def leave_one_out(models: RidgeModels, block) -> LeaveOneOut:
@@ -57,4 +57,4 @@ def leave_one_out(models: RidgeModels, block) -> LeaveOneOut:
         fitted = np.tensordot(models.coefs, X, axes=(2, 1)) + models.intercepts[:, :, None]
         error = (y[rows].T - fitted) / (1.0 - leverage)[:, None, :]
         squares += np.einsum("mkn,n->m", error**2, w)
-    return LeaveOneOut(take_census(block, suspect_X=not np.isfinite(squares).all()), squares)
+    return LeaveOneOut(row_stats_of(block, suspect_X=not np.isfinite(squares).all()), squares)

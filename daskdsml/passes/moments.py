@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.backends._array_api import add_outer
-from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 
 class Moments(NamedTuple):
@@ -23,21 +23,21 @@ class Moments(NamedTuple):
     variance. The American Statistician 37(3), 242-247.
     """
 
-    census: Census
+    stats: RowStats
     weight: float
     mean: np.ndarray
     cross: np.ndarray
 
-    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
+    @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
     def __add__(self, other: Moments) -> Moments:
-        census = self.census + other.census
+        stats = self.stats + other.stats
         weight = self.weight + other.weight
         if weight == 0.0:
-            return Moments(census, weight, self.mean, self.cross)
+            return Moments(stats, weight, self.mean, self.cross)
         share = other.weight / weight
         shift = other.mean - self.mean
         cross = add_outer(self.cross + other.cross, shift, self.weight * share)
-        return Moments(census, weight, self.mean + share * shift, cross)
+        return Moments(stats, weight, self.mean + share * shift, cross)
 
     def rss(self, coef, intercept, output=0) -> np.ndarray:
         """Weighted sums of squared errors (m,) of m linear models on these rows.
@@ -58,16 +58,16 @@ class Moments(NamedTuple):
 
 
 class GroupMoments(NamedTuple):
-    """Moments of each group of rows: ``groups`` maps a label to them; ``census`` is of all rows."""
+    """Moments of each group of rows: ``groups`` maps a label to them; ``stats`` is of all rows."""
 
-    census: Census
+    stats: RowStats
     groups: dict[int, Moments]
 
     def __add__(self, other: GroupMoments) -> GroupMoments:
         groups = dict(self.groups)
         for label, part in other.groups.items():
             groups[label] = groups[label] + part if label in groups else part
-        return GroupMoments(self.census + other.census, groups)
+        return GroupMoments(self.stats + other.stats, groups)
 
     def of(self, labels=None) -> Moments:
         """Moments of the rows in any of the groups ``labels``, or of all; added in their order.
@@ -100,16 +100,16 @@ def moments(backend, block) -> Moments:
     """Kernel: what one block adds to the moments."""
     part = backend.moments(block)
     clean = np.isfinite(part.cross).all() and np.isfinite(part.mean).all()
-    return Moments(take_census(block, suspect_X=not clean), *part)
+    return Moments(row_stats_of(block, suspect_X=not clean), *part)
 
 
 def group_moments(backend, block) -> GroupMoments:
     """Kernel: what one block adds to the moments of each of its groups ``g``, 0 if it has none."""
     groups = {label: moments(backend, rows) for label, rows in by_group(block)}
     clean = all(np.isfinite(part.cross).all() for part in groups.values())
-    census = take_census(block, suspect_X=not clean)
-    counts = {k: v._replace(census=v.census._replace(faults=())) for k, v in groups.items()}
-    return GroupMoments(census, counts)
+    stats = row_stats_of(block, suspect_X=not clean)
+    counts = {k: v._replace(stats=v.stats._replace(invalid=())) for k, v in groups.items()}
+    return GroupMoments(stats, counts)
 
 
 def by_group(block):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 # Rows factored at once: some multiple of the columns, or stacking R above them costs too much.
 TILE_ROWS, TILE_COLUMNS = 1024, 4
@@ -37,11 +37,11 @@ class RFactor(NamedTuple):
     sequential QR and LU factorizations. SIAM J. Sci. Comput. 34(1), A206-A239.
     """
 
-    census: Census
+    stats: RowStats
     R: np.ndarray
 
     def __add__(self, other: RFactor) -> RFactor:
-        return RFactor(self.census + other.census, _factor(self.R, other.R))
+        return RFactor(self.stats + other.stats, _factor(self.R, other.R))
 
 
 def r_factor(frame: Frame, block) -> RFactor:
@@ -57,7 +57,7 @@ def r_factor(frame: Frame, block) -> RFactor:
         if block.w is not None:
             tile *= np.sqrt(block.w[rows])[:, None]
         R = _factor(R, tile)
-    return RFactor(take_census(block, suspect_X=not np.isfinite(R).all()), R)
+    return RFactor(row_stats_of(block, suspect_X=not np.isfinite(R).all()), R)
 
 
 def design(X, y, frame: Frame) -> np.ndarray:
@@ -81,6 +81,6 @@ def power_of_two(scale) -> np.ndarray:
 def _factor(above, below) -> np.ndarray:
     stacked = np.concatenate([above, below])
     if not np.isfinite(stacked).all():
-        # LAPACK may not return from it; the census then tells which entry it was.
+        # LAPACK may not return from it; the stats then tells which entry it was.
         return np.full((1, stacked.shape[1]), np.nan)
     return linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: stacked.shape[1]]

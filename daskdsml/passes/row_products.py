@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.passes.census import Census, take_census
 from daskdsml.passes.features import Stack
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 
 class Weighing(NamedTuple):
@@ -23,14 +23,14 @@ class Weighing(NamedTuple):
 class RowProducts(NamedTuple):
     """``gram (n, n) = A A'``, and the columns' means (zeros if not centred) with their numbers."""
 
-    census: Census
+    stats: RowStats
     gram: np.ndarray
     means: Stack
 
-    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
+    @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
     def __add__(self, other: RowProducts) -> RowProducts:
         return RowProducts(
-            self.census + other.census, self.gram + other.gram, self.means + other.means
+            self.stats + other.stats, self.gram + other.gram, self.means + other.means
         )
 
 
@@ -51,16 +51,16 @@ def row_products(weighing: Weighing, block) -> RowProducts:
     """Kernel: what some columns, the rows of the block, add."""
     A, mean = design(weighing, block)
     gram = A.T @ A
-    census = take_census(block, suspect_X=not np.isfinite(gram).all())
-    return RowProducts(census, gram, Stack(census, ((block.y, mean[:, None]),)))
+    stats = row_stats_of(block, suspect_X=not np.isfinite(gram).all())
+    return RowProducts(stats, gram, Stack(stats, ((block.y, mean[:, None]),)))
 
 
 def coefficients(state: tuple[Weighing, np.ndarray], block) -> Stack:
     """Kernel: ``A'u`` for the dual variables ``u (n,)``, of each column."""
     weighing, u = state
     A, _ = design(weighing, block)
-    census = Census(block.X.shape[0], float(block.X.shape[0]), ())
-    return Stack(census, ((block.y, A @ u[:, None]),))
+    stats = RowStats(block.X.shape[0], float(block.X.shape[0]), ())
+    return Stack(stats, ((block.y, A @ u[:, None]),))
 
 
 def design(weighing, block) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Block
-from daskdsml.passes.census import take_census
 from daskdsml.passes.cluster_sums import ALL, ClusterSums, cluster_sums, codes_of
 from daskdsml.passes.fit_sums import of_used, tiles
 from daskdsml.passes.moments import Moments
+from daskdsml.passes.row_stats import row_stats_of
 
 
 class At(NamedTuple):
@@ -56,7 +56,7 @@ class ScoreSums(NamedTuple):
         # The first centre is kept: sums about one point can be added as they are.
         centre = self.centre if self.n_used else other.centre
         mine, their = self._about(centre), other._about(centre)
-        n = self.moments.census.n_rows
+        n = self.moments.stats.n_rows
         later = n + other.unlabelled if other.unlabelled >= 0 else -1
         return ScoreSums(
             self.moments + other.moments,
@@ -95,7 +95,7 @@ def score_sums(state: At, block) -> ScoreSums:
     """Kernel: what one block adds."""
     part = _moments(state.backend, block)
     n, p = block.X.shape
-    y = None if part.census.faults else state.family.target(np.ravel(block.y))
+    y = None if part.stats.invalid else state.family.target(np.ravel(block.y))
     f = np.ones(n) if block.w is None else block.w
     codes, labels = (np.zeros(n, int), ALL) if block.g is None else codes_of(block.g)
     # Rows without a label are refused after the pass; until then they go with the first one.
@@ -160,7 +160,7 @@ def _weights(family, y) -> np.ndarray:
 
 
 def _moments(backend, block) -> Moments:
-    """Moments of X alone, for y may hold labels of any kind; the census looks at both."""
+    """Moments of X alone, for y may hold labels of any kind; the stats looks at both."""
     part = backend.moments(Block(block.X, np.empty((block.X.shape[0], 0)), block.w))
     clean = np.isfinite(part.cross).all() and np.isfinite(part.mean).all()
-    return Moments(take_census(block, suspect_X=not clean), *part)
+    return Moments(row_stats_of(block, suspect_X=not clean), *part)

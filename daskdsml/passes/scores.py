@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Block
-from daskdsml.passes.census import Census, take_census
 from daskdsml.passes.evaluate import likeliest
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 
 class Judged(NamedTuple):
@@ -30,12 +30,12 @@ class Judged(NamedTuple):
 class Scores(NamedTuple):
     """A sum of the metric for each model; None while it has met no row of its test set."""
 
-    census: Census
+    stats: RowStats
     totals: tuple
 
     def __add__(self, other: Scores) -> Scores:
         pairs = zip(self.totals, other.totals, strict=True)
-        return Scores(self.census + other.census, tuple(_joined(a, b) for a, b in pairs))
+        return Scores(self.stats + other.stats, tuple(_joined(a, b) for a, b in pairs))
 
 
 def _joined(a, b):
@@ -51,9 +51,9 @@ def scores(judged: Judged, block: Block) -> Scores:
     M, K, p = judged.coef.shape
     Z = np.asarray(X @ judged.coef.reshape(-1, p).T.astype(X.dtype))
     Z = Z.reshape(len(y), M, K) + judged.intercept.astype(X.dtype)
-    census = take_census(block, suspect_X=not np.isfinite(Z).all())
-    if census.faults:
-        return Scores(census, (None,) * M)
+    stats = row_stats_of(block, suspect_X=not np.isfinite(Z).all())
+    if stats.invalid:
+        return Scores(stats, (None,) * M)
     totals, rows_of = [], {}
     for m in range(M):
         key = judged.test[:, m].tobytes()
@@ -67,7 +67,7 @@ def scores(judged: Judged, block: Block) -> Scores:
         found = _response(judged, z[:, 0] if K == 1 else z)
         w = None if block.w is None else block.w[rows]
         totals.append(judged.metric.count(y[rows], found, w, judged.n_classes))
-    return Scores(census, tuple(totals))
+    return Scores(stats, tuple(totals))
 
 
 def _response(judged, z):

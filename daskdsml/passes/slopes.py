@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.passes.census import Census, take_census
 from daskdsml.passes.columns import columns_of
 from daskdsml.passes.moments import GroupMoments, group_moments
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 # Entries of X worked on at once, where they have to be copied.
 TILE_ENTRIES = 2**22
@@ -42,30 +42,30 @@ class Slopes(NamedTuple):
         return Slopes(self.slopes + other.slopes, self.residuals + other.residuals)
 
 
-class Margins(NamedTuple):
+class ZeroGradient(NamedTuple):
     """What a first look at wide data tells, by label of rows.
 
     ``y`` has the moments of y alone; ``sums`` and ``products`` (p, n_labels) are ``sum_i w_i x_i``
     and ``sum_i w_i x_i y_i`` over the rows of a label, the latter for the first column of y.
     """
 
-    census: Census
+    stats: RowStats
     y: GroupMoments
     sums: np.ndarray
     products: np.ndarray
 
-    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
-    def __add__(self, other: Margins) -> Margins:
+    @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
+    def __add__(self, other: ZeroGradient) -> ZeroGradient:
         n_labels = max(self.sums.shape[1], other.sums.shape[1])
-        return Margins(
-            self.census + other.census,
+        return ZeroGradient(
+            self.stats + other.stats,
             self.y + other.y,
             _wide(self.sums, n_labels) + _wide(other.sums, n_labels),
             _wide(self.products, n_labels) + _wide(other.products, n_labels),
         )
 
 
-def margins(backend: Any, block) -> Margins:
+def zero_gradient(backend: Any, block) -> ZeroGradient:
     """Kernel: what one block adds to the first look."""
     y = np.atleast_2d(block.y.T)[0].astype(np.float64)
     w = np.ones(len(y)) if block.w is None else block.w
@@ -75,8 +75,10 @@ def margins(backend: Any, block) -> Margins:
     n_labels = member.shape[1]
     both = _products(block.X, np.column_stack([member, member * y[:, None]]))
     nothing = block._replace(X=np.empty((len(y), 0)))
-    census = take_census(block, suspect_X=not np.isfinite(both).all())
-    return Margins(census, group_moments(backend, nothing), both[:, :n_labels], both[:, n_labels:])
+    stats = row_stats_of(block, suspect_X=not np.isfinite(both).all())
+    return ZeroGradient(
+        stats, group_moments(backend, nothing), both[:, :n_labels], both[:, n_labels:]
+    )
 
 
 def slopes(models: Models, block) -> Slopes:

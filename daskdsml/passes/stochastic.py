@@ -1,4 +1,4 @@
-"""Stochastic, mini-batch and batch gradient descent: machines that go from block to block."""
+"""Stochastic, mini-batch and batch gradient descent: models that go from block to block."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     Attributes
     ----------
     schedule : int
-        Of step sizes at update t = 1, 2, ...: 0, the machine's ``eta``; 1,
+        Of step sizes at update t = 1, 2, ...: 0, the model's ``eta``; 1,
         ``1 / (alpha (offset + t - 1))``; 2, ``eta0 / t**power_t``.
     alpha, eta0, power_t, offset : float
     l1, l2 : float
@@ -54,8 +54,8 @@ class Rule(NamedTuple):
     intercept: float
 
 
-class Machine(NamedTuple):
-    """One model in the making.
+class SGDState(NamedTuple):
+    """A model and where its descent stands.
 
     ``numbers (1,)`` is a record: ``scale`` times ``coef (p,)`` are the coefficients, beside the
     ``intercept``; ``t`` is the next update; ``eta`` the step size where it is constant; ``mean``
@@ -72,8 +72,8 @@ class Machine(NamedTuple):
     waiting: np.ndarray
 
     @classmethod
-    def start(cls, coef, intercept: float, rule: Rule) -> Machine:
-        """A machine that has made no update yet."""
+    def start(cls, coef, intercept: float, rule: Rule) -> SGDState:
+        """A model that has made no update yet."""
         numbers = np.zeros(1, NUMBERS)
         for name, value in {"scale": 1.0, "norm": 1.0, "t": 1.0, "eta": rule.eta0}.items():
             numbers[name] = value
@@ -82,14 +82,14 @@ class Machine(NamedTuple):
         mean, paid = np.zeros(p * (rule.average < np.inf)), np.zeros(p * (rule.l1 > 0.0))
         return cls(numbers, np.array(coef, dtype=float), mean, paid, np.zeros(p))
 
-    def copy(self) -> Machine:
-        return Machine(*(part.copy() for part in self))
+    def copy(self) -> SGDState:
+        return SGDState(*(part.copy() for part in self))
 
     def number(self, name: str) -> float:
-        """One of the numbers of a machine, as `Machine` names them."""
+        """One of the numbers of a model, as `SGDState` names them."""
         return float(self.numbers[name][0])
 
-    def with_numbers(self, **values) -> Machine:
+    def with_numbers(self, **values) -> SGDState:
         """A copy with other numbers."""
         changed = self.copy()
         for name, value in values.items():
@@ -108,7 +108,7 @@ class Machine(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What each of K machines is to tell.
+    """What each of K models is to tell.
 
     ``codes (K,)`` are the classes told from the rest, whose targets are 1 and ``low``, and
     ``weights (K, 2)`` weigh the rest and the class; ``codes`` None: the one target is y itself.
@@ -119,7 +119,7 @@ class Targets(NamedTuple):
     weights: np.ndarray | None = None
 
     def of(self, k: int, block: Block) -> tuple[np.ndarray, np.ndarray]:
-        """Targets and weights (n,) of machine k, in float64."""
+        """Targets and weights (n,) of model k, in float64."""
         w = np.ones(block.X.shape[0]) if block.w is None else block.w
         if self.codes is None:
             return np.asarray(block.y, dtype=np.float64), np.asarray(w, dtype=np.float64)
@@ -145,9 +145,9 @@ class HoldOut(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """The state of a pass: machines, which of them still ``learn``, and how they do."""
+    """The state of a pass: models, which of them still ``learn``, and how they do."""
 
-    machines: tuple[Machine, ...]
+    models: tuple[SGDState, ...]
     learn: tuple[bool, ...]
     loss: Any
     rule: Rule
@@ -157,7 +157,7 @@ class Epoch(NamedTuple):
 
 
 def advance(state: Epoch, block: Block) -> Epoch:
-    """Kernel of a fold: take the machines through the rows of one block."""
+    """Kernel of a fold: take the models through the rows of one block."""
     from daskdsml.backends._sgd_kernels import walk  # compiles
 
     order = np.flatnonzero(~state.hold_out.chosen(block))
@@ -165,11 +165,11 @@ def advance(state: Epoch, block: Block) -> Epoch:
         order = np.random.default_rng([*state.shuffle, *block.id]).permutation(order)
     X = block.X
     parts = (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X, None, None)
-    machines = list(state.machines)
+    models = list(state.models)
     for k in np.flatnonzero(state.learn):
-        machines[k] = machines[k].copy()
-        walk(state.loss, *parts, *state.targets.of(k, block), order, state.rule, machines[k])
-    return state._replace(machines=tuple(machines))
+        models[k] = models[k].copy()
+        walk(state.loss, *parts, *state.targets.of(k, block), order, state.rule, models[k])
+    return state._replace(models=tuple(models))
 
 
 class Batch(NamedTuple):
@@ -189,12 +189,12 @@ def batch(state: Epoch, block: Block) -> Batch:
     rows = ~state.hold_out.chosen(block)
     block = block if rows.all() else subset(block, rows)
     X = block.X
-    coef = np.array([machine.coef for machine in state.machines])
+    coef = np.array([model.coef for model in state.models])
     scores = np.asarray(X @ coef.T.astype(X.dtype), dtype=np.float64)
     loss, slopes = np.zeros(len(coef)), np.empty_like(scores)
-    for k, machine in enumerate(state.machines):
+    for k, model in enumerate(state.models):
         y, w = state.targets.of(k, block)
-        z = scores[:, k] + machine.number("intercept")
+        z = scores[:, k] + model.number("intercept")
         value, slope = state.loss.value_and_derivative(np, y, z)
         loss[k], slopes[:, k] = w @ value, w * slope
     gradient = np.asarray((X.T @ slopes.astype(X.dtype)).T, dtype=np.float64)
@@ -203,31 +203,31 @@ def batch(state: Epoch, block: Block) -> Batch:
 
 
 def with_batch(state: Epoch, total: Batch) -> Epoch:
-    """The machines with the sums of all rows waiting for their update."""
-    machines = list(state.machines)
+    """The models with the sums of all rows waiting for their update."""
+    models = list(state.models)
     for k in np.flatnonzero(state.learn):
-        machines[k] = machines[k].with_numbers(
+        models[k] = models[k].with_numbers(
             slope=total.gradient[k, -1], rows=total.n_rows, loss=total.loss[k], seen=total.n_rows
         )
-        machines[k].waiting[:] = total.gradient[k, :-1]
-    return state._replace(machines=tuple(machines))
+        models[k].waiting[:] = total.gradient[k, :-1]
+    return state._replace(models=tuple(models))
 
 
 def opened(state: Epoch) -> Epoch:
     """The state at the begin of an epoch: nothing seen yet."""
-    machines = (machine.with_numbers(loss=0.0, seen=0.0) for machine in state.machines)
-    return state._replace(machines=tuple(machines))
+    models = (model.with_numbers(loss=0.0, seen=0.0) for model in state.models)
+    return state._replace(models=tuple(models))
 
 
 def closed(state: Epoch) -> Epoch:
     """The state at the end of an epoch: no rows wait, and coefficients are what they stand for."""
     from daskdsml.backends._sgd_kernels import close  # compiles
 
-    machines = list(state.machines)
+    models = list(state.models)
     for k in np.flatnonzero(state.learn):
-        machines[k] = machines[k].copy()
-        close(state.rule, machines[k])
-    return state._replace(machines=tuple(machines))
+        models[k] = models[k].copy()
+        close(state.rule, models[k])
+    return state._replace(models=tuple(models))
 
 
 class Right(NamedTuple):
@@ -240,12 +240,12 @@ class Right(NamedTuple):
         return Right(self.weight + other.weight, self.correct + other.correct)
 
     def scores(self) -> np.ndarray:
-        """Accuracy (K,) of each machine."""
+        """Accuracy (K,) of each model."""
         return self.correct / self.weight
 
 
 def right(state, block: Block) -> Right:
-    """Kernel: how often machines are right about rows held out, or all if ``hold_out`` is None."""
+    """Kernel: how often models are right about rows held out, or all if ``hold_out`` is None."""
     predictor, codes, hold_out = state
     block = block if hold_out is None else subset(block, hold_out.chosen(block))
     w = np.ones(block.X.shape[0]) if block.w is None else block.w

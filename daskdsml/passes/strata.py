@@ -1,4 +1,4 @@
-"""A first look that also tells how many rows of each class each block has; for stratified folds."""
+"""A summary that also tells how many rows of each class each block has; for stratified folds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Block
-from daskdsml.passes.targets import Look, Targets, targets
+from daskdsml.passes.summary import DataSummary, SummaryRequest, summarize
 
 
 class BlockCounts(NamedTuple):
@@ -21,20 +21,20 @@ class BlockCounts(NamedTuple):
 
 
 class Strata(NamedTuple):
-    """What a look found, and the BlockCounts of all blocks, in the order of the rows."""
+    """What a request found, and the BlockCounts of all blocks, in the order of the rows."""
 
-    found: Targets
+    found: DataSummary
     blocks: tuple[BlockCounts, ...]
 
     def __add__(self, other: Strata) -> Strata:
         return Strata(self.found + other.found, (*self.blocks, *other.blocks))
 
 
-def strata(look: Look, block: Block) -> Strata:
+def strata(request: SummaryRequest, block: Block) -> Strata:
     """Kernel: what one block adds."""
-    found = targets(look, block)
+    found = summarize(request, block)
     y = np.ravel(block.y)
-    if found.census.faults:
+    if found.stats.invalid:
         y = y[:0]
     labels, first, codes = np.unique(y, return_index=True, return_inverse=True)
     g = np.zeros(len(y), dtype=int) if block.g is None else block.g[: len(y)]

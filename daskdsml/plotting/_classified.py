@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from daskdsml.data.door import admit, is_dask, likeness
 from daskdsml.data.frames import is_dask_frame
 from daskdsml.engine.full.rows import open_rows
-from daskdsml.passes.census import raise_faults
 from daskdsml.passes.classified import Question, classified
+from daskdsml.passes.row_stats import raise_invalid
 from daskdsml.plotting._axes import load_pyplot
 
 # So many distinct scores are kept apart: curves of up to as many points, 1.5 MiB for each class.
@@ -136,8 +136,8 @@ def _counted(question, X, y, sample_weight, names=None, part="X", guess=False) -
         found = rows.run(classified, question, "classified")
     finally:
         rows.close()
-    faults = tuple(f._replace(part=part) if f.part == "X" else f for f in found.census.faults)
-    raise_faults(found.census._replace(faults=faults), names)
+    invalid = tuple(f._replace(part=part) if f.part == "X" else f for f in found.stats.invalid)
+    raise_invalid(found.stats._replace(invalid=invalid), names)
     if question.known is None:
         _check_two(found.labels, guess)
     for (label, _), (rest, own) in zip(question.drawn, found.weights, strict=True):

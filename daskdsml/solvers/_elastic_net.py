@@ -192,9 +192,9 @@ def duality_gap(quad, b, slope, l1, l2, positive, norm=None) -> float:
             rest = np.where((b > 0.0) | (rest > 0.0), rest, 0.0)
         return float(0.5 * rest @ solve(quad.G + l2 * np.eye(b.size), rest).x)
     rss = max(quad.yy - quad.c @ b - slope @ b, 0.0)
-    pull = slope - l2 * b
+    gradient = slope - l2 * b
     if norm is None:
-        norm = float(np.max(pull if positive else np.abs(pull), initial=0.0))
+        norm = float(np.max(gradient if positive else np.abs(gradient), initial=0.0))
     share = l1 / norm if norm > l1 else 1.0
     square = b @ b
     gap = 0.5 * rss * (1.0 + share**2) + l1 * np.abs(b).sum() - share * (quad.yy - quad.c @ b)

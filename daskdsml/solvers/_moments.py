@@ -32,7 +32,7 @@ def with_intercept(coef, moments, problem) -> np.ndarray:
 
 def constant_floor(moments, p) -> np.ndarray:
     """Sum of squares (p,) about its mean that rounding alone gives a constant column."""
-    return rounded_spread(moments.mean[:p], moments.weight, moments.census.n_rows)
+    return rounded_spread(moments.mean[:p], moments.weight, moments.stats.n_rows)
 
 
 def rounded_spread(mean, weight, n_rows) -> np.ndarray:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.contracts import Job, Paths
+from daskdsml.contracts import Paths, PathSpec
 from daskdsml.solvers._elastic_net import Options, fit
-from daskdsml.solvers._jobs import State, alphas_of, finished, own_jobs, row_sets, strengths
+from daskdsml.solvers._path_specs import State, alphas_of, finished, own_jobs, row_sets, strengths
 
 
 class CoordinateDescent(NamedTuple):
@@ -18,8 +18,8 @@ class CoordinateDescent(NamedTuple):
     duality gap of at most ``tol`` times the mean square of y about its mean, in at most
     ``max_iter`` sweeps. Between sweeps the optimum on the active set is solved for exactly.
 
-    ``jobs`` are paths to solve; without any there is one for each output, that of the problem's own
-    penalty. ``start (K, p)`` are coefficients to begin with.
+    ``specs`` are paths to solve; without any there is one for each output, that of the problem's
+    own penalty. ``start (K, p)`` are coefficients to begin with.
 
     References
     ----------
@@ -32,7 +32,7 @@ class CoordinateDescent(NamedTuple):
     tol: float = 1e-4
     max_iter: int = 1000
     positive: bool = False
-    jobs: tuple[Job, ...] | None = None
+    specs: tuple[PathSpec, ...] | None = None
     start: np.ndarray | None = None
 
     needs = frozenset({"moments"})
@@ -43,25 +43,25 @@ class CoordinateDescent(NamedTuple):
     def step(self, state: State, objective) -> State:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
-        jobs = self.jobs or own_jobs(problem.penalty, groups, p)
+        specs = self.specs or own_jobs(problem.penalty, groups, p)
         options = Options(self.tol, self.max_iter, self.positive)
-        sets = row_sets(groups, jobs, p)
+        sets = row_sets(groups, specs, p)
         alphas, fits = [], []
-        for job in jobs:
-            pull = sets[None].quads[job.output].c
-            alphas.append(alphas_of(job, np.max(pull if self.positive else np.abs(pull))))
-            start = None if self.start is None else self.start[job.output]
+        for spec in specs:
+            gradient = sets[None].quads[spec.output].c
+            alphas.append(alphas_of(spec, np.max(gradient if self.positive else np.abs(gradient))))
+            start = None if self.start is None else self.start[spec.output]
             fits.append(
-                [_path(sets[t], job, alphas[-1], options, start) for t in (None, *job.trains)]
+                [_path(sets[t], spec, alphas[-1], options, start) for t in (None, *spec.trains)]
             )
-        return finished(Paths(np.arange(p), groups, alphas, fits), jobs, problem)
+        return finished(Paths(np.arange(p), groups, alphas, fits), specs, problem)
 
 
-def _path(rows, job, alphas, options, start) -> list:
+def _path(rows, spec, alphas, options, start) -> list:
     """Fits in descending order of alpha, each from the one before."""
     fits = []
-    for alpha in strengths(job, alphas, rows.weight):
-        l1, l2 = alpha * job.l1_ratio, alpha * (1.0 - job.l1_ratio)
-        fits.append(fit(rows.quads[job.output], l1, l2, options, start))
+    for alpha in strengths(spec, alphas, rows.weight):
+        l1, l2 = alpha * spec.l1_ratio, alpha * (1.0 - spec.l1_ratio)
+        fits.append(fit(rows.quads[spec.output], l1, l2, options, start))
         start = fits[-1].coef
     return fits

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.contracts import Fit, Job, Paths
-from daskdsml.solvers._jobs import State, alphas_of, finished, own_jobs, row_sets, strengths
+from daskdsml.contracts import Fit, Paths, PathSpec
+from daskdsml.solvers._path_specs import State, alphas_of, finished, own_jobs, row_sets, strengths
 from daskdsml.solvers._symmetric import EPSILON
 
 
@@ -18,8 +18,8 @@ class Eigen(NamedTuple):
     for strength ``alpha`` are ``V diag(1 / (s + alpha)) V'X'y / n``: a product for each alpha. For
     alpha 0 the part of no variance is left out, which gives the coefficients of least norm.
 
-    ``jobs`` are paths to solve; without any there is one for each output, that of the problem's own
-    penalty.
+    ``specs`` are paths to solve; without any there is one for each output, that of the problem's
+    own penalty.
 
     References
     ----------
@@ -27,7 +27,7 @@ class Eigen(NamedTuple):
     ed., section 3.4.1.
     """
 
-    jobs: tuple[Job, ...] | None = None
+    specs: tuple[PathSpec, ...] | None = None
 
     needs = frozenset({"moments"})
 
@@ -37,22 +37,22 @@ class Eigen(NamedTuple):
     def step(self, state: State, objective) -> State:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
-        jobs = self.jobs or own_jobs(problem.penalty, groups, p)
-        sets = row_sets(groups, jobs, p)
+        specs = self.specs or own_jobs(problem.penalty, groups, p)
+        sets = row_sets(groups, specs, p)
         spectra = {train: _spectrum(rows.quads[0].G) for train, rows in sets.items()}
-        alphas = [alphas_of(job, 0.0) for job in jobs]
+        alphas = [alphas_of(spec, 0.0) for spec in specs]
         fits = [
             [
                 _path(
                     spectra[train],
-                    sets[train].quads[job.output].c,
-                    strengths(job, values, sets[train].weight),
+                    sets[train].quads[spec.output].c,
+                    strengths(spec, values, sets[train].weight),
                 )
-                for train in (None, *job.trains)
+                for train in (None, *spec.trains)
             ]
-            for job, values in zip(jobs, alphas, strict=True)
+            for spec, values in zip(specs, alphas, strict=True)
         ]
-        return finished(Paths(np.arange(p), groups, alphas, fits), jobs, problem)
+        return finished(Paths(np.arange(p), groups, alphas, fits), specs, problem)
 
 
 def _spectrum(G):

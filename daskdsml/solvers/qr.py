@@ -108,7 +108,7 @@ class QR(NamedTuple):
         ridges = ridge_per_output(problem, cross.shape[1])
         for ridge in np.unique(ridges):
             outputs = ridges == ridge
-            if not ridge and moments.census.n_rows <= p:
+            if not ridge and moments.stats.n_rows <= p:
                 # Not a basis to start from, and the one who finds that out takes p**3 operations.
                 found = Solution(np.zeros_like(cross[:, outputs]), None)
             else:

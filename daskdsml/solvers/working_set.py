@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.contracts import Job, Paths
-from daskdsml.solvers import _fronts
+from daskdsml.contracts import Paths, PathSpec
+from daskdsml.solvers import _path_progress
 from daskdsml.solvers._elastic_net import Options
-from daskdsml.solvers._jobs import extended_sets, finished, own_job, row_sets
+from daskdsml.solvers._path_specs import extended_sets, finished, own_spec, row_sets
 
 NONE = np.empty(0, dtype=int)
 # Where a read costs little: for one path, and for many, whose sets are one.
-QUICK, CAREFUL = _fronts.Growth(100, 1.0), _fronts.Growth(20, 0.2)
+QUICK, CAREFUL = _path_progress.Growth(100, 1.0), _path_progress.Growth(20, 0.2)
 
 
 class _State(NamedTuple):
@@ -21,7 +21,7 @@ class _State(NamedTuple):
 
     ``known`` are the moments of the working set and ``fresh`` the columns that join it at the next
     read; ``sets`` are the rows of each training set in these moments; ``sums (p, n_labels)`` are
-    those of all columns, ``alphas`` those of each job.
+    those of all columns, ``alphas`` those of each spec.
     """
 
     theta: np.ndarray
@@ -38,7 +38,7 @@ class _State(NamedTuple):
     sets: dict | None = None
     sums: np.ndarray | None = None
     alphas: list | None = None
-    fronts: list | None = None
+    progress: list | None = None
 
 
 class WorkingSet(NamedTuple):
@@ -48,7 +48,7 @@ class WorkingSet(NamedTuple):
     working set, whose moments take a read; on these the next few alphas of each path are solved.
     Another read gives the slopes of *all* columns at all these solutions, and with them the duality
     gaps: fits within ``tol`` are kept, and where one is not, the columns of the largest slopes join
-    the working set. Objective, options and jobs are those of `CoordinateDescent`; y has one output.
+    the working set. Objective, options and specs are as of `CoordinateDescent`; y has one output.
     A penalty without an L1 part has no small working set: all columns join.
 
     References
@@ -62,9 +62,9 @@ class WorkingSet(NamedTuple):
     tol: float = 1e-4
     max_iter: int = 1000
     positive: bool = False
-    jobs: tuple[Job, ...] | None = None
+    specs: tuple[PathSpec, ...] | None = None
     start: np.ndarray | None = None
-    growth: _fronts.Growth = _fronts.Growth()
+    growth: _path_progress.Growth = _path_progress.Growth()
 
     needs = frozenset({"slopes"})
 
@@ -72,82 +72,86 @@ class WorkingSet(NamedTuple):
         return _State(theta)
 
     def step(self, state: _State, objective) -> _State:
-        jobs = self.jobs or (own_job(objective.problem.penalty),)
+        specs = self.specs or (own_spec(objective.problem.penalty),)
         if state.known is None:
-            return self._looked(state, objective, jobs)
+            return self._looked(state, objective, specs)
         if state.fresh.size:
             weight = sum(part.weight for part in state.known.y.groups.values())
             centre = state.sums[state.fresh].sum(axis=1) / weight * objective.problem.fit_intercept
             known = objective.column_moments(state.known, state.fresh, centre)
             sets = extended_sets(state.sets, known)
             return self._tried(state._replace(known=known, sets=sets, fresh=NONE, name="columns"))
-        return self._checked(state, objective, jobs)
+        return self._checked(state, objective, specs)
 
     def _options(self) -> Options:
         return Options(self.tol, self.max_iter, self.positive)
 
-    def _looked(self, state, objective, jobs) -> _State:
-        """Fronts at zero coefficients, and the first working set."""
-        margins, problem = objective.margins(), objective.problem
-        alphas, fronts = _fronts.begin(jobs, margins, problem.fit_intercept, self.positive)
+    def _looked(self, state, objective, specs) -> _State:
+        """Progress at zero coefficients, and the first working set."""
+        zero_gradient, problem = objective.zero_gradient(), objective.problem
+        alphas, progress = _path_progress.begin(
+            specs, zero_gradient, problem.fit_intercept, self.positive
+        )
         columns = np.arange(problem.n_features)
-        if all(front.penalties(k)[0] for front in fronts for k in range(len(front.alphas))):
-            columns = _fronts.missing(fronts, NONE, self.positive, self.growth)
+        if all(path.penalties(k)[0] for path in progress for k in range(len(path.alphas))):
+            columns = _path_progress.missing(progress, NONE, self.positive, self.growth)
             if self.start is not None:
                 columns = np.union1d(columns, np.flatnonzero(self.start[0]))
-        known = objective.no_columns(margins)
+        known = objective.no_columns(zero_gradient)
         state = state._replace(
             known=known,
             fresh=columns,
-            sets=row_sets(known, jobs, 0),
-            sums=margins.sums,
+            sets=row_sets(known, specs, 0),
+            sums=zero_gradient.sums,
             alphas=alphas,
-            fronts=fronts,
+            progress=progress,
         )
         return state if columns.size else self._tried(state)
 
     def _tried(self, state) -> _State:
-        """Fits of the next alphas of each front, on the working set."""
+        """Fits of the next alphas of each path, on the working set."""
         size = len(state.known.columns)
         start = None if self.start is None else self.start[0][state.known.columns]
         return state._replace(
-            fronts=_fronts.attempt(state.fronts, state.sets, size, self._options(), start)
+            progress=_path_progress.attempt(
+                state.progress, state.sets, size, self._options(), start
+            )
         )
 
-    def _checked(self, state, objective, jobs) -> _State:
+    def _checked(self, state, objective, specs) -> _State:
         """What holds over all columns; the next working set or the end."""
         columns = state.known.columns
         slopes = self._slopes(state, objective)
-        fronts, first = [], 0
-        for front in state.fronts:
-            last, rows = first + len(front.trial), state.sets[front.train]
+        progress, first = [], 0
+        for path in state.progress:
+            last, rows = first + len(path.trial), state.sets[path.train]
             mean = slopes[:, first:last] / rows.weight
-            fronts.append(
-                _fronts.judge(front, mean, rows.quads[0], columns, self._options())
-                if front.trial
-                else front
+            progress.append(
+                _path_progress.judge(path, mean, rows.quads[0], columns, self._options())
+                if path.trial
+                else path
             )
             first = last
-        state = state._replace(fronts=fronts, name="slopes")
-        if not any(front.open for front in fronts):
-            fits = _fronts.fits_of(fronts, len(jobs), len(columns))
+        state = state._replace(progress=progress, name="slopes")
+        if not any(path.open for path in progress):
+            fits = _path_progress.fits_of(progress, len(specs), len(columns))
             paths = Paths(columns, state.known, state.alphas, fits)
-            return finished(paths, jobs, objective.problem, name="slopes")
-        fresh = _fronts.missing(fronts, columns, self.positive, self.growth)
+            return finished(paths, specs, objective.problem, name="slopes")
+        fresh = _path_progress.missing(progress, columns, self.positive, self.growth)
         state = state._replace(fresh=fresh)
         return state if state.fresh.size else self._tried(state)
 
     def _slopes(self, state, objective) -> np.ndarray:
-        """Sums ``sum_i w_i x_i r_i`` (p, M) about the means, at the trials of all fronts."""
+        """Sums ``sum_i w_i x_i r_i`` (p, M) about the means, at the trials of all progress."""
         columns, labels = state.known.columns, sorted(state.known.y.groups)
         size, one = len(columns), objective.problem.fit_intercept
         coefs, levels, member, centres = [], [], [], []
-        for front in state.fronts:
-            rows = state.sets[front.train]
+        for path in state.progress:
+            rows = state.sets[path.train]
             part = np.zeros(labels[-1] + 1)
-            part[labels if front.train is None else list(front.train)] = 1.0
+            part[labels if path.train is None else list(path.train)] = 1.0
             centre = state.sums @ part[: state.sums.shape[1]] / rows.weight if one else 0.0
-            for trial in front.trial:
+            for trial in path.trial:
                 coefs.append(trial.coef)
                 levels.append((rows.mean[size] - rows.mean[:size] @ trial.coef) * one)
                 member.append(part)

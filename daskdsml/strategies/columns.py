@@ -7,12 +7,12 @@ import numpy as np
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block, Result
 from daskdsml.loop import Progress, iterate
-from daskdsml.passes.census import raise_faults, raise_overflow
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products, columns_of
 from daskdsml.passes.features import chosen, products
 from daskdsml.passes.moments import group_moments
 from daskdsml.passes.row_products import RowSystem, Weighing, coefficients, row_products
-from daskdsml.passes.slopes import Margins, Slopes
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow
+from daskdsml.passes.slopes import Slopes, ZeroGradient
 from daskdsml.threads import single_threaded_blas
 
 
@@ -43,31 +43,33 @@ class _Objective:
         self._w = np.ones(rows.n_rows) if rows.w is None else rows.w
         self._labels = np.zeros(rows.n_rows, dtype=int) if rows.g is None else rows.g
 
-    def margins(self) -> Margins:
+    def zero_gradient(self) -> ZeroGradient:
         """A first look. Costs one pass over X."""
         y, w = self._rows.y, self._w
         member = np.zeros((len(y), int(self._labels.max()) + 1))
         member[np.arange(len(y)), self._labels] = w
         R = np.column_stack([member, member * y[:, None]])
         found = self._rows.run(products, R, f"{self.problem.label}-look")
-        mine = self._checked(found.census)
+        mine = self._checked(found.stats)
         sums = found.whole()[1]
         raise_overflow(sums)
-        return Margins(mine.census, mine, sums[:, : member.shape[1]], sums[:, member.shape[1] :])
+        return ZeroGradient(
+            mine.stats, mine, sums[:, : member.shape[1]], sums[:, member.shape[1] :]
+        )
 
-    def _checked(self, census):
+    def _checked(self, stats):
         """Moments of y, after the data are found usable."""
         mine = group_moments(NumPy(), self._block(np.empty((len(self._rows.y), 0))))
-        raise_faults(mine.census)
+        raise_invalid(mine.stats)
         # In turned blocks rows and columns have changed their names.
-        turned = tuple(f._replace(row=f.column, column=f.row) for f in census.faults)
-        raise_faults(census._replace(faults=turned), self.problem.names)
+        turned = tuple(f._replace(row=f.column, column=f.row) for f in stats.invalid)
+        raise_invalid(stats._replace(invalid=turned), self.problem.names)
         return mine
 
     def row_products(self) -> RowSystem:
         """``A A'``, and what belongs to it. Costs one pass."""
         found = self._rows.run(row_products, self._weighing(), f"{self.problem.label}-rows")
-        moments = self._checked(found.census).of()
+        moments = self._checked(found.stats).of()
         raise_overflow(found.gram)
         level = float(moments.mean[0]) if self.problem.fit_intercept else 0.0
         y = (self._rows.y - level) * np.sqrt(self._w)
@@ -81,9 +83,9 @@ class _Objective:
     def _weighing(self) -> Weighing:
         return Weighing(np.sqrt(self._w), bool(self.problem.fit_intercept))
 
-    def no_columns(self, margins: Margins) -> ColumnMoments:
+    def no_columns(self, zero_gradient: ZeroGradient) -> ColumnMoments:
         """Moments of y alone, to which columns may join."""
-        return ColumnMoments.empty(margins.y, self.problem.fit_intercept)
+        return ColumnMoments.empty(zero_gradient.y, self.problem.fit_intercept)
 
     def column_moments(self, known: ColumnMoments, new, centre) -> ColumnMoments:
         """``known`` with columns ``new (k,)``, whose means are near ``centre (k,)``. One pass."""

@@ -347,15 +347,15 @@ def infinite(X, y, n_classes):
     A = np.column_stack([np.ones(len(X)), X])
     A = A / np.abs(A).max(axis=0)
     others = [(i, k) for i in range(len(y)) for k in range(n_classes) if k != y[i]]
-    margins = np.zeros((len(others), n_classes, A.shape[1]))
+    zero_gradient = np.zeros((len(others), n_classes, A.shape[1]))
     for row, (i, k) in enumerate(others):
-        margins[row, y[i]] += A[i]
-        margins[row, k] -= A[i]
-    margins = margins[:, 1:].reshape(len(others), -1)
+        zero_gradient[row, y[i]] += A[i]
+        zero_gradient[row, k] -= A[i]
+    zero_gradient = zero_gradient[:, 1:].reshape(len(others), -1)
     found = optimize.linprog(
-        -margins.sum(axis=0), A_ub=-margins, b_ub=np.zeros(len(others)), bounds=(-1, 1)
+        -zero_gradient.sum(axis=0), A_ub=-zero_gradient, b_ub=np.zeros(len(others)), bounds=(-1, 1)
     )
-    return np.abs(found.x) > 1e-7 if -found.fun > 1e-7 else np.zeros(margins.shape[1], bool)
+    return np.abs(found.x) > 1e-7 if -found.fun > 1e-7 else np.zeros(zero_gradient.shape[1], bool)
 
 
 def random_problem(seed):

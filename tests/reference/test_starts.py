@@ -17,14 +17,14 @@ from daskdsml.data.door import Table
 from daskdsml.data.encode import LabelCodes
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
+from daskdsml.linear_model._initial import null_evaluation, plain_reads
 from daskdsml.linear_model._sample import SampledLine, Sampler, anisotropy
-from daskdsml.linear_model._start import null_evaluation, plain_reads
 from daskdsml.loop import Progress, iterate
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.poisson import Poisson
 from daskdsml.objective import Objective, Problem
-from daskdsml.passes.targets import Look, labels_and_codes, targets
+from daskdsml.passes.summary import SummaryRequest, labels_and_codes
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers._curvature import Dense, Diagonal, Kronecker
 from daskdsml.solvers.lbfgs import LBFGS
@@ -248,8 +248,8 @@ def test_labels_and_codes(y):
 def test_samples_are_rows_of_the_table(n_blocks):
     X, y = np.arange(2000.0).reshape(1000, 2), np.arange(1000) % 3
     table = Table(X, y) if n_blocks is None else Table(dask_rows(X, n_blocks), dask_rows(y, 5))
-    look = Look(NumPy(), True, 0 if n_blocks is None else 400)
-    found = open_rows(table).run(targets, look, "look")
+    look = SummaryRequest(NumPy(), True, 0 if n_blocks is None else 400)
+    found = open_rows(table).run(summarize, look, "look")
     sampler = Sampler(table, found, LabelCodes(found.labels), 0, 400)
     for size, skip in ((10, 0), (100, 50), (400, 0)):
         block = sampler(size, skip)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.data.door import Table
-from daskdsml.data.turned import columns_first
+from daskdsml.data.transpose import columns_first
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine import memory
 from daskdsml.engine.full import shards as shd

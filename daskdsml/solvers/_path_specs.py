@@ -1,4 +1,4 @@
-"""What the solvers of jobs (paths of penalties, on all rows or on folds) share."""
+"""What the solvers of paths (paths of penalties, on all rows or on folds) share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.contracts import Job, Paths
+from daskdsml.contracts import Paths, PathSpec
 from daskdsml.solvers._elastic_net import extended, quadratics
 
 
 class State(NamedTuple):
-    """``theta (K, size)`` of the K jobs on all rows, at their last alpha; ``paths`` of all."""
+    """``theta (K, size)`` of the K specs on all rows, at their last alpha; ``paths`` of all."""
 
     theta: np.ndarray
     value: float = np.inf
@@ -24,16 +24,16 @@ class State(NamedTuple):
     name: str = "moments"
 
 
-def own_job(penalty, output=0) -> Job:
-    """The job that a penalty alone stands for."""
+def own_spec(penalty, output=0) -> PathSpec:
+    """The spec that a penalty alone stands for."""
     total = penalty.l1 + penalty.l2
-    return Job((total,), penalty.l1 / total if total else 1.0, output=output)
+    return PathSpec((total,), penalty.l1 / total if total else 1.0, output=output)
 
 
-def own_jobs(penalty, groups, n_features) -> tuple[Job, ...]:
-    """`own_job` for each output of [X y] whose moments ``groups`` holds."""
+def own_jobs(penalty, groups, n_features) -> tuple[PathSpec, ...]:
+    """`own_spec` for each output of [X y] whose moments ``groups`` holds."""
     n_outputs = next(iter(groups.groups.values())).mean.size - n_features
-    return tuple(own_job(penalty, output) for output in range(n_outputs))
+    return tuple(own_spec(penalty, output) for output in range(n_outputs))
 
 
 class Rows(NamedTuple):
@@ -44,10 +44,10 @@ class Rows(NamedTuple):
     quads: list
 
 
-def row_sets(groups, jobs, n_features) -> dict:
-    """All rows (None), and each training set of ``jobs``, as Rows."""
+def row_sets(groups, specs, n_features) -> dict:
+    """All rows (None), and each training set of ``specs``, as Rows."""
     sets = {}
-    for train in (None, *(train for job in jobs for train in job.trains)):
+    for train in (None, *(train for spec in specs for train in spec.trains)):
         if train not in sets:
             moments = groups.of(train)
             sets[train] = Rows(moments.weight, moments.mean, quadratics(moments, n_features))
@@ -59,7 +59,7 @@ def extended_sets(sets, known) -> dict:
 
     What is known of the others is kept: each product is summed over labels once.
     """
-    n_rows = {train: known.y.of(train).census.n_rows for train in sets}
+    n_rows = {train: known.y.of(train).stats.n_rows for train in sets}
     found = {}
     for train, rows in sets.items():
         cross, mean = known.last_joined(train)
@@ -68,16 +68,16 @@ def extended_sets(sets, known) -> dict:
     return found
 
 
-def alphas_of(job, largest) -> np.ndarray:
-    """The alphas of a job; ``largest`` is the largest slope of the mean loss at zero."""
-    if isinstance(job.alphas, int):
-        return grid(largest / job.l1_ratio, job.eps, job.alphas)
-    return np.asarray(job.alphas, dtype=float)
+def alphas_of(spec, largest) -> np.ndarray:
+    """The alphas of a spec; ``largest`` is the largest slope of the mean loss at zero."""
+    if isinstance(spec.alphas, int):
+        return grid(largest / spec.l1_ratio, spec.eps, spec.alphas)
+    return np.asarray(spec.alphas, dtype=float)
 
 
-def strengths(job, alphas, weight) -> np.ndarray:
+def strengths(spec, alphas, weight) -> np.ndarray:
     """``alphas`` relative to the mean loss over rows of total ``weight``."""
-    return alphas / weight if job.summed else alphas
+    return alphas / weight if spec.summed else alphas
 
 
 def grid(largest, eps, n_alphas) -> np.ndarray:
@@ -88,19 +88,19 @@ def grid(largest, eps, n_alphas) -> np.ndarray:
     return np.geomspace(largest, largest * eps, num=n_alphas)
 
 
-def finished(paths, jobs, problem, name="moments") -> State:
+def finished(paths, specs, problem, name="moments") -> State:
     """The state after the last pass: parameters, objective and status."""
     moments = paths.groups.of()
-    theta, value = np.zeros((len(jobs), problem.size)), 0.0
-    for i, (job, row) in enumerate(zip(jobs, theta, strict=True)):
+    theta, value = np.zeros((len(specs), problem.size)), 0.0
+    for i, (spec, row) in enumerate(zip(specs, theta, strict=True)):
         coef = paths.fits[i][0][-1].coef
         row[paths.columns] = coef
-        level = moments.mean[coef.size + job.output] - moments.mean[: coef.size] @ coef
+        level = moments.mean[coef.size + spec.output] - moments.mean[: coef.size] @ coef
         if problem.fit_intercept:
             row[-1] = level
-        rss = moments.rss(coef[None], np.array([level * problem.fit_intercept]), job.output)
-        alpha = strengths(job, paths.alphas[i], moments.weight)[-1]
-        penalty = job.l1_ratio * np.abs(coef).sum() + 0.5 * (1.0 - job.l1_ratio) * coef @ coef
+        rss = moments.rss(coef[None], np.array([level * problem.fit_intercept]), spec.output)
+        alpha = strengths(spec, paths.alphas[i], moments.weight)[-1]
+        penalty = spec.l1_ratio * np.abs(coef).sum() + 0.5 * (1.0 - spec.l1_ratio) * coef @ coef
         value += float(0.5 * rss[0] / moments.weight + alpha * penalty)
     every = (fit for sets in paths.fits for fits in sets for fit in fits)
     status = "converged" if all(fit.converged for fit in every) else "max_iter"

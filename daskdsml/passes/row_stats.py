@@ -1,4 +1,4 @@
-"""What every first pass learns besides its own sums: how many rows, and if they can be used."""
+"""What every first pass tells besides its own sums: how many rows, and if they can be used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 
-class Fault(NamedTuple):
+class InvalidValue(NamedTuple):
     """The first entry that cannot be used: in which part, at which row and column, what it is."""
 
     part: str
@@ -17,61 +17,61 @@ class Fault(NamedTuple):
     value: float
 
 
-class Census(NamedTuple):
-    """Row count, summed weight, and the first fault of each of X, y and w, in order of rows."""
+class RowStats(NamedTuple):
+    """Row count, summed weight, and the first invalid value of each of X, y and w."""
 
     n_rows: int
     weight: float
-    faults: tuple[Fault, ...]
+    invalid: tuple[InvalidValue, ...]
 
-    def __add__(self, other: Census) -> Census:
-        seen = {fault.part for fault in self.faults}
-        later = (f._replace(row=f.row + self.n_rows) for f in other.faults if f.part not in seen)
-        return Census(
-            self.n_rows + other.n_rows, self.weight + other.weight, (*self.faults, *later)
+    def __add__(self, other: RowStats) -> RowStats:
+        seen = {entry.part for entry in self.invalid}
+        later = (f._replace(row=f.row + self.n_rows) for f in other.invalid if f.part not in seen)
+        return RowStats(
+            self.n_rows + other.n_rows, self.weight + other.weight, (*self.invalid, *later)
         )
 
 
-def take_census(block, suspect_X: bool) -> Census:
+def row_stats_of(block, suspect_X: bool) -> RowStats:
     """Count a block.
 
     ``suspect_X`` tells that a sum over X came out not finite: only then is X searched, so that
     clean data are not read a second time.
     """
-    faults = []
+    invalid = []
     if suspect_X:
-        faults.append(_first_not_finite("X", block.X))
+        invalid.append(_first_not_finite("X", block.X))
     if block.y is not None and block.y.dtype.kind in "fc":
-        faults.append(_first_not_finite("y", block.y))
+        invalid.append(_first_not_finite("y", block.y))
     elif block.y is not None and block.y.dtype.kind == "O":
-        faults.append(_first_missing(block.y))
+        invalid.append(_first_missing(block.y))
     weight = float(block.X.shape[0])
     if block.w is not None:
         weight = float(block.w.sum())
         bad = ~(block.w >= 0) | np.isinf(block.w)
         if bad.any():
             row = int(np.argmax(bad))
-            faults.append(Fault("sample_weight", row, 0, float(block.w[row])))
-    return Census(block.X.shape[0], weight, tuple(f for f in faults if f is not None))
+            invalid.append(InvalidValue("sample_weight", row, 0, float(block.w[row])))
+    return RowStats(block.X.shape[0], weight, tuple(f for f in invalid if f is not None))
 
 
-def raise_faults(census: Census, names=None) -> None:
+def raise_invalid(stats: RowStats, names=None) -> None:
     """Raise ValueError if the rows cannot be used, naming the first row and column that shows why.
 
     Parameters
     ----------
-    census : Census over all rows
+    stats : RowStats over all rows
     names : array of str (p,) or None
         Names of the columns of X.
     """
-    if census.n_rows == 0:
+    if stats.n_rows == 0:
         raise ValueError(
             "Found array with 0 sample(s) while a minimum of 1 is required: X has no rows. "
             "Check the filter or the files that X is made from."
         )
-    for fault in census.faults:
-        raise ValueError(_sentence(fault, names))
-    if not census.weight > 0:
+    for entry in stats.invalid:
+        raise ValueError(_sentence(entry, names))
+    if not stats.weight > 0:
         raise ValueError(
             "sample_weight must have a positive sum, but all weights are zero: no row would count. "
             "Pass sample_weight=None to weigh all rows alike."
@@ -87,39 +87,39 @@ def raise_overflow(*sums) -> None:
         )
 
 
-def _sentence(fault: Fault, names) -> str:
-    if fault.part == "sample_weight":
+def _sentence(entry: InvalidValue, names) -> str:
+    if entry.part == "sample_weight":
         return (
-            f"sample_weight must be finite and not negative, but row {fault.row} has weight "
-            f"{fault.value}. Drop the row or give it weight 0."
+            f"sample_weight must be finite and not negative, but row {entry.row} has weight "
+            f"{entry.value}. Drop the row or give it weight 0."
         )
-    kind = "NaN" if fault.value != fault.value else "infinity"
-    label = "" if names is None or fault.part == "y" else f" ({names[fault.column]!r})"
+    kind = "NaN" if entry.value != entry.value else "infinity"
+    label = "" if names is None or entry.part == "y" else f" ({names[entry.column]!r})"
     return (
-        f"Input {fault.part} contains {kind} at row {fault.row}, column {fault.column}{label}, but "
+        f"Input {entry.part} contains {kind} at row {entry.row}, column {entry.column}{label}, but "
         "only finite numbers can be used. Drop such rows, or impute them, for instance with "
         "dask_ml.impute.SimpleImputer."
     )
 
 
-def _first_not_finite(part: str, A) -> Fault | None:
+def _first_not_finite(part: str, A) -> InvalidValue | None:
     if sparse.issparse(A):
         bad = np.flatnonzero(~np.isfinite(A.data))
         if not bad.size:
             return None
         row = int(np.searchsorted(A.indptr, bad[0], side="right")) - 1
-        return Fault(part, row, int(A.indices[bad[0]]), float(A.data[bad[0]]))
+        return InvalidValue(part, row, int(A.indices[bad[0]]), float(A.data[bad[0]]))
     A = A if A.ndim == 2 else A[:, None]
     bad = ~np.isfinite(A)
     if not bad.any():
         return None
     row = int(np.argmax(bad.any(axis=1)))
     column = int(np.argmax(bad[row]))
-    return Fault(part, row, column, float(A[row, column]))
+    return InvalidValue(part, row, column, float(A[row, column]))
 
 
-def _first_missing(y) -> Fault | None:
+def _first_missing(y) -> InvalidValue | None:
     from pandas import isna  # slow to import, and only labels that are objects need it
 
     bad = isna(np.ravel(y))
-    return Fault("y", int(np.argmax(bad)), 0, float("nan")) if bad.any() else None
+    return InvalidValue("y", int(np.argmax(bad)), 0, float("nan")) if bad.any() else None

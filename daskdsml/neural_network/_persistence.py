@@ -9,9 +9,9 @@ from daskdsml import neural_network, registry
 from daskdsml.network import Network
 from daskdsml.neural_network import _storage
 from daskdsml.neural_network._torch import to_torch
-from daskdsml.neural_network._training import Epoch, Standing
+from daskdsml.neural_network._training import Epoch, TrainState
 
-# Numbers of a standing; its arrays are kept by their own names.
+# Numbers of a train_state; its arrays are kept by their own names.
 ARRAYS = ("classes_", "feature_names_in_", "_class_weight")
 NUMBERS = ("step", "epoch", "drop", "best", "stale")
 
@@ -36,7 +36,7 @@ class Kept:
             If a parameter cannot be written, such as a schedule that is a function.
         """
         check_is_fitted(self)
-        standing, network = self._standing, self._network
+        train_state, network = self._train_state, self._network
         header = {
             "estimator": type(self).__name__,
             "params": self.get_params(deep=False) | {"callbacks": None},
@@ -46,13 +46,13 @@ class Kept:
             "loss": network.loss,
             "dtype": network.dtype.name,
             "backend": self._backend,
-            "solver": _solver_name(standing.state),
-            "standing": {name: getattr(standing, name) for name in NUMBERS},
+            "solver": _solver_name(train_state.state),
+            "standing": {name: getattr(train_state, name) for name in NUMBERS},
             "history": [list(record) for record in self.history_],
             "facts": {name: getattr(self, name) for name in self._facts if hasattr(self, name)},
         }
-        arrays = {f"state.{name}": part for name, part in standing.state._asdict().items()}
-        arrays["statistics"] = standing.statistics
+        arrays = {f"state.{name}": part for name, part in train_state.state._asdict().items()}
+        arrays["statistics"] = train_state.statistics
         for name in ARRAYS:
             if getattr(self, name, None) is not None:
                 arrays[name] = getattr(self, name)
@@ -86,7 +86,7 @@ class Kept:
         shape, loss, dtype = header["in_shape"], header["loss"], header["dtype"]
         model._network = Network(header["layers"], shape, loss, dtype)
         model._backend = header["backend"]
-        model._standing = _standing(header["solver"], header["standing"], arrays)
+        model._train_state = _train_state(header["solver"], header["standing"], arrays)
         model.history_ = [Epoch(*record) for record in header["history"]]
         model._publish()
         return model
@@ -103,7 +103,7 @@ class Kept:
             If PyTorch is not installed: ``pip install "daskdsml[torch]"``.
         """
         check_is_fitted(self)
-        return to_torch(self._network, self._standing.point)
+        return to_torch(self._network, self._train_state.point)
 
 
 def _solver_name(state) -> str:
@@ -117,8 +117,8 @@ def _solver_name(state) -> str:
     return name
 
 
-def _standing(solver, numbers, arrays) -> Standing:
+def _train_state(solver, numbers, arrays) -> TrainState:
     state = {name[6:]: part for name, part in arrays.items() if name.startswith("state.")}
     kind = type(registry.find("solvers", solver)().init(np.zeros(0)))
     state = kind(**{name: part if part.ndim else part.item() for name, part in state.items()})
-    return Standing(state, arrays["statistics"], **numbers)
+    return TrainState(state, arrays["statistics"], **numbers)

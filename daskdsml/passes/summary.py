@@ -1,4 +1,4 @@
-"""The first look at the data of an iterative fit: labels, column spread, a sample to start from."""
+"""Summary of the data before an iterative fit: labels, column spread, a sample of rows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 from scipy import sparse
 
 from daskdsml.contracts import Block
-from daskdsml.passes.census import Census, take_census
+from daskdsml.passes.row_stats import RowStats, row_stats_of
 
 # More labels than this are a continuous target by mistake; keeping them would fill the memory.
 MOST_LABELS = 10_000
 
 
-class Look(NamedTuple):
-    """What to look for.
+class SummaryRequest(NamedTuple):
+    """What the first read of an iterative fit is to tell.
 
     ``labels`` tells whether y holds class labels to collect, ``products`` whether columns are to be
     summed with y, a number, as their weight too; ``sample_rows`` rows are drawn with ``seed``, of
@@ -84,8 +84,8 @@ class Span(NamedTuple):
         )
 
 
-class Targets(NamedTuple):
-    """Sums of a first look.
+class DataSummary(NamedTuple):
+    """Sums of the first read.
 
     ``labels (k,)`` sorted, with ``counts (k,)`` their summed weights; ``sums`` of the weighted
     columns of X, (k, p) over the rows of each label, (1, p) if y holds none; ``squares (p,)`` of
@@ -93,7 +93,7 @@ class Targets(NamedTuple):
     ``products (p,)`` of columns and y, or None.
     """
 
-    census: Census
+    stats: RowStats
     labels: np.ndarray
     counts: np.ndarray
     sums: np.ndarray
@@ -102,11 +102,11 @@ class Targets(NamedTuple):
     span: Span = Span()
     products: np.ndarray | None = None
 
-    @np.errstate(over="ignore", invalid="ignore")  # the census tells what is not finite
-    def __add__(self, other: Targets) -> Targets:
+    @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
+    def __add__(self, other: DataSummary) -> DataSummary:
         labels, counts, sums = _joined(self, other)
-        return Targets(
-            self.census + other.census,
+        return DataSummary(
+            self.stats + other.stats,
             labels,
             counts,
             sums,
@@ -118,14 +118,14 @@ class Targets(NamedTuple):
 
     def mean(self) -> np.ndarray:
         """Weighted mean (p,) of each column."""
-        return self.sums.sum(axis=0) / self.census.weight
+        return self.sums.sum(axis=0) / self.stats.weight
 
     def spread(self, centred: bool) -> np.ndarray:
         """Standard deviation (p,) of each column, or its root mean square if not ``centred``.
 
         A column that does not vary has its root mean square, or 1 if it is zero throughout.
         """
-        square = self.squares / self.census.weight
+        square = self.squares / self.stats.weight
         variance = square - self.mean() ** 2
         # The difference of two nearly equal numbers says nothing below their own rounding.
         varies = centred & (variance > 1e-12 * square)
@@ -133,25 +133,25 @@ class Targets(NamedTuple):
         return np.where(spread > 0.0, spread, 1.0)
 
 
-def targets(look: Look, block: Block) -> Targets:
+def summarize(request: SummaryRequest, block: Block) -> DataSummary:
     """Kernel: what one block adds to the first look."""
-    census = take_census(block, suspect_X=False)
-    labels, codes = _labels_of(look, block, census)
-    sums, squares = look.backend.column_sums(block, codes, max(len(labels), 1))
+    stats = row_stats_of(block, suspect_X=False)
+    labels, codes = _labels_of(request, block, stats)
+    sums, squares = request.backend.column_sums(block, codes, max(len(labels), 1))
     if not (np.isfinite(sums).all() and np.isfinite(squares).all()):
-        census = take_census(block, suspect_X=True)
+        stats = row_stats_of(block, suspect_X=True)
     counts = np.zeros(len(labels))
     if codes is not None:
         counts += np.bincount(codes, block.w, len(labels))
-    if look.labels:
+    if request.labels:
         sums = sums[: len(labels)]
-    span = Span() if look.labels or census.faults else span_of(block.y, block.w)
+    span = Span() if request.labels or stats.invalid else span_of(block.y, block.w)
     products = None
-    if look.products:
+    if request.products:
         y = np.ravel(block.y).astype(np.float64)
         block_of_y = block._replace(w=y if block.w is None else block.w * y)
-        (products,), _ = look.backend.column_sums(block_of_y)
-    return Targets(census, labels, counts, sums, squares, _drawn(look, block), span, products)
+        (products,), _ = request.backend.column_sums(block_of_y)
+    return DataSummary(stats, labels, counts, sums, squares, _drawn(request, block), span, products)
 
 
 def span_of(y, w) -> Span:
@@ -161,12 +161,12 @@ def span_of(y, w) -> Span:
     return Span(float(total), float(y.min(initial=np.inf)), float(y.max(initial=-np.inf)))
 
 
-def _labels_of(look, block, census):
+def _labels_of(request, block, stats):
     """Sorted labels (k,) of a block and the code (n,) of each row; none and None without labels."""
-    if not look.labels:
+    if not request.labels:
         return np.empty(0), None
     y = np.ravel(block.y)
-    if census.faults or not len(y):
+    if stats.invalid or not len(y):
         return y[:0], None
     labels, codes = labels_and_codes(y)
     check_labels(labels)
@@ -188,7 +188,7 @@ def labels_and_codes(y) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(y, return_inverse=True)
 
 
-def _joined(a: Targets, b: Targets):
+def _joined(a: DataSummary, b: DataSummary):
     """Labels, counts and sums of two parts."""
     if np.array_equal(a.labels, b.labels):
         return a.labels, a.counts + b.counts, a.sums + b.sums
@@ -209,12 +209,12 @@ def check_labels(labels) -> None:
         )
 
 
-def _drawn(look: Look, block: Block) -> Sample:
-    if look.sample_rows == 0:
+def _drawn(request: SummaryRequest, block: Block) -> Sample:
+    if request.sample_rows == 0:
         return Sample(0, ())
-    u = np.random.default_rng([look.seed, *block.id]).random(block.X.shape[0])
-    rows = np.flatnonzero(u < look.rate)
-    if rows.size > look.sample_rows:
-        rows = np.sort(rows[np.argpartition(u[rows], look.sample_rows)[: look.sample_rows]])
+    u = np.random.default_rng([request.seed, *block.id]).random(block.X.shape[0])
+    rows = np.flatnonzero(u < request.rate)
+    if rows.size > request.sample_rows:
+        rows = np.sort(rows[np.argpartition(u[rows], request.sample_rows)[: request.sample_rows]])
     w = None if block.w is None else block.w[rows]
-    return Sample(look.sample_rows, ((u[rows], block.X[rows], np.ravel(block.y)[rows], w),))
+    return Sample(request.sample_rows, ((u[rows], block.X[rows], np.ravel(block.y)[rows], w),))

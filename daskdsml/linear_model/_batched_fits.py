@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.data.door import Table
 from daskdsml.engine.full.rows import open_rows
-from daskdsml.linear_model._start import ROUGH, hessian_at, minimize_sample, of_sample
+from daskdsml.linear_model._initial import ROUGH, hessian_at, minimize_sample, of_sample
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers._curvature import Dense
 from daskdsml.solvers.lbfgs import LBFGS

@@ -38,7 +38,7 @@ class TrainingBar:
 
 def failed(failure, model) -> str:
     """What to say of a loss that is no longer finite."""
-    left = "before this step" if model._standing.kept is None else "of the best epoch"
+    left = "before this step" if model._train_state.kept is None else "of the best epoch"
     where = "the gradient" if failure.layer is None else f"the output of layer {failure.layer}"
     return (
         f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
