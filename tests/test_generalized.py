@@ -19,7 +19,7 @@ from daskdsml.losses.poisson import Poisson
 from daskdsml.passes.concomitant import Concomitant
 from daskdsml.passes.deviance import deviance, half_deviance
 from daskdsml.passes.evaluate import LinearPredictor
-from daskdsml.passes.summary import Span, SummaryRequest
+from daskdsml.passes.summary import Span, SummaryRequest, summarize
 
 N, P = 300, 5
 MODELS = [PoissonRegressor, GammaRegressor, HuberRegressor]

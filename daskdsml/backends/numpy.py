@@ -18,7 +18,7 @@ from daskdsml.backends._models import weighted
 # Products with so many vectors are made one by one.
 FEW_VECTORS = 4
 # CSR rows that are filled to this share are multiplied as dense ones, a few at a time.
-FILLED = 1 / 12
+FILLED_SHARE = 1 / 12
 
 
 class NumPy(ArrayBackend):
@@ -174,7 +174,7 @@ def _near_mean(X, y, w, n) -> np.ndarray:
 def _cross(X, c) -> np.ndarray:
     """``X' diag(c) X`` (p, p) dense, for CSR X and c (n,)."""
     n, p = X.shape
-    if X.nnz <= FILLED * n * p:
+    if X.nnz <= FILLED_SHARE * n * p:
         return (X.T @ sparse.diags_array(c, format="csr") @ X).toarray()
     total, step = np.zeros((p, p)), max(2**18 // p, p)
     for start in range(0, n, step):

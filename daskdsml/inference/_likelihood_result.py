@@ -10,7 +10,7 @@ from daskdsml.inference._result import note_condition, note_constant
 from daskdsml.inference.result import LikelihoodResult
 
 # Overdispersion is told from this dispersion on, if it is this many standard deviations above 1.
-CLEARLY, DEVIATIONS = 1.2, 5.0
+MIN_DISPERSION, MIN_DEVIATIONS = 1.2, 5.0
 
 
 def tabulate(fitted, sums, cov_type, kind, level) -> LikelihoodResult:
@@ -113,7 +113,7 @@ def _notes(fitted, sums, condition, separated, measures) -> tuple[str, ...]:
             "of it: the likelihood ratio is a comparison and no test."
         )
     dispersion, df = measures["dispersion"], measures["df_resid"]
-    if dispersion and dispersion > max(CLEARLY, 1.0 + DEVIATIONS * np.sqrt(2.0 / df)):
+    if dispersion and dispersion > max(MIN_DISPERSION, 1.0 + MIN_DEVIATIONS * np.sqrt(2.0 / df)):
         notes.append(
             f"variances are about {dispersion:.3g} times the means (overdispersion): errors that "
             "take them as equal are too small. Use cov_type='HC1'."

@@ -10,7 +10,7 @@ from daskdsml.inference._families import Classes, Counts
 
 INTERCEPT = "(Intercept)"
 # A model that was fitted to other data is more than this many standard errors from the optimum.
-NEAR = 0.05
+STEP_IN_SE = 0.05
 # Models whose covariance is that of least squares, and of maximum likelihood.
 LEAST_SQUARES = frozenset(
     ("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV")

@@ -38,19 +38,19 @@ import numpy as np
 from scipy import linalg
 
 # Information of a direction, as a share of the null model's, from which on none is suspected.
-LITTLE = 0.05
+SUSPECT_INFORMATION = 0.05
 # A share so small that rounding hides the step that remains.
-NONE = 1e-10
+ROUNDING_INFORMATION = 1e-10
 # The least step that remains, as a share of the way gone: scores do not get to 100.
-RISING = 0.01
+MIN_STEP_SHARE = 0.01
 # How much further to go: Newton steps, or, where rounding hides them, in units of the way gone.
-STEPS, FURTHER = 20.0, 2.0
+FURTHER_STEPS, FURTHER_SHARE = 20.0, 2.0
 # How much the log-likelihood may fall there: a 95 % interval of likelihoods allows for 1.92.
-FALL = 0.05
+MAX_LOGLIK_FALL = 0.05
 # What is left there of the information that a separated direction had.
-VANISHED = 0.01
+VANISHED_INFORMATION = 0.01
 # From this share of its own null standard error on, a parameter takes part in a direction.
-PART = 1e-3
+MEMBER_SHARE = 1e-3
 
 
 def suspected(curvature, score, theta) -> list[np.ndarray]:
@@ -64,26 +64,30 @@ def suspected(curvature, score, theta) -> list[np.ndarray]:
     curvature (d, d), score (d,), theta (d,)
         Hessian, gradient and parameters, where the null model's Hessian is the identity.
     """
-    values, vectors = linalg.eigh(curvature, subset_by_value=(-np.inf, LITTLE))
+    values, vectors = linalg.eigh(curvature, subset_by_value=(-np.inf, SUSPECT_INFORMATION))
     way, slope = vectors.T @ theta, -(vectors.T @ score)
-    seen = values > NONE
+    seen = values > ROUNDING_INFORMATION
     step = np.divide(slope, values, where=seen, out=np.zeros_like(slope))
-    rising = (step * way > 0.0) & (np.abs(step) >= RISING * np.abs(way))
+    rising = (step * way > 0.0) & (np.abs(step) >= MIN_STEP_SHARE * np.abs(way))
     found = rising | ~seen
     if not found.any():
         return []
     taken = values <= values[found].max()
     return [
-        vectors @ np.where(seen, STEPS * step, FURTHER * way),
-        vectors @ np.where(taken, FURTHER * way, 0.0),
+        vectors @ np.where(seen, FURTHER_STEPS * step, FURTHER_SHARE * way),
+        vectors @ np.where(taken, FURTHER_SHARE * way, 0.0),
     ]
 
 
 def vanished(before, after):
     """Directions (d, r), orthonormal, whose information ``before`` has vanished ``after``."""
-    values, vectors = linalg.eigh(after, subset_by_value=(-np.inf, LITTLE))
+    values, vectors = linalg.eigh(after, subset_by_value=(-np.inf, SUSPECT_INFORMATION))
     had = np.einsum("ij,ij->j", vectors, before @ vectors)
-    return vectors[:, values <= np.maximum(VANISHED * had, NONE * LITTLE)]
+    return vectors[
+        :,
+        values
+        <= np.maximum(VANISHED_INFORMATION * had, ROUNDING_INFORMATION * SUSPECT_INFORMATION),
+    ]
 
 
 def unknown(curvature):
@@ -94,4 +98,4 @@ def unknown(curvature):
 
 def taking_part(root, directions):
     """Which parameters (q,), rows of ``root (q, d)``, have a part in ``directions (d, r)``."""
-    return np.linalg.norm(root @ directions, axis=1) > PART * np.linalg.norm(root, axis=1)
+    return np.linalg.norm(root @ directions, axis=1) > MEMBER_SHARE * np.linalg.norm(root, axis=1)

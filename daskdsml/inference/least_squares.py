@@ -11,14 +11,14 @@ from daskdsml.double_double import Double, double
 from daskdsml.inference._checks import check_degrees, check_rows, count_reads
 from daskdsml.inference._covariance import meat_of_first_read, meat_of_whitened, whitening
 from daskdsml.inference._design import frame_of, from_factor, from_moments, refined
-from daskdsml.inference._model import INTERCEPT, NEAR, Fitted
+from daskdsml.inference._model import INTERCEPT, STEP_IN_SE, Fitted
 from daskdsml.passes.fit_sums import At, fit_sums
 from daskdsml.passes.gram import Exactly, exact_sums
 from daskdsml.passes.normal_residual import Solution
 from daskdsml.passes.whitened import whitened
 from daskdsml.solvers._moments import constant_floor
 from daskdsml.solvers._symmetric import solve
-from daskdsml.solvers.qr import ENOUGH, SMALL
+from daskdsml.solvers.qr import MAX_CONDITION, SMALL_ENTRIES
 
 # From this condition of X'X on, the inverse of a small table is corrected: below it, the R factor
 # leaves 13 digits or more, and p**3 operations in twice the precision are not worth one more.
@@ -51,8 +51,8 @@ def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
     condition = 1.0
     if kept.size:
         condition = solve(moments.cross[np.ix_(kept, kept)], np.zeros(kept.size)).condition
-    small = table.is_local and table.n_rows * p <= SMALL
-    if small or condition > ENOUGH:
+    small = table.is_local and table.n_rows * p <= SMALL_ENTRIES
+    if small or condition > MAX_CONDITION:
         exactly = small and condition > PLAIN
         design, rss, score = _exactly(rows, fitted, moments, kept, exactly)
         check_degrees(first.n_used, len(design.R))
@@ -61,7 +61,7 @@ def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
         score = design.framed(first.scores.sums.sum(axis=0, keepdims=True), first.centre)
     way = design.whiten(score)[0]
     meat = None
-    if kind.power or (kind.robust and condition > ENOUGH):
+    if kind.power or (kind.robust and condition > MAX_CONDITION):
         found = rows.run(whitened, whitening(fitted, design, kind), "infer-leverage")
         meat = meat_of_whitened(found, cov_type, kind)
     elif kind.robust:
@@ -110,11 +110,11 @@ def check_fitted_to(sums: Sums) -> None:
         return
     variance = sums.rss / (first.n_used - len(design.R))
     error = np.sqrt(variance * np.diag(design.inverse))
-    far = np.abs(sums.step) > NEAR * error
+    far = np.abs(sums.step) > STEP_IN_SE * error
     if far.any():
         worst = float(np.max(np.abs(sums.step) / np.where(error > 0.0, error, 1e-300)))
         raise ValueError(
             f"The model is not the least squares fit to these data: a coefficient is {worst:.2g} "
-            f"standard errors from theirs, which may be {NEAR}. Pass the X, y and sample_weight "
-            "that the model was fitted to, or fit it to these."
+            f"standard errors from theirs, which may be {STEP_IN_SE}. Pass the X, y and "
+            "sample_weight that the model was fitted to, or fit it to these."
         )

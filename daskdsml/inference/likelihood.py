@@ -11,9 +11,9 @@ from daskdsml import registry
 from daskdsml.inference._checks import check_degrees, check_rows, count_reads
 from daskdsml.inference._design import Design, from_moments
 from daskdsml.inference._families import Classes, Level
-from daskdsml.inference._model import NEAR, Fitted, listed
+from daskdsml.inference._model import STEP_IN_SE, Fitted, listed
 from daskdsml.inference._separation import (
-    FALL,
+    MAX_LOGLIK_FALL,
     suspected,
     taking_part,
     unknown,
@@ -110,14 +110,14 @@ def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
 
 def check_optimum(sums: Sums) -> None:
     """Raise ValueError if the model is not the optimum on these data."""
-    far = np.abs(sums.step) > NEAR * sums.errors
+    far = np.abs(sums.step) > STEP_IN_SE * sums.errors
     if (far & ~sums.separated).any():
         error = np.where(sums.errors > 0.0, sums.errors, 1e-300)
         worst = float(np.max(np.abs(sums.step) / error, where=~sums.separated, initial=0.0))
         raise ValueError(
             f"The model is not the optimum on these data: a coefficient is {worst:.2g} standard "
-            f"errors from theirs, which may be {NEAR}. Pass the X, y and sample_weight that the "
-            "model was fitted to, or fit it to these with a smaller tol."
+            f"errors from theirs, which may be {STEP_IN_SE}. Pass the X, y and sample_weight that "
+            "the model was fitted to, or fit it to these with a smaller tol."
         )
 
 
@@ -177,7 +177,7 @@ def _separated(rows, at, fitted, standard, first, curvature, score, theta) -> np
     for way in suspected(curvature, score, standard.parameters(theta)):
         there = _moved(at, fitted, standard, way)
         second = rows.run(score_sums, there, "infer-separation")
-        if second.loss <= first.loss + FALL and np.isfinite(second.hessian).all():
+        if second.loss <= first.loss + MAX_LOGLIK_FALL and np.isfinite(second.hessian).all():
             return vanished(curvature, standard._replace(centre=second.centre).form(second.hessian))
     return unknown(curvature)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.data.door import Table
 from daskdsml.engine.full.rows import open_rows
-from daskdsml.linear_model._initial import ROUGH, hessian_at, minimize_sample, of_sample
+from daskdsml.linear_model._initial import SAMPLE_TOL, hessian_at, minimize_sample, of_sample
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers._curvature import Dense
 from daskdsml.solvers.lbfgs import LBFGS
@@ -54,7 +54,7 @@ def _sparse_starts(problem, block, penalties, theta):
     """Each penalty from the optimum of the one before."""
     starts, last = [], Start(theta)
     for penalty in penalties:
-        part = ProximalNewton(ROUGH, last.columns, last.hessian)
+        part = ProximalNewton(SAMPLE_TOL, last.columns, last.hessian)
         result = minimize_sample(problem._replace(penalty=penalty), block, part, last.theta, 100)
         if result is not None and np.isfinite(result.theta).all():
             last = Start(result.theta, result.hessian, result.columns)
@@ -68,7 +68,7 @@ def _smooth_starts(problem, block, penalties, theta):
     dense = problem.size <= LARGEST
     first = hessian_at(free, block, theta) if dense else None
     problems = [free._replace(penalty=penalty) for penalty in penalties]
-    parts = [smooth_part(each, ROUGH, first) for each in problems]
+    parts = [smooth_part(each, SAMPLE_TOL, first) for each in problems]
     rows = open_rows(Table(block.X, block.y, block.w), "memory")
     found = AllReduce().minimize_together(problems, rows, parts, [theta] * len(parts), max_iter=50)
     m = len(block.y) if len(block.y) < problem.n_rows else np.inf

@@ -21,12 +21,12 @@ from daskdsml.threads import single_threaded_blas
 # Most numbers in the Hessians of all outputs (256 MiB).
 LARGEST_BLOCKS = 2**25
 # What is left to do on a sample, whose optimum is not that of all rows.
-ROUGH = 1e-3
+SAMPLE_TOL = 1e-3
 # A sample's optimum is where a fit starts if what is lost there, about half a parameter in a row of
 # the sample, is at most this share of what it gains on rows that it has not seen.
-TRUST = 0.1
+MAX_LOSS_SHARE = 0.1
 # Share of the sampled rows that are kept back to judge by.
-HELD_OUT = 0.2
+HELD_OUT_SHARE = 0.2
 # Sampled rows for each column of a curvature, at least and at most, and the most for an optimum.
 ROWS_OF_CURVATURE, ROWS_OF_OPTIMUM = (16, 200), 200
 # Reads that a fit takes whose curvature is right; `plain_reads` tells what the plain one takes.
@@ -35,11 +35,11 @@ GOOD_READS = 6
 # enough to save a read even where columns are independent.
 NEAR_ROWS = 100
 # What finding a sample's optimum may cost, in reads of all rows.
-PRICE_OF_OPTIMUM = 0.2
+OPTIMUM_COST_IN_READS = 0.2
 # Bytes that a read brings in a second, from memory and from storage, and floating-point operations
 # of matrix products: of an ordinary core, and nothing but their ratios is of consequence.
 MEMORY_RATE, STORAGE_RATE, PRODUCT_RATE = 1.6e10, 1e9, 4e10
-RENEWALS = 8
+MAX_RENEWALS = 8
 # What the last step may promise, in units of ``tol`` times the objective: less where a matrix is
 # the curvature, which bends directions that it knows little of, and promises too little there.
 PLAIN_PROMISE, MATRIX_PROMISE = 0.05, 0.005
@@ -121,7 +121,7 @@ def started(problem, sampler, solver, name, theta, table) -> Start:
         return Start(theta, solver)
     if name == "newton":
         return _newton(problem, block, solver, theta)
-    rough = solver._replace(tol=max(ROUGH, solver.tol))
+    rough = solver._replace(tol=max(SAMPLE_TOL, solver.tol))
     result = minimize_sample(problem, block, rough, theta, 200)
     if result is None or result.status != "converged":
         return Start(theta, solver)
@@ -204,20 +204,20 @@ def _trusted(problem, sampler, solver, theta, plain, cost):
     effective *= max(problem.n_outputs - 1, 1)
     most = min(sampler.most, int(max(ROWS_OF_OPTIMUM * effective, 2000)))
     if plain < np.inf:
-        most = min(most, int(PRICE_OF_OPTIMUM * cost.read / (plain * cost.row)))
-    if most < effective / TRUST:
+        most = min(most, int(OPTIMUM_COST_IN_READS * cost.read / (plain * cost.row)))
+    if most < effective / MAX_LOSS_SHARE:
         return None
     block = sampler(most)
-    m = int((1.0 - HELD_OUT) * len(block.y))
+    m = int((1.0 - HELD_OUT_SHARE) * len(block.y))
     train, unseen = first_rows(block, m), first_rows(block, len(block.y) - m, m)
-    if m < effective / TRUST or not sampler.covers(train) or not _weight_of(unseen) > 0.0:
+    if m < effective / MAX_LOSS_SHARE or not sampler.covers(train) or not _weight_of(unseen) > 0.0:
         return None
-    rough = solver._replace(tol=max(ROUGH, solver.tol))
+    rough = solver._replace(tol=max(SAMPLE_TOL, solver.tol))
     result = minimize_sample(problem, train, rough, theta, 100)
     if result is None or result.status not in ("converged", "max_iter"):
         return None
     null, there = (_value(problem, unseen, at) for at in (theta, result.theta))
-    return result.theta if 0.5 * effective / m <= TRUST * (null - there) else None
+    return result.theta if 0.5 * effective / m <= MAX_LOSS_SHARE * (null - there) else None
 
 
 def _with_curvature(problem, block, solver, best, weights, means, saved, cost):
@@ -232,7 +232,7 @@ def _with_curvature(problem, block, solver, best, weights, means, saved, cost):
         renew = _Renewal(problem, block, own)
         dear = cost.matrix(m, problem.size) if own else K * one_matrix
         if dear <= 2.0 * cost.read:
-            solver = solver._replace(renew=renew, renewals=RENEWALS)
+            solver = solver._replace(renew=renew, renewals=MAX_RENEWALS)
         curvature = renew(best) if best is not None else None
     if curvature is None:
         curvature = Kronecker.of(problem, _correlation(problem, block, means), weights, known)

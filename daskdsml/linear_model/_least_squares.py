@@ -18,7 +18,7 @@ from daskdsml.passes.summary import SummaryRequest
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag
 from daskdsml.solvers.nnls import NNLS
-from daskdsml.solvers.qr import ENOUGH, QR, SMALL
+from daskdsml.solvers.qr import MAX_CONDITION, QR, SMALL_ENTRIES
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
 
@@ -103,11 +103,11 @@ class LeastSquares(RegressorMixin, LinearModel):
         if solver == "lbfgs":
             return part(tol=self.tol)
         if solver == "dual" and self.solver == "auto":
-            return part(ENOUGH)
+            return part(MAX_CONDITION)
         if part is not QR:
             return part()
-        small = table.is_local and table.n_rows * table.n_features <= SMALL
-        return part(0.0 if small or self.solver == "qr" else ENOUGH)
+        small = table.is_local and table.n_rows * table.n_features <= SMALL_ENTRIES
+        return part(0.0 if small or self.solver == "qr" else MAX_CONDITION)
 
     def _problem(self, table, rows, penalty, solver, progress) -> Problem:
         n, p = table.n_rows, table.n_features

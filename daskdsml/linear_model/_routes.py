@@ -13,9 +13,9 @@ from daskdsml.data.blocks import nbytes
 
 # A pass over X waits for memory: an entry costs as much as so many multiply-adds in the cache, and
 # the pass itself, whatever its size, as much as so many.
-ENTRY, PASS = 40, 2e7
+WORK_PER_ENTRY, WORK_PER_PASS = 40, 2e7
 # Making, adding, scaling and reading a p x p matrix of moments, an entry.
-MOMENT = 500
+WORK_PER_MOMENT = 500
 # Passes of a working set, for one fit and for a path.
 FIT_PASSES, PATH_PASSES = 10, 30
 
@@ -27,7 +27,7 @@ def entries_a_column(X) -> float:
 
 def work_of_moments(n, p, n_sets=1) -> float:
     """Moments of [X y] (p x p), on all rows and on each of the other ``n_sets - 1`` sets."""
-    return p * p * (0.5 * n + MOMENT * n_sets)
+    return p * p * (0.5 * n + WORK_PER_MOMENT * n_sets)
 
 
 def work_of_working_set(n, p, n_fits=1) -> float:
@@ -37,7 +37,7 @@ def work_of_working_set(n, p, n_fits=1) -> float:
     `work_of_moments`, and no more than a fraction of the columns is in use for most penalties.
     """
     n_passes = FIT_PASSES if n_fits == 1 else PATH_PASSES
-    return n_passes * (ENTRY * n * p + PASS) + n_fits * n * p
+    return n_passes * (WORK_PER_ENTRY * n * p + WORK_PER_PASS) + n_fits * n * p
 
 
 def work_of_cholesky(n, p) -> float:
@@ -47,7 +47,7 @@ def work_of_cholesky(n, p) -> float:
 
 def work_of_dual(n, p) -> float:
     """Products of all rows, a Cholesky factor of them, and a read for the coefficients."""
-    return work_of_cholesky(p, n) + 2.0 * ENTRY * n * p
+    return work_of_cholesky(p, n) + 2.0 * WORK_PER_ENTRY * n * p
 
 
 def suits_dual(table, largest) -> bool:

@@ -23,7 +23,7 @@ SAMPLE_SHARE = 0.2
 ISOTROPY_ROWS = 256
 # Rows that must share the curvature along a line for its minimum to be known to some tenths, and
 # the bounds of a step there.
-ROWS_OF_LINE, LENGTHS = 64, (0.25, 4.0)
+ROWS_OF_LINE, STEP_LENGTHS = 64, (0.25, 4.0)
 
 
 def sample_size(table, all_rows) -> tuple[int, float]:
@@ -131,7 +131,7 @@ class SampledLine(NamedTuple):
         def rise(t):
             return float(rises(t).sum() - start.sum()) + slope + t * float(own @ direction)
 
-        shortest, longest = LENGTHS
+        shortest, longest = STEP_LENGTHS
         if not rise(longest) > 0.0:
             return longest
         return shortest if rise(shortest) > 0.0 else bisect(rise, shortest, longest, xtol=0.03)

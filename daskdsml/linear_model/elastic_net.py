@@ -11,7 +11,7 @@ from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._routes import suits_working_set
 from daskdsml.penalties.elastic_net import ElasticNet as Penalty
 from daskdsml.settings import check_flag, check_number
-from daskdsml.solvers.working_set import CAREFUL, QUICK
+from daskdsml.solvers.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
 
 
 class ElasticNet(LeastSquares):
@@ -192,7 +192,7 @@ def descent_part(estimator, solver, table, n_paths=1):
     part = part(estimator.tol, estimator.max_iter, estimator.positive)
     if solver != "working_set" or not table.is_local:
         return part
-    return part._replace(growth=QUICK if n_paths == 1 else CAREFUL)
+    return part._replace(growth=SINGLE_PATH_GROWTH if n_paths == 1 else MANY_PATHS_GROWTH)
 
 
 def check_sparse(table, strengths) -> None:

@@ -25,12 +25,12 @@ from daskdsml.settings import check_number
 from daskdsml.solvers._curvature import Dense
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
-SETTLED, ROUNDS = 1e-3, 50
+SCALE_TOL, MAX_ROUNDS = 1e-3, 50
 # A scale that falls faster than this leaves too few rows near to tell where the next one is.
-SHRINKING = 4.0
+MAX_SCALE_RATIO = 4.0
 # With a scale this small and a gradient this large, in units of y's spread and of one row's slope,
 # the fit is one of least absolute deviations, where the slope jumps.
-GONE = 1e-4
+VANISHED_SCALE = 1e-4
 
 
 class HuberRegressor(IterativeRegressor):
@@ -167,7 +167,7 @@ class HuberRegressor(IterativeRegressor):
         if not of_sample(problem, sample).weight > 0.0:
             return Start(theta, part)
         if len(sample.y) > problem.size or len(sample.y) == problem.n_rows:
-            theta = _in_turn(problem, sample, part._replace(tol=SETTLED), theta)
+            theta = _in_turn(problem, sample, part._replace(tol=SCALE_TOL), theta)
         if name == "newton":
             return Start(theta, part._replace(hessian=hessian_at(problem, sample, theta)))
         if problem.size <= LARGEST_GRAM:
@@ -187,7 +187,7 @@ class HuberRegressor(IterativeRegressor):
     def _publish(self, result, rows, table, n_rows, solver) -> None:
         p, null_space = self.n_features_in_, result.null_space
         over = result.status != "max_iter"
-        if over and result.theta[p] < GONE and result.gradient_norm > GONE:
+        if over and result.theta[p] < VANISHED_SCALE and result.gradient_norm > VANISHED_SCALE:
             raise ValueError(
                 "HuberRegressor finds no scale above 0: so many rows can be fitted exactly that "
                 f"too few others are within epsilon={self.epsilon:g} scales. Raise epsilon, or use "
@@ -293,7 +293,7 @@ def _in_turn(problem, sample, part, theta):
     plain = problem._replace(
         backend=within.backend, n_features=p, centre=problem.centre[:p], spread=problem.spread[:p]
     )
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         s = theta[p]
         rows = sample._replace(y=sample.y / (within.unit * s))
         fit = plain._replace(penalty=L2(within.l2 * s))
@@ -301,8 +301,8 @@ def _in_turn(problem, sample, part, theta):
         coef, intercept = plain.by_output(found)
         rest = residuals(sample, coef[0], intercept[0], within.unit)
         scale = _scale(rest, sample.w, problem.loss.epsilon, within.floor)
-        theta = np.insert(found, p, max(scale, s / SHRINKING))
-        if abs(theta[p] - s) <= SETTLED * s:
+        theta = np.insert(found, p, max(scale, s / MAX_SCALE_RATIO))
+        if abs(theta[p] - s) <= SCALE_TOL * s:
             break
     return theta
 

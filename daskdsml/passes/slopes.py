@@ -14,7 +14,7 @@ from daskdsml.passes.row_stats import RowStats, row_stats_of
 TILE_ENTRIES = 2**22
 # From this share of the columns on, one model's scores take less time from all of them than a copy
 # of its own would.
-WHOLE = 0.1
+WHOLE_SHARE = 0.1
 
 
 class Models(NamedTuple):
@@ -94,7 +94,7 @@ def slopes(models: Models, block) -> Slopes:
 def _scores(models, X) -> np.ndarray:
     """``X[:, columns] @ coefs`` (n, M) in float64."""
     m, n_models = models.coefs.shape
-    if n_models == 1 and m > WHOLE * X.shape[1] and X.dtype == np.float64:
+    if n_models == 1 and m > WHOLE_SHARE * X.shape[1] and X.dtype == np.float64:
         coefs = np.zeros((X.shape[1], 1))
         coefs[models.columns] = models.coefs
         return X @ coefs

@@ -11,9 +11,9 @@ from daskdsml.solvers._symmetric import without_shift
 
 # What is added to the diagonal of a Hessian, relative to itself, so that it can be factorised; and
 # the least that counts of an entry of it, relative to their mean.
-RIDGE = 1e-9
+RIDGE_SHARE = 1e-9
 # The same for Hessians of few sampled rows, which leave some directions nearly flat.
-SAMPLED = 1e-6
+SAMPLED_RIDGE_SHARE = 1e-6
 
 
 class Diagonal(NamedTuple):
@@ -67,8 +67,8 @@ class Dense(NamedTuple):
         diagonal = np.tile(np.diag(B).reshape(K, -1).mean(axis=0), K)
         share = _shrinkage(d, n_rows)
         B *= 1.0 - share
-        least = max(RIDGE * diagonal.mean(), 1e-300)
-        B[np.diag_indices(d)] += share * diagonal + RIDGE * np.maximum(diagonal, least)
+        least = max(RIDGE_SHARE * diagonal.mean(), 1e-300)
+        B[np.diag_indices(d)] += share * diagonal + RIDGE_SHARE * np.maximum(diagonal, least)
         return cls(linalg.cho_factor(B, lower=True))
 
     def after(self, problem, pairs) -> Dense:
@@ -100,7 +100,9 @@ class Blocks(NamedTuple):
             B = _standardized_rows(one, _standardized_rows(one, hessian).T)
             diagonal, share = np.diag(B).copy(), _shrinkage(len(B), n_rows)
             B *= 1.0 - share
-            B[np.diag_indices(len(B))] += share * diagonal + SAMPLED * max(diagonal.mean(), 1e-300)
+            B[np.diag_indices(len(B))] += share * diagonal + SAMPLED_RIDGE_SHARE * max(
+                diagonal.mean(), 1e-300
+            )
             factors.append(linalg.cho_factor(B, lower=True))
         return cls(tuple(factors))
 
@@ -141,7 +143,7 @@ class Kronecker(NamedTuple):
         B[places] = diagonal
         penalty = np.append(problem.penalty.l2 / problem.spread**2, [0.0] * one)
         B *= weights.mean()
-        B[places] += penalty + RIDGE * weights.mean() * diagonal
+        B[places] += penalty + RIDGE_SHARE * weights.mean() * diagonal
         mean = np.sqrt(np.diag(B))
         roots = np.sqrt(weights[:, None] * diagonal + penalty)
         return cls(linalg.cho_factor(B / np.outer(mean, mean), lower=True), roots)

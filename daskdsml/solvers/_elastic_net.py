@@ -12,15 +12,15 @@ from daskdsml.solvers._moments import constant_floor, rounded_spread
 from daskdsml.solvers._symmetric import solve
 
 # Sweeps between exact steps: one over all columns, and some for the new ones to find their place.
-SWEEPS = 32
+SWEEPS_PER_ROUND = 32
 # Sweeps end when no coordinate moves by more than this share of the square root of the gap allowed:
 # what is left to gain is about the square of such moves.
-STILL = 0.03
+MOVE_SHARE = 0.03
 # While a round of sweeps leaves less than this share of the gap, sweeps are the cheaper way.
-PROGRESS = 0.8
+PROGRESS_RATIO = 0.8
 # From this tolerance on, every fit ends with an exact step: coefficients are only as right as the
 # square root of the gap, and who asks for such a gap wants them right.
-TIGHT = 1e-7
+TIGHT_TOL = 1e-7
 
 
 class Quadratic(NamedTuple):
@@ -85,20 +85,20 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
     G, c, yy = quad
     b = np.zeros_like(c) if start is None else np.array(start, dtype=float)
     goal, positive = options.tol * yy, options.positive
-    still = max(1e-9 * yy**0.5, STILL * goal**0.5)
+    still = max(1e-9 * yy**0.5, MOVE_SHARE * goal**0.5)
     slope, n_iter, before = slope_at(G, c, b), 0, np.inf
     while True:
         n_iter += descend(G, slope, b, l1, l2, positive, 1, still)
         active = np.flatnonzero(b if l1 > 0.0 or positive else np.diag(G))
         part, inner = b[active], submatrix(G, active)
-        allowed = min(SWEEPS, options.max_iter - n_iter)
+        allowed = min(SWEEPS_PER_ROUND, options.max_iter - n_iter)
         n_iter += descend(inner, slope[active], part, l1, l2, positive, allowed, still)
         b[active] = part
         slope = slope_at(G, c, b)
         gap = duality_gap(quad, b, slope, l1, l2, positive)
-        slow = gap > goal and not gap < PROGRESS * before
+        slow = gap > goal and not gap < PROGRESS_RATIO * before
         before = gap
-        if slow or options.tol < TIGHT:
+        if slow or options.tol < TIGHT_TOL:
             signs = l1 > 0.0 or positive
             # Without signs to keep, every column that varies takes part.
             kept = np.flatnonzero(part if signs else np.diag(inner))

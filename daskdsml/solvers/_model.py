@@ -10,9 +10,9 @@ from daskdsml.solvers._elastic_net import Quadratic, exact_step
 
 # Sweeps between exact steps: at least 8, and a sixteenth of the k coefficients in use, for which a
 # Cholesky factor costs as much as some k / 60 sweeps.
-SWEEPS, SWEEPS_WORTH = 8, 16
+MIN_SWEEPS, SWEEPS_PER_COEFFICIENT = 8, 16
 # Rounding of the entries of a Hessian, in units of the data's, relative to its diagonal.
-ROUNDING = 8.0
+ROUNDING_UNITS = 8.0
 
 
 class Model(NamedTuple):
@@ -39,7 +39,7 @@ class Model(NamedTuple):
         """
         m = len(places)
         B, g = hessian[:m, :m], gradient[places]
-        B = B + np.diag(ROUNDING * epsilon * np.diag(B))
+        B = B + np.diag(ROUNDING_UNITS * epsilon * np.diag(B))
         if not free.size:
             return cls(places, free, B, g, np.empty(0), np.empty((0, m)))
         corner = hessian[m:, m:]
@@ -83,7 +83,7 @@ def minimum(B, g, start, l1, tol, most=1000) -> np.ndarray:
         descend(B, slope, b, l1, 0.0, False, 1, 0.0)
         active = np.flatnonzero(b if l1 else diagonal)
         inner, part = B[np.ix_(active, active)], b[active]
-        sweeps = max(SWEEPS, active.size // SWEEPS_WORTH)
+        sweeps = max(MIN_SWEEPS, active.size // SWEEPS_PER_COEFFICIENT)
         descend(inner, slope[active], part, l1, 0.0, False, sweeps, tol)
         kept = np.flatnonzero(part if l1 else np.diag(inner))
         active, part = active[kept], part[kept]

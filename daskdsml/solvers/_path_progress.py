@@ -11,11 +11,11 @@ from daskdsml.solvers._elastic_net import Options, duality_gap, fit
 from daskdsml.solvers._path_specs import alphas_of, strengths
 
 # Alphas of one path, and models in all, that one read checks; their slopes are (p, M) numbers.
-MOST_AHEAD, MOST_MODELS, MOST_SLOPES = 16, 64, 2**25
+MAX_ALPHAS_AHEAD, MAX_MODELS, MAX_SLOPES = 16, 64, 2**25
 # What rounding may leave of a duality gap, as a share of the mean square of y.
-ROUNDING = 1e-12
+ROUNDING_GAP = 1e-12
 # A single fit is solved to this share of its last gap over all columns.
-LOOSE = 0.1
+LOOSE_GAP_SHARE = 0.1
 
 
 class Growth(NamedTuple):
@@ -99,7 +99,7 @@ def missing(progress, columns, positive, growth) -> np.ndarray:
 def attempt(progress, sets, size, options: Options, start=None) -> list[PathProgress]:
     """The paths with fits of their next alphas on a working set of ``size`` columns."""
     n_open = sum(path.open for path in progress)
-    room = max(min(MOST_MODELS, MOST_SLOPES // len(progress[0].slope)) // max(n_open, 1), 1)
+    room = max(min(MAX_MODELS, MAX_SLOPES // len(progress[0].slope)) // max(n_open, 1), 1)
     tried = []
     for path in progress:
         b = np.zeros(size) if start is None else start
@@ -133,7 +133,7 @@ def judge(path: PathProgress, slopes, quad, columns, options: Options) -> PathPr
         outside = np.delete(gradient if options.positive else np.abs(gradient), columns)
         # More columns help only where one pulls from outside and the set itself was solved, if need
         # be to rounding: a tolerance below that would otherwise be tried for ever, or never grow.
-        solved = trial.converged or trial.gap <= ROUNDING * quad.yy
+        solved = trial.converged or trial.gap <= ROUNDING_GAP * quad.yy
         loose = path.loose > options.tol
         if not holds and (loose or (solved and np.max(outside, initial=0.0) > l1)):
             if len(path.alphas) == 1:
@@ -142,13 +142,13 @@ def judge(path: PathProgress, slopes, quad, columns, options: Options) -> PathPr
         done.append(trial._replace(gap=gap, converged=holds))
         used += 1
     ahead = 2 * path.ahead if used == len(path.trial) else max(used, 1)
-    return path._replace(done=tuple(done), ahead=min(ahead, MOST_AHEAD), used=used)
+    return path._replace(done=tuple(done), ahead=min(ahead, MAX_ALPHAS_AHEAD), used=used)
 
 
 def _looser(before, gap) -> float:
     """The gap up to which a single fit is solved next; none, 0, once that is near rounding."""
-    loose = LOOSE * min(gap, before or gap)
-    return loose if loose > ROUNDING else 0.0
+    loose = LOOSE_GAP_SHARE * min(gap, before or gap)
+    return loose if loose > ROUNDING_GAP else 0.0
 
 
 def fits_of(progress, n_specs, size) -> list[list[list[Fit]]]:

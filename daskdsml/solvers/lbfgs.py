@@ -17,25 +17,25 @@ from daskdsml.solvers._line_search import (
 )
 
 # Steps with small gradients, each of which lowers the objective by a good part of what is left.
-DRIFTING = 10
+DRIFT_STEPS = 10
 # Ratios of actual to predicted decrease that tell that the curvature is about right, or so wrong
 # that a new one is worth its price; and steps in a row that leave most of the gradient.
 GOOD_AGREEMENT, BAD_AGREEMENT = (0.5, 1.5), (0.6, 1.5)
 # Decreases below so many rounding errors tell nothing.
-TELLING = 100.0
-MOST_SLOW, SLOW = 3, 0.5
+MIN_DECREASE_IN_ROUNDING = 100.0
+MAX_SLOW_STEPS, SLOW_RATIO = 3, 0.5
 # The step that may remain, in standard errors: a model of the curvature, which promises too little
 # where it is too stiff, is given less than Newton's method.
 STEP_IN_ERRORS = 0.02
 # Rejected trials in a row after which a curvature is given up.
-MOST_REJECTED = 3
+MAX_REJECTED = 3
 # A rise of the objective, in units of what was promised, from which on nothing is to be learnt.
-ABSURD = 10.0
+MAX_RISE_RATIO = 10.0
 # Share of the coefficients that may differ from those at which the curvature was made.
-ELSEWHERE = 0.02
+MOVED_SHARE = 0.02
 # With each pass after the first one whose gradient is small, a step may promise so many times more,
 # up to so much in units of ``tol`` times the objective.
-PATIENCE, LATE = 10.0, 50.0
+PROMISE_GROWTH, MAX_PROMISE_IN_TOL = 10.0, 50.0
 
 
 class _State(NamedTuple):
@@ -147,7 +147,7 @@ class LBFGS(NamedTuple):
         done = exhausted or small
         drift = state.drift + 1 if norm <= self.tol and not done else 0
         status = "converged" if done else None
-        if drift >= DRIFTING and problem.unbounded:
+        if drift >= DRIFT_STEPS and problem.unbounded:
             status = "separated"
         trial = state.trial + length * direction
         return reached._replace(
@@ -172,7 +172,9 @@ class LBFGS(NamedTuple):
         """
         if self.promise is None:
             return promised <= self.tol
-        return promised <= min(self.promise * PATIENCE ** max(late - 1, 0), LATE * self.tol)
+        return promised <= min(
+            self.promise * PROMISE_GROWTH ** max(late - 1, 0), MAX_PROMISE_IN_TOL * self.tol
+        )
 
     def _next(self, state, here, reached, problem):
         """Whether the next step is the model's; its direction, slope, length, and decrease."""
@@ -211,7 +213,7 @@ class LBFGS(NamedTuple):
         if state.gradient is None:
             return reached
         since = state.since + 1
-        slow = state.slow + 1 if norm > SLOW * state.gradient_norm else 0
+        slow = state.slow + 1 if norm > SLOW_RATIO * state.gradient_norm else 0
         reached = reached._replace(
             pairs=self._with_pair(state, here, problem),
             since=since,
@@ -219,11 +221,11 @@ class LBFGS(NamedTuple):
             curved=bool(self.refresh) and since >= self.refresh,
         )
         low, high = BAD_AGREEMENT
-        told = state.modelled and state.predicted > TELLING * noise
+        told = state.modelled and state.predicted > MIN_DECREASE_IN_ROUNDING * noise
         poor = told and not low <= agreement(state, here) <= high
-        wrong = poor or state.rejected or slow >= MOST_SLOW
+        wrong = poor or state.rejected or slow >= MAX_SLOW_STEPS
         if wrong if norm > self.tol else self._is_elsewhere(reached, problem):
-            stiff = told and agreement(state, here) > high and slow >= MOST_SLOW
+            stiff = told and agreement(state, here) > high and slow >= MAX_SLOW_STEPS
             return self._renewed(reached, stiff or state.rejected > 1)
         return reached
 
@@ -232,7 +234,7 @@ class LBFGS(NamedTuple):
         if self.renew is None or state.made_at is None:
             return False
         moved = problem.largest_move(state.theta - state.made_at)
-        return moved > ELSEWHERE * problem.largest_move(state.theta)
+        return moved > MOVED_SHARE * problem.largest_move(state.theta)
 
     def _renewed(self, state, is_wrong) -> _State:
         """The state with a curvature made where it stands, or if none is, without a wrong one."""
@@ -255,9 +257,9 @@ class LBFGS(NamedTuple):
     def _rejected(self, state, here, problem) -> _State:
         """The state with a trial that goes less far, after one whose value was too high."""
         nearer = shorter(state, here)._replace(rejected=state.rejected + 1)
-        absurd = not here.value - state.value <= ABSURD * -state.slope * state.length
+        absurd = not here.value - state.value <= MAX_RISE_RATIO * -state.slope * state.length
         pairs = state.pairs if absurd else self._with_pair(state, here, problem)
-        if state.rejected == MOST_REJECTED and not isinstance(state.curvature, Diagonal):
+        if state.rejected == MAX_REJECTED and not isinstance(state.curvature, Diagonal):
             state, nearer = (s._replace(curvature=Diagonal()) for s in (state, nearer))
         elif state.rejected or nearer.status or pairs is state.pairs:
             return nearer

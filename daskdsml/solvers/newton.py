@@ -11,11 +11,11 @@ from daskdsml.solvers._symmetric import shortest, solve_newton
 
 # With a step this short, in the norm of the Hessian, that Hessian still holds at its end to some
 # percent and is used again: a pass for the gradient alone costs a fraction of the work.
-REUSE = 0.01
+REUSE_STEP = 0.01
 
 # Sampled rows for each parameter from which on a sample's Hessian is as good as that of all rows
 # nearby: it is off by some percent.
-TRUSTED = 400
+TRUSTED_ROWS_PER_PARAMETER = 400
 
 
 class _State(NamedTuple):
@@ -91,10 +91,10 @@ class Newton(NamedTuple):
         move = problem.largest_move(direction)
         settles = _settles(move, state, problem)
         if state.direction is None and here.hessian is None:
-            again = self.n_sampled >= TRUSTED * problem.size
+            again = self.n_sampled >= TRUSTED_ROWS_PER_PARAMETER * problem.size
         else:
             still_good = here.hessian is not None or -slope <= 0.01 * -state.slope
-            again = settles and still_good and -slope <= REUSE**2
+            again = settles and still_good and -slope <= REUSE_STEP**2
         return _State(
             theta=state.trial,
             trial=state.trial + direction,

@@ -11,13 +11,13 @@ from daskdsml.solvers._model import Model, updated
 
 # Most parameters in the quadratic model, whose Hessian is dense, and most that join it at once
 # while it is small.
-LARGEST, FEWEST = 2048, 100
+MAX_MODEL_SIZE, MIN_JOINING = 2048, 100
 # Parameters whose slope is above this share of the L1 penalty are likely to be needed soon.
-NEARLY = 0.9
+NEAR_PENALTY_SHARE = 0.9
 # A step that leaves more than this share of the residual asks for a new Hessian.
-SLOW = 0.3
+SLOW_RATIO = 0.3
 # Changes of the gradient that correct a Hessian from elsewhere.
-MEMORY = 10
+MAX_PAIRS = 10
 
 
 class _State(NamedTuple):
@@ -111,7 +111,7 @@ class ProximalNewton(NamedTuple):
     def _reached(self, state, here, problem) -> _State:
         """The state at its trial, with what that told."""
         norm = problem.residual(state.trial, here.gradient)
-        slow = norm > SLOW * state.gradient_norm and len(state.pairs) > 1
+        slow = norm > SLOW_RATIO * state.gradient_norm and len(state.pairs) > 1
         reached = state._replace(
             theta=state.trial,
             value=here.value,
@@ -127,7 +127,7 @@ class ProximalNewton(NamedTuple):
             )
         if state.direction is not None:
             pair = state.length * state.direction, here.gradient - state.gradient
-            reached = reached._replace(pairs=(*state.pairs, pair)[-MEMORY:])
+            reached = reached._replace(pairs=(*state.pairs, pair)[-MAX_PAIRS:])
         return reached._replace(curved=state.columns) if slow else reached
 
     def _next(self, state, problem) -> _State:
@@ -170,13 +170,13 @@ def _in_use(state, wrong, problem):
     penalised = problem.scale > 0.0
     in_use = np.flatnonzero((state.theta != 0.0) & penalised)
     joining = np.flatnonzero((state.theta == 0.0) & penalised & (wrong != 0.0))
-    most = max(FEWEST, in_use.size)
+    most = max(MIN_JOINING, in_use.size)
     if joining.size > most:
         steepest = np.argpartition(-np.abs(wrong[joining]), most)[:most]
         joining = joining[steepest]
     places = np.concatenate([in_use, joining])
-    if places.size > LARGEST:
-        places = places[np.argpartition(-np.abs(wrong[places]), LARGEST)[:LARGEST]]
+    if places.size > MAX_MODEL_SIZE:
+        places = places[np.argpartition(-np.abs(wrong[places]), MAX_MODEL_SIZE)[:MAX_MODEL_SIZE]]
     return np.sort(places)
 
 
@@ -187,10 +187,10 @@ def _features(places, problem):
 
 def _likely(state, known, problem):
     """``known`` columns, and those that are likely to be in use soon."""
-    room = LARGEST // problem.n_outputs - known.size
+    room = MAX_MODEL_SIZE // problem.n_outputs - known.size
     slopes, _ = problem.by_output(state.gradient)
     slopes = np.abs(slopes).max(axis=0)
-    near = np.flatnonzero(slopes > NEARLY * problem.penalty.l1)
+    near = np.flatnonzero(slopes > NEAR_PENALTY_SHARE * problem.penalty.l1)
     near = np.setdiff1d(near, known)
     most = min(max(room, 0), known.size)
     if near.size > most:

@@ -17,14 +17,14 @@ from daskdsml.solvers._moments import (
 from daskdsml.solvers._symmetric import EPSILON, Solution, complement, solve
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
-ENOUGH = 1e6
+MAX_CONDITION = 1e6
 # A table of this many entries in this process's memory (1 MiB) is read again whatever its
 # condition: that takes milliseconds.
-SMALL = 2**17
+SMALL_ENTRIES = 2**17
 # Most corrections: each gains some digits, and stops by itself where it gains none.
-CORRECTIONS = 10
+MAX_CORRECTIONS = 10
 # Parameters that add less than this share of the largest to predictions are as good as zero.
-NEGLIGIBLE = 2.0**-26
+MIN_RELATIVE_SIZE = 2.0**-26
 
 
 class _State(NamedTuple):
@@ -207,7 +207,7 @@ def _corrected(state, objective, residual) -> _State:
     rate = max(factor.rate for factor in state.factors.values())
     # A correction no smaller than the one before is rounding: what was there is kept.
     gained = relative < state.change
-    done = not gained or rate * relative <= EPSILON / 4.0 or state.corrections == CORRECTIONS
+    done = not gained or rate * relative <= EPSILON / 4.0 or state.corrections == MAX_CORRECTIONS
     kept = after if gained else state.extended
     penalty = np.sum(ridges * np.sum(kept.high[one:] ** 2, axis=0))
     return state._replace(
@@ -233,7 +233,7 @@ def _sizes(theta, factors, one):
     coef = np.abs(theta[one:])
     largest = np.max(coef * spread, axis=0, initial=0.0)
     level = largest / factor.norm[0] + np.abs(factor.centre) @ coef
-    least = NEGLIGIBLE * np.vstack([*([level] * one), largest / spread])
+    least = MIN_RELATIVE_SIZE * np.vstack([*([level] * one), largest / spread])
     sizes = np.maximum(np.abs(theta), least)
     return np.where(sizes > 0.0, sizes, np.inf)
 

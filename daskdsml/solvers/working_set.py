@@ -11,9 +11,12 @@ from daskdsml.solvers import _path_progress
 from daskdsml.solvers._elastic_net import Options
 from daskdsml.solvers._path_specs import extended_sets, finished, own_spec, row_sets
 
-NONE = np.empty(0, dtype=int)
+NO_COLUMNS = np.empty(0, dtype=int)
 # Where a read costs little: for one path, and for many, whose sets are one.
-QUICK, CAREFUL = _path_progress.Growth(100, 1.0), _path_progress.Growth(20, 0.2)
+SINGLE_PATH_GROWTH, MANY_PATHS_GROWTH = (
+    _path_progress.Growth(100, 1.0),
+    _path_progress.Growth(20, 0.2),
+)
 
 
 class _State(NamedTuple):
@@ -80,7 +83,9 @@ class WorkingSet(NamedTuple):
             centre = state.sums[state.fresh].sum(axis=1) / weight * objective.problem.fit_intercept
             known = objective.column_moments(state.known, state.fresh, centre)
             sets = extended_sets(state.sets, known)
-            return self._tried(state._replace(known=known, sets=sets, fresh=NONE, name="columns"))
+            return self._tried(
+                state._replace(known=known, sets=sets, fresh=NO_COLUMNS, name="columns")
+            )
         return self._checked(state, objective, specs)
 
     def _options(self) -> Options:
@@ -94,7 +99,7 @@ class WorkingSet(NamedTuple):
         )
         columns = np.arange(problem.n_features)
         if all(path.penalties(k)[0] for path in progress for k in range(len(path.alphas))):
-            columns = _path_progress.missing(progress, NONE, self.positive, self.growth)
+            columns = _path_progress.missing(progress, NO_COLUMNS, self.positive, self.growth)
             if self.start is not None:
                 columns = np.union1d(columns, np.flatnonzero(self.start[0]))
         known = objective.no_columns(zero_gradient)

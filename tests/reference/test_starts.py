@@ -24,7 +24,7 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.poisson import Poisson
 from daskdsml.objective import Objective, Problem
-from daskdsml.passes.summary import SummaryRequest, labels_and_codes
+from daskdsml.passes.summary import SummaryRequest, labels_and_codes, summarize
 from daskdsml.penalties.l2 import L2
 from daskdsml.solvers._curvature import Dense, Diagonal, Kronecker
 from daskdsml.solvers.lbfgs import LBFGS
