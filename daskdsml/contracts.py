@@ -182,7 +182,7 @@ class Loss(Protocol):
 
 
 class Penalty(Protocol):
-    """A penalty on the parameters. ``scale (d,)`` is 0 where a parameter goes free.
+    """A penalty on the parameters. ``scale (d,)`` is 0 where a parameter is not penalised.
 
     ``l1`` and ``l2`` are its factors of ``|theta_j|`` and of ``theta_j**2 / 2``.
     """

@@ -81,7 +81,7 @@ class Network:
         return found
 
     def scale(self) -> np.ndarray:
-        """1.0 (d,) where weight decay acts on a parameter, 0.0 where it goes free."""
+        """1.0 (d,) where weight decay acts on a parameter, 0.0 where it is not penalised."""
         scale = np.zeros(self.n_parameters, self.dtype)
         for part in self.parts:
             for name, where, _ in part.arrays:
@@ -121,7 +121,7 @@ class Network:
     def _unmet(self, i, shape, error) -> str:
         before = "the input" if i == 0 else f"layer {i - 1}, {self.layers[i - 1]}"
         return (
-            f"Layers do not meet: {before} gives rows of shape {shape}, which layer {i}, "
+            f"Incompatible layer shapes: {before} gives rows of shape {shape}, which layer {i}, "
             f"{self.layers[i]}, cannot take: {error}"
         )
 

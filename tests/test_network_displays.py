@@ -133,7 +133,7 @@ def test_what_cannot_be_described():
     for wrong in (784, (), (3, 0), (2.5,), "5"):
         with pytest.raises(ValueError, match="in_shape must be the shape of one row"):
             model.describe(wrong)
-    with pytest.raises(ValueError, match="Layers do not meet: layer 0"):
+    with pytest.raises(ValueError, match="Incompatible layer shapes: layer 0"):
         NeuralClassifier([Flatten(), Conv2D(4, 3)]).describe((1, 8, 8))
     with pytest.raises(ValueError, match="Unknown activation"):
         MLPClassifier((8,), activation="cubic").describe((5,))

@@ -110,7 +110,7 @@ def admit(
     Raises
     ------
     ValueError, TypeError
-        If a shape, dtype or length is not what is expected; the message says how to mend it.
+        If a shape, dtype or length is not what is expected; the message names the remedy.
     """
     if is_dask(X):
         return _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows)

@@ -102,7 +102,7 @@ def admit_examples(
     Raises
     ------
     ValueError, TypeError
-        If a rank, shape, dtype or length is not what is expected; the message says how to mend it.
+        If a rank, shape, dtype or length is not what is expected; the message names the remedy.
     """
     X = X.X if isinstance(X, WindowedSequences) else X
     ranks = (ndim,) if isinstance(ndim, int) else ndim

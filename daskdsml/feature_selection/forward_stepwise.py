@@ -159,7 +159,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used; the message says how to mend it.
+            If data or parameters cannot be used; the message names the remedy.
         """
         self._check_parameters()
         table, folds = self._take_in(X, y, sample_weight)

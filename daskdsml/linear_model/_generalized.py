@@ -37,7 +37,7 @@ class IterativeRegressor(RegressorMixin, IterativeModel):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used; the message says how to mend it.
+            If data or parameters cannot be used; the message names the remedy.
 
         Warns
         -----

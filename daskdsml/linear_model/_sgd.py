@@ -292,9 +292,8 @@ class SGD(LinearModel):
     def _warn_of_end(self) -> None:
         what = "validation score" if self.early_stopping else "objective"
         self._warn(
-            f" stopped after max_iter={self.max_iter} epochs, before the {what} had bettered by "
-            f"less than tol={self.tol:g} in n_iter_no_change={self.n_iter_no_change} epochs in a "
-            "row",
+            f" stopped after max_iter={self.max_iter} epochs while the {what} was still improving "
+            f"by more than tol={self.tol:g} within n_iter_no_change={self.n_iter_no_change} epochs",
             "Raise max_iter or tol; tol=None makes max_iter epochs without this warning",
         )
 

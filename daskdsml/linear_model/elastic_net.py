@@ -137,7 +137,7 @@ class ElasticNet(LeastSquares):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used; the message says how to mend it.
+            If data or parameters cannot be used; the message names the remedy.
         """
         check_number(self, "alpha", 0, high=np.finfo(float).max)
         check_number(self, "l1_ratio", 0, high=1)

@@ -138,7 +138,7 @@ class ElasticNetCV(ElasticNet):
         Raises
         ------
         ValueError
-            If data, folds or parameters cannot be used; the message says how to mend it.
+            If data, folds or parameters cannot be used; the message names the remedy.
         """
         ratios = self._ratios()
         check_descent(self)

@@ -1,4 +1,4 @@
-"""Linear regression that outliers cannot carry away."""
+"""Huber regression: linear regression robust to outliers."""
 
 from __future__ import annotations
 

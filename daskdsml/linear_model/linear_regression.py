@@ -114,7 +114,7 @@ class LinearRegression(LeastSquares):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used; the message says how to mend it.
+            If data or parameters cannot be used; the message names the remedy.
         """
         check_number(self, "tol", 0)
         check_number(self, "max_iter", 1, integer=True)

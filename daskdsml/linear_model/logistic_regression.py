@@ -148,7 +148,7 @@ class LogisticRegression(LinearClassifier):
         ------
         ValueError
             If data or parameters cannot be used, among them a class whose rows have no weight; the
-            message says how to mend it.
+            message names the remedy.
 
         Warns
         -----

@@ -175,7 +175,7 @@ class LogisticRegressionCV(LinearClassifier):
         ------
         ValueError
             If data or parameters cannot be used, a class has no row in the training set of a fold,
-            or a test set cannot be scored; the message says how to mend it.
+            or a test set cannot be scored; the message names the remedy.
 
         Warns
         -----

@@ -125,7 +125,7 @@ def enet_path(
     Raises
     ------
     ValueError
-        If data or parameters cannot be used; the message says how to mend it.
+        If data or parameters cannot be used; the message names the remedy.
     """
     model = ElasticNet(
         l1_ratio=l1_ratio,
@@ -178,7 +178,7 @@ def ridge_path(
     Raises
     ------
     ValueError
-        If data or parameters cannot be used; the message says how to mend it.
+        If data or parameters cannot be used; the message names the remedy.
     """
     model = ElasticNet(
         l1_ratio=0.0,

@@ -114,7 +114,7 @@ class RidgeCV(LeastSquares):
         Raises
         ------
         ValueError
-            If data, folds or parameters cannot be used; the message says how to mend it.
+            If data, folds or parameters cannot be used; the message names the remedy.
         """
         alphas = self._check_parameters()
         table = self._admit(X, y, sample_weight, multi_output=True, known_rows=True)

@@ -215,7 +215,7 @@ class SGDClassifier(SGD, LinearClassifier):
         ------
         ValueError
             If data or parameters cannot be used, or if coefficients grow without limit; the message
-            says how to mend it.
+            names the remedy.
 
         Warns
         -----

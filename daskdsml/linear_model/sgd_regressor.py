@@ -140,7 +140,7 @@ class SGDRegressor(RegressorMixin, SGD):
         ------
         ValueError
             If data or parameters cannot be used, or if coefficients grow without limit; the message
-            says how to mend it.
+            names the remedy.
 
         Warns
         -----

@@ -8,7 +8,7 @@ from daskdsml.metrics._sums import Sums, check_weight, weights
 
 
 def count_classes(y, found, w, n_classes) -> Sums:
-    """Summed weights (3, K) of rows named rightly, of rows of each class, of rows so named.
+    """Summed weights (3, K) of true positives, of rows and of predictions of each class.
 
     Parameters
     ----------

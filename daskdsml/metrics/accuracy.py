@@ -1,4 +1,4 @@
-"""Share of rows named rightly. Found by name through `daskdsml.registry`."""
+"""Accuracy. Found by name through `daskdsml.registry`."""
 
 from typing import NamedTuple
 

@@ -56,7 +56,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used, or layers do not meet.
+            If data or parameters cannot be used, or layer shapes are incompatible.
 
         Warns
         -----

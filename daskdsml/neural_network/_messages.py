@@ -50,9 +50,9 @@ def failed(failure, model) -> str:
 def out_of_epochs(model) -> str:
     """What to say where ``max_iter`` epochs were not enough."""
     return (
-        f"{type(model).__name__} stopped after max_iter={model.max_iter} epochs, before "
-        f"n_iter_no_change={model.n_iter_no_change} epochs in a row bettered the "
-        f"{'validation score' if model.early_stopping else 'loss'} by less than tol={model.tol}. "
+        f"{type(model).__name__} stopped after max_iter={model.max_iter} epochs while the "
+        f"{'validation score' if model.early_stopping else 'loss'} was still improving by more "
+        f"than tol={model.tol} within n_iter_no_change={model.n_iter_no_change} epochs. "
         "Raise max_iter or tol; tol=None makes max_iter epochs without this warning."
     )
 

@@ -76,7 +76,7 @@ class NeuralModel(Kept, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no shape, layers do not meet, or a parameter cannot be used.
+            If there is no shape, layer shapes are incompatible, or a parameter cannot be used.
         """
         return describe(self, in_shape)
 

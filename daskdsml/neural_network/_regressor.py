@@ -50,7 +50,7 @@ class NeuralRegression(RegressorMixin, NeuralModel):
         Raises
         ------
         ValueError
-            If data or parameters cannot be used, or layers do not meet.
+            If data or parameters cannot be used, or layer shapes are incompatible.
 
         Warns
         -----

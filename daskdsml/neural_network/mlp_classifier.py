@@ -23,7 +23,7 @@ class MLPClassifier(MLP, NeuralClassification):
         step, one pass over the data, in float64.
     alpha : float, default=0.0001
         ``alpha / 2 ||W||**2`` is added to the summed loss of a batch, as in scikit-learn: divided
-        by ``batch_size`` it is the strength against the mean loss. Biases go free.
+        by ``batch_size`` it is the strength against the mean loss. Biases are not penalised.
     batch_size : int or "auto", default="auto"
         Rows of a step; "auto" is 200, or all rows if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"

@@ -35,7 +35,7 @@ class NeuralClassifier(SolverOptions, NeuralClassification):
         Most epochs.
     l1, l2 : float, default=0.0
         ``l1 |W|_1 + l2 / 2 ||W||**2`` is added to the mean loss, for weights and filters; biases
-        and batch norm go free. The derivative of ``|W|`` at 0 is taken as 0.
+        and batch norm are not penalised. The derivative of ``|W|`` at 0 is taken as 0.
     clip_norm : float or None, default=None
         Longest gradient: longer ones are scaled down to it.
     shuffle : bool, default=True

@@ -1,4 +1,4 @@
-"""How often what is foretold with a probability comes true: sums over rows of like probability."""
+"""Calibration: observed frequency per bin of predicted probability, as sums over rows."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def count_estimator(
     Raises
     ------
     ValueError
-        If the classifier, data or labels cannot be used; the message says how to mend it.
+        If the classifier, data or labels cannot be used; the message names the remedy.
     """
     check_is_fitted(estimator)
     name = type(estimator).__name__
@@ -107,7 +107,7 @@ def count_predictions(count, y, scores, sample_weight, pos_label, classes, part)
     Raises
     ------
     ValueError
-        If scores or labels cannot be used; the message says how to mend it.
+        If scores or labels cannot be used; the message names the remedy.
     """
     scores = _as_matrix(scores, part)
     width = scores.shape[1]

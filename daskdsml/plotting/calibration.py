@@ -17,7 +17,7 @@ PROBABILITY = "mean predicted probability"
 
 
 class CalibrationDisplay(Curves):
-    """Share of rows that are of a class, over the probability that was foretold for it, by bin.
+    """Observed frequency of a class over its predicted probability, by bin.
 
     Bars are Wilson intervals of these shares, for ``sum(w)**2 / sum(w**2)`` rows (Kish's effective
     size, the number of rows if all weigh the same). Below stands the distribution of the
@@ -119,7 +119,7 @@ class CalibrationDisplay(Curves):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If data or classifier cannot be used; the message says how to mend it.
+            If data or classifier cannot be used; the message names the remedy.
         """
         count = _calibration(n_bins, strategy)
         counted = count_estimator(count, estimator, X, y, sample_weight, "predict_proba", pos_label)
@@ -163,7 +163,7 @@ class CalibrationDisplay(Curves):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If labels or probabilities cannot be used; the message says how to mend it.
+            If labels or probabilities cannot be used; the message names the remedy.
         """
         count = _calibration(n_bins, strategy)
         counted = count_predictions(

@@ -110,7 +110,7 @@ class PrecisionRecallDisplay(Curves):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If data or classifier cannot be used; the message says how to mend it.
+            If data or classifier cannot be used; the message names the remedy.
         """
         counted = count_estimator(
             _count, estimator, X, y, sample_weight, response_method, pos_label
@@ -151,7 +151,7 @@ class PrecisionRecallDisplay(Curves):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If labels or scores cannot be used; the message says how to mend it.
+            If labels or scores cannot be used; the message names the remedy.
         """
         counted = count_predictions(
             _count, y_true, y_score, sample_weight, pos_label, classes, "y_score"
