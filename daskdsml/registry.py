@@ -1,6 +1,7 @@
 """From the name a user types to the part of that name; anyone above may import it.
 
-A part is found by its file: ``solver="newton"`` is the one public class of ``solvers/newton.py``.
+A part is found by its file: ``solver="newton"`` is the one public class of ``solvers/newton.py``,
+whose name is that of the file but for capitals and underscores.
 """
 
 from __future__ import annotations
@@ -56,6 +57,24 @@ def find(family: str, name: str) -> type:
         names = [part.__name__ for part in public]
         raise TypeError(f"{module.__name__} must hold exactly one public class, but holds {names}.")
     return public[0]
+
+
+def exports(family: str):
+    """``__getattr__`` and ``__dir__`` of a family's package: its classes, imported when asked for.
+
+    ``from daskdsml.layers import Dense`` then needs no list of layers, and imports no other one.
+    """
+
+    def get(name: str) -> type:
+        for part in available(family):
+            if part.replace("_", "") == name.lower() and find(family, part).__name__ == name:
+                return find(family, part)
+        raise AttributeError(f"module 'daskdsml.{family}' has no attribute {name!r}")
+
+    def names() -> list[str]:
+        return sorted(find(family, part).__name__ for part in available(family))
+
+    return get, names
 
 
 def check_needs(solver, strategy) -> None:

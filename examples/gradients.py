@@ -20,9 +20,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from daskdsml.layers.activation import Activation
-from daskdsml.layers.batch_norm import BatchNorm
-from daskdsml.layers.dense import Dense
+from daskdsml.layers import Activation, BatchNorm, Dense
 from daskdsml.neural_network import (
     MLPClassifier,
     NeuralClassifier,

@@ -18,10 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daskdsml.layers.dense import Dense
-from daskdsml.layers.gru import GRU
-from daskdsml.layers.lstm import LSTM
-from daskdsml.layers.rnn import RNN
+from daskdsml.layers import GRU, LSTM, RNN, Dense
 from daskdsml.neural_network import NeuralClassifier, gradient_flow
 
 STEPS, UNITS = 60, 32

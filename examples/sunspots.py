@@ -17,9 +17,7 @@ from typing import NamedTuple
 import dask.array as da
 import numpy as np
 
-from daskdsml.layers.dense import Dense
-from daskdsml.layers.gru import GRU
-from daskdsml.layers.lstm import LSTM
+from daskdsml.layers import GRU, LSTM, Dense
 from daskdsml.linear_model import LinearRegression
 from daskdsml.neural_network import NeuralRegressor, WindowedSequences
 

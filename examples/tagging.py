@@ -18,10 +18,7 @@ from typing import NamedTuple
 import dask.array as da
 import numpy as np
 
-from daskdsml.layers.bidirectional import Bidirectional
-from daskdsml.layers.dense import Dense
-from daskdsml.layers.embedding import Embedding
-from daskdsml.layers.lstm import LSTM
+from daskdsml.layers import LSTM, Bidirectional, Dense, Embedding
 from daskdsml.neural_network import SequenceTagger
 
 SIGNS, LABELS = "()ab", ("in", "lone", "out", "pair")

@@ -1,6 +1,7 @@
 """The house as docs/architecture.md draws it: imports point down, a part to a file."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Folder or file of the package, and the floors it stands on, counted from the ground.
 FLOORS = {
     "contracts": 1, "network_contracts": 1, "registry": 1, "settings": 1, "double_double": 1,
-    "threads": 1,
+    "threads": 1, "versions": 1,
     "backends": 2,
     "losses": 3, "penalties": 3, "layers": 3, "solvers": 3, "metrics": 3,
     "schedules": 3,
@@ -25,6 +26,7 @@ FLOORS = {
     "linear_model": 7, "neural_network": 7, "feature_selection": 7,
     "model_selection": 8, "plotting": 8, "cli": 8,
 }  # fmt: skip
+DUNDERS = ("__all__", "__version__", "(__getattr__, __dir__)")
 FAMILIES = ("losses", "penalties", "layers", "schedules", "solvers", "metrics")
 # Third-party packages, and the rooms that may import them.
 GUESTS = {
@@ -65,7 +67,7 @@ def own_rooms(path):
 def test_imports_point_down(path):
     room = room_of(path)
     if room == "__init__":
-        assert not own_rooms(path)
+        assert own_rooms(path) <= {"versions"}
         return
     above = {other for other in own_rooms(path) if FLOORS[other] > FLOORS[room]}
     assert not above
@@ -95,7 +97,7 @@ def test_engine_and_kernels_do_not_know_each_other():
 def test_package_files_only_re_export(path):
     for node in ast.parse(path.read_text()).body:
         doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        named = isinstance(node, ast.Assign) and node.targets[0].id in ("__all__", "__version__")
+        named = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in DUNDERS
         assert doc or named or isinstance(node, ast.Import | ast.ImportFrom), ast.unparse(node)
 
 
@@ -159,3 +161,19 @@ def test_importing_estimators_compiles_nothing_and_starts_no_cluster():
     ours = {name for name in modules if name.startswith("daskdsml.backends.")}
     assert not ours & {"daskdsml.backends.numba", "daskdsml.backends._kernels"}
     assert not modules & {"distributed", "cupy", "dask.dataframe"}
+
+
+@pytest.mark.parametrize("family", sorted({*FAMILIES, "strategies"} - {"solvers"}))
+def test_parts_are_imported_as_people_type(family):
+    package = importlib.import_module(f"daskdsml.{family}")
+    parts = {registry.find(family, name) for name in registry.available(family)}
+    assert {getattr(package, name) for name in dir(package)} == parts
+    with pytest.raises(AttributeError, match=f"daskdsml.{family}"):
+        package.Nothing  # noqa: B018
+
+
+def test_versions_are_shown(capsys):
+    daskdsml.show_versions()
+    shown = capsys.readouterr().out
+    for name in ("python", "daskdsml", "dask", "numpy", "scikit-learn", "openblas"):
+        assert f"{name}: " in shown
