@@ -26,12 +26,12 @@ from daskdsml.layers.rnn import RNN
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.network_contracts import Step
-from daskdsml.solvers.adagrad import Adagrad
-from daskdsml.solvers.adam import Adam
-from daskdsml.solvers.gradient_descent import GradientDescent
-from daskdsml.solvers.momentum import Momentum
-from daskdsml.solvers.nesterov import Nesterov
-from daskdsml.solvers.rmsprop import RMSProp
+from daskdsml.optimizers.adagrad import Adagrad
+from daskdsml.optimizers.adam import Adam
+from daskdsml.optimizers.gradient_descent import GradientDescent
+from daskdsml.optimizers.momentum import Momentum
+from daskdsml.optimizers.nesterov import Nesterov
+from daskdsml.optimizers.rmsprop import RMSProp
 
 # Layers and the gates of their parameters, side by side in this order.
 CELLS = {"rnn": (RNN, ("",)), "lstm": (LSTM, ("i", "f", "g", "o")), "gru": (GRU, ("z", "r", "g"))}

@@ -103,17 +103,22 @@ class Layer(Protocol):
     def backward(self, kernels, params: dict, tape, dout, grads: dict, step: Step) -> Any: ...
 
 
-class BatchSolver(Protocol):
+class Optimizer(Protocol):
     """Decides the next parameters from gradients of mini-batches.
 
-    A NamedTuple of settings, of which ``learning_rate`` is one; ``needs`` is ``{"batches"}``.
-    ``init`` gives a state, a NamedTuple whose first field is ``theta (d,)``, all of it arrays (d,)
-    and numbers, so that it can be saved, shipped and resumed. ``update`` returns the state after a
-    step with ``factor`` times the learning rate. The arrays of a state are changed in place: a copy
-    at every step would cost as much as the step.
+    A NamedTuple of settings, of which ``learning_rate`` is one. ``init`` gives a state, a
+    NamedTuple whose first field is ``theta (d,)``, all of it arrays (d,) and numbers, so that it
+    can be saved, shipped and resumed. ``update`` returns the state after a step with ``factor``
+    times the learning rate. The arrays of a state are changed in place: a copy at every step would
+    cost as much as the step.
+
+    ``update`` calls ``kernels.update(self, theta, gradient, slots, numbers)``, where ``slots`` is a
+    tuple of up to two arrays (d,) of the state and ``numbers`` one of floats; the kernel calls
+    ``move(xp, g, theta, *slots, *numbers)``, which returns a parameter and its slots after the
+    step. It is written in functions of ``xp`` without branches, for arrays on any device and for
+    the scalars of compiled loops.
     """
 
-    needs: frozenset[str]
     learning_rate: float
 
     def init(self, theta: np.ndarray) -> Any: ...

@@ -17,6 +17,7 @@ FAMILIES = {
     "layers": "layer",
     "losses": "loss",
     "metrics": "metric",
+    "optimizers": "optimizer",
     "penalties": "penalty",
     "schedules": "schedule",
     "solvers": "solver",

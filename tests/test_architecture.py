@@ -19,7 +19,7 @@ FLOORS = {
     "threads": 1, "versions": 1,
     "backends": 2,
     "losses": 3, "penalties": 3, "layers": 3, "solvers": 3, "metrics": 3,
-    "schedules": 3,
+    "schedules": 3, "optimizers": 3,
     "passes": 4, "objective": 4, "network": 4, "backprop": 4, "loop": 4,
     "data": 5, "engine": 5,
     "strategies": 6, "inference": 6,
@@ -27,7 +27,7 @@ FLOORS = {
     "model_selection": 8, "plotting": 8, "cli": 8,
 }  # fmt: skip
 DUNDERS = ("__all__", "__version__", "(__getattr__, __dir__)")
-FAMILIES = ("losses", "penalties", "layers", "schedules", "solvers", "metrics")
+FAMILIES = ("losses", "penalties", "layers", "schedules", "solvers", "optimizers", "metrics")
 # Third-party packages, and the rooms that may import them.
 GUESTS = {
     "dask": {room for room, floor in FLOORS.items() if floor in (5, 6, 8)},

@@ -16,7 +16,7 @@ from daskdsml.neural_network import (
     RNNClassifier,
     SequenceTagger,
 )
-from daskdsml.solvers.adam import Adam
+from daskdsml.optimizers.adam import Adam
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(60, 5))

@@ -35,7 +35,7 @@ from daskdsml.neural_network import (
 from daskdsml.neural_network._messages import TrainingBar
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._training import Epoch
-from daskdsml.solvers.adam import Adam
+from daskdsml.optimizers.adam import Adam
 
 
 @pytest.fixture(scope="module")

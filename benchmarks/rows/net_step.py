@@ -23,8 +23,8 @@ from daskdsml.losses.multinomial import Multinomial
 from daskdsml.network import Network
 from daskdsml.network_contracts import Batch
 from daskdsml.neural_network._training import TrainConfig, Trainer
+from daskdsml.optimizers.adam import Adam
 from daskdsml.schedules.constant import Constant
-from daskdsml.solvers.adam import Adam
 from daskdsml.threads import single_threaded_blas
 from measure import say, timed
 from report import SKIPPED, Line, judge

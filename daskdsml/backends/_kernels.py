@@ -64,7 +64,7 @@ class _KernelCache(FunctionCache):
             super().save_overload(sig, data)
 
 
-def _kernel(function):
+def kernel(function):
     """Compile ``function`` once per signature and machine; it runs without the GIL."""
     dispatcher = njit(nogil=True, **FAST)(function)
     dispatcher._cache = _KernelCache(function)
@@ -196,7 +196,7 @@ def _dense_pass(loss, X, y, w, coef, intercept, grad, root):
     return value_sum, residual_sum
 
 
-@_kernel
+@kernel
 def dense_gradient(loss, X, y, w, coef, intercept, grad):
     """Add ``sum_i w_i dz_i x_i`` to ``grad (p,)``, reading ``X`` from memory once.
 
@@ -205,7 +205,7 @@ def dense_gradient(loss, X, y, w, coef, intercept, grad):
     return _dense_pass(loss, X, y, w, coef, intercept, grad, None)
 
 
-@_kernel
+@kernel
 def dense_weighted_tile(loss, X, y, w, coef, intercept, grad, root):
     """`dense_gradient` of a tile, and a square root of its Hessian.
 
@@ -215,7 +215,7 @@ def dense_weighted_tile(loss, X, y, w, coef, intercept, grad, root):
     return _dense_pass(loss, X, y, w, coef, intercept, grad, root)
 
 
-@_kernel
+@kernel
 def dense_column_sums(X, w, codes, sums, squares):
     """Add ``w_i x_ij`` to ``sums[codes_i, j]``, row 0 without codes, and ``w_i x_ij**2`` to
     ``squares (p,)``, in float64. Refused: blocks of 512 columns (7 GB/s, whole rows 20).
@@ -240,7 +240,7 @@ def _csr_scores(data, indices, indptr, coef, intercept, z):
         z[i] = score
 
 
-@_kernel
+@kernel
 def csr_gradient(loss, data, indices, indptr, y, w, coef, intercept, grad):
     """`dense_gradient` for a CSR matrix: add to ``grad (p,)``, return the same two sums."""
     n = len(indptr) - 1
@@ -273,7 +273,7 @@ def _add_outer(row, columns, c, hess):
     hess[p, p] += c
 
 
-@_kernel
+@kernel
 def csr_hessian(loss, data, indices, indptr, y, w, coef, intercept, hess):
     """Add ``sum_i w_i c_i [x_i, 1] [x_i, 1]'`` to the lower triangle of ``hess (p + 1, p + 1)``."""
     n = len(indptr) - 1
@@ -288,7 +288,7 @@ def csr_hessian(loss, data, indices, indptr, y, w, coef, intercept, hess):
             _add_outer(data[row], indices[row], c[i - start], hess)
 
 
-@_kernel
+@kernel
 def csr_column_sums(data, indices, indptr, w, codes, sums, squares):
     """`dense_column_sums` for a CSR matrix."""
     for i in range(len(indptr) - 1):

@@ -8,10 +8,10 @@ from numba import njit
 from daskdsml.backends import _scalar
 from daskdsml.backends._kernels import (
     FAST,
-    _kernel,
     _second_derivative,
     _value_and_derivative,
     _write_root,
+    kernel,
 )
 
 
@@ -34,7 +34,7 @@ def _sum(losses):
     return total
 
 
-@_kernel
+@kernel
 def link_models(loss, y, w, g, member, z, value):
     """Replace scores ``z (M, r)`` by slopes, ``member[g_i, m] w_i dz_mi``, and sum the losses.
 
@@ -82,7 +82,7 @@ def _write_root_of(X, columns, c, root):
         scaled[columns.size] = factor
 
 
-@_kernel
+@kernel
 def root_of_hessian(loss, X, y, factor, z, columns, root):
     """Write a square root of a tile's Hessian: ``root' root`` is ``sum_i c_i [x_i, 1] [x_i, 1]'``.
 

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-from daskdsml.backends._kernels import FAST, _kernel, _value_and_derivative
+from daskdsml.backends._kernels import FAST, _value_and_derivative, kernel
 
 CONSTANT, OPTIMAL, INVERSE = 0, 1, 2
 # Below this scale coefficients are multiplied out, long before a product underflows.
@@ -233,7 +233,7 @@ def _batches(loss, data, indices, indptr, y, w, order, rule, model, now):
         _count_update(mean, rule, now)
 
 
-@_kernel
+@kernel
 def walk(loss, data, indices, indptr, y, w, order, rule, model):
     """Go through the rows ``order`` of a block; the arrays of ``model`` are changed in place.
 
@@ -254,7 +254,7 @@ def walk(loss, data, indices, indptr, y, w, order, rule, model):
         _batches(loss, data, indices, indptr, y, w, order, rule, model, now)
 
 
-@_kernel
+@kernel
 def close(rule, model):
     """End an epoch: an update for rows that still wait, all penalties paid, all products made."""
     now = model.numbers[0]

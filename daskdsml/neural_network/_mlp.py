@@ -11,13 +11,13 @@ from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
 from daskdsml.neural_network._full_batch import train_full_batch
 from daskdsml.neural_network._presets import check_activation
+from daskdsml.optimizers.adam import Adam
+from daskdsml.optimizers.gradient_descent import GradientDescent
+from daskdsml.optimizers.momentum import Momentum
+from daskdsml.optimizers.nesterov import Nesterov
 from daskdsml.schedules.constant import Constant
 from daskdsml.schedules.invscaling import Invscaling
 from daskdsml.settings import check_flag, check_number
-from daskdsml.solvers.adam import Adam
-from daskdsml.solvers.gradient_descent import GradientDescent
-from daskdsml.solvers.momentum import Momentum
-from daskdsml.solvers.nesterov import Nesterov
 
 SOLVERS = ("adam", "sgd", "lbfgs")
 LEARNING_RATES = ("constant", "invscaling", "adaptive")

@@ -19,8 +19,6 @@ from daskdsml.layers.rnn import RNN
 from daskdsml.neural_network._training import TrainConfig
 from daskdsml.settings import check_flag, check_number
 
-BATCHES = frozenset({"batches"})
-
 
 def check_parameters(model) -> None:
     """Raise ValueError if a parameter that all neural estimators have cannot be used."""
@@ -76,22 +74,17 @@ def rules_of(model, examples) -> TrainConfig:
 def solver_of(solver, learning_rate):
     """The solver a user names, at a learning rate (None for the solver's own), or gave."""
     if not isinstance(solver, str):
-        if isinstance(solver, type) or getattr(solver, "needs", None) != BATCHES:
+        if isinstance(solver, type) or not callable(getattr(solver, "update", None)):
             raise ValueError(
-                f"solver must be one of {batch_solvers()} or a solver such as "
-                f"daskdsml.solvers.adam.Adam(), got {solver!r}."
+                f"solver must be one of {registry.available('optimizers')} or an optimizer such as "
+                f"daskdsml.optimizers.Adam(), got {solver!r}."
             )
         return solver
-    if solver not in batch_solvers():
-        raise ValueError(f"Unknown solver {solver!r}: expected one of {batch_solvers()}.")
-    part = registry.find("solvers", solver)
+    known = registry.available("optimizers")
+    if solver not in known:
+        raise ValueError(f"Unknown solver {solver!r}: expected one of {known}.")
+    part = registry.find("optimizers", solver)
     return part() if learning_rate is None else part(learning_rate=float(learning_rate))
-
-
-def batch_solvers() -> list[str]:
-    """Names of the solvers that take mini-batches."""
-    names = registry.available("solvers")
-    return [name for name in names if registry.find("solvers", name).needs == BATCHES]
 
 
 def schedule_of(schedule):

@@ -109,16 +109,16 @@ class Kept:
 def _solver_name(state) -> str:
     """The name of the solver that a state is of."""
     family, _, name = type(state).__module__.rpartition(".")
-    if family != "daskdsml.solvers":
+    if family != "daskdsml.optimizers":
         raise ValueError(
             f"Cannot save the state of a solver of {type(state).__module__}: expected one of "
-            "daskdsml.solvers. Fit with one of these before saving."
+            "daskdsml.optimizers. Fit with one of these before saving."
         )
     return name
 
 
 def _train_state(solver, numbers, arrays) -> TrainState:
     state = {name[6:]: part for name, part in arrays.items() if name.startswith("state.")}
-    kind = type(registry.find("solvers", solver)().init(np.zeros(0)))
+    kind = type(registry.find("optimizers", solver)().init(np.zeros(0)))
     state = kind(**{name: part if part.ndim else part.item() for name, part in state.items()})
     return TrainState(state, arrays["statistics"], **numbers)

@@ -22,7 +22,7 @@ class NeuralClassifier(SolverOptions, NeuralClassification):
         ``Activation("softmax")`` (or "logistic") after it is taken into the loss.
     solver : str or solver, default="adam"
         "adam", "gradient_descent", "momentum", "nesterov", "rmsprop", "adagrad", or one with
-        settings of its own, such as ``daskdsml.solvers.adam.Adam(beta_1=0.8)``.
+        settings of its own, such as ``daskdsml.optimizers.Adam(beta_1=0.8)``.
     learning_rate_init : float or None, default=0.001
         The learning rate that schedules start from; None for the solver's own. A solver that is
         given with its settings has its own.

@@ -177,6 +177,6 @@ def test_a_far_start_still_converges(name):
 
 
 def test_needs_are_known():
-    known = AllReduce.provides | Columns.provides | {"batches"}
+    known = AllReduce.provides | Columns.provides
     for name in registry.available("solvers"):
         assert registry.find("solvers", name).needs <= known

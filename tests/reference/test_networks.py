@@ -19,8 +19,8 @@ from daskdsml.losses.multinomial import Multinomial
 from daskdsml.network import Network, Point
 from daskdsml.network_contracts import Batch
 from daskdsml.neural_network import MLPClassifier, NeuralClassifier
-from daskdsml.solvers.adam import Adam
-from daskdsml.solvers.nesterov import Nesterov
+from daskdsml.optimizers.adam import Adam
+from daskdsml.optimizers.nesterov import Nesterov
 
 N, K = 6, 3
 backends = pytest.mark.parametrize("backend", ["numpy", "numba"])

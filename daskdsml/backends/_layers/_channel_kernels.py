@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backends._kernels import _kernel
+from daskdsml.backends._kernels import kernel
 from daskdsml.backends._layers._dense_kernels import (
     _back_coefficients,
     _coefficients,
@@ -17,7 +17,7 @@ from daskdsml.backends._layers._dense_kernels import (
 )
 
 
-@_kernel
+@kernel
 def norm_sums(x, mean):
     total = np.zeros(x.shape[1])
     for i in range(len(x)):
@@ -32,7 +32,7 @@ def norm_sums(x, mean):
     return total
 
 
-@_kernel
+@kernel
 def norm_forward(activation, x, mean, deviation, gamma, beta, out):
     centre, scale, shift = _coefficients(mean, gamma / deviation, beta, x)
     for i in range(len(x)):
@@ -42,7 +42,7 @@ def norm_forward(activation, x, mean, deviation, gamma, beta, out):
                 target[v] = _value(activation, (entries[v] - centre[k]) * scale[k] + shift[k])
 
 
-@_kernel
+@kernel
 def norm_slopes(activation, x, mean, deviation, out, dout, dz):
     centre, scale, shift = _coefficients(mean, 1.0 / deviation, np.zeros_like(mean), x)
     total = np.zeros((2, x.shape[1]))
@@ -61,7 +61,7 @@ def norm_slopes(activation, x, mean, deviation, out, dout, dz):
     return total
 
 
-@_kernel
+@kernel
 def norm_backward(x, mean, deviation, gamma, means, counted, dz):
     scale, centre, slope, offset = _back_coefficients(mean, deviation, gamma, means, x)
     for i in range(len(x)):

@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from daskdsml.backends import _scalar
-from daskdsml.backends._kernels import FAST, _kernel
+from daskdsml.backends._kernels import FAST, kernel
 
 
 def _compiled(activation, z, name):
@@ -38,7 +38,7 @@ def _gradient_overload(activation, a, da):
     return lambda activation, a, da: function(activation, _scalar, a, da)
 
 
-@_kernel
+@kernel
 def bias_activation(activation, z, b):
     """Replace ``z`` by the activation of ``z + b``; ``b`` may be None."""
     for i in range(len(z)):
@@ -47,7 +47,7 @@ def bias_activation(activation, z, b):
             row[j] = _value(activation, row[j] if b is None else row[j] + b[j])
 
 
-@_kernel
+@kernel
 def activation_backward(activation, out, dout, dz, db):
     """Write the gradient before the activation into ``dz``, and its sum over rows into ``db``.
 
@@ -69,7 +69,7 @@ def activation_backward(activation, out, dout, dz, db):
         db[:] = total
 
 
-@_kernel
+@kernel
 def softmax(z, b):
     """Replace ``z`` by the softmax of ``z + b``; ``b`` may be None."""
     for i in range(len(z)):
@@ -89,7 +89,7 @@ def softmax(z, b):
             row[j] /= total
 
 
-@_kernel
+@kernel
 def softmax_backward(out, dout, dz, db):
     """As `activation_backward`, of a softmax; ``db`` may be None."""
     total = np.zeros(out.shape[1])
@@ -106,7 +106,7 @@ def softmax_backward(out, dout, dz, db):
         db[:] = total
 
 
-@_kernel
+@kernel
 def norm_sums(x, mean):
     """Sums over rows of ``x``, or of squared distances from ``mean``, in float64."""
     total = np.zeros(x.shape[1])
@@ -147,7 +147,7 @@ def _back_coefficients(mean, deviation, gamma, means, like):
     return factor.astype(like.dtype), *_coefficients(mean, slopes, factor * means[0], like)
 
 
-@_kernel
+@kernel
 def norm_forward(activation, x, mean, deviation, gamma, beta, out):
     """Write the activation of ``gamma (x - mean) / deviation + beta`` into ``out``."""
     centre, scale, shift = _coefficients(mean, gamma / deviation, beta, x)
@@ -157,7 +157,7 @@ def norm_forward(activation, x, mean, deviation, gamma, beta, out):
             target[j] = _value(activation, (row[j] - centre[j]) * scale[j] + shift[j])
 
 
-@_kernel
+@kernel
 def norm_slopes(activation, x, mean, deviation, out, dout, dz):
     """Write the gradient before the activation into ``dz``; return its sums and those with xhat."""
     centre, scale, shift = _coefficients(mean, 1.0 / deviation, np.zeros_like(mean), x)
@@ -174,7 +174,7 @@ def norm_slopes(activation, x, mean, deviation, out, dout, dz):
     return total
 
 
-@_kernel
+@kernel
 def norm_backward(x, mean, deviation, gamma, means, counted, dz):
     """Replace ``dz`` by ``gamma / deviation (dz - means_0 - means_1 xhat)``, in counted rows."""
     scale, centre, slope, offset = _back_coefficients(mean, deviation, gamma, means, x)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from daskdsml.backends import _scalar
-from daskdsml.backends._kernels import FAST, _kernel, _value_and_derivative
+from daskdsml.backends._kernels import FAST, _value_and_derivative, kernel
 
 
 @njit(**FAST)
@@ -36,7 +36,7 @@ def _without(powers, top):
     return rest
 
 
-@_kernel
+@kernel
 def softmax_loss(y, z, w, dz):
     """Cross-entropy of the softmax of ``z (n, K)`` with codes ``y (n,)``, as a summed loss.
 
@@ -70,7 +70,7 @@ def softmax_loss(y, z, w, dz):
     return total
 
 
-@_kernel
+@kernel
 def outputs_loss(loss, y, z, w, dz):
     """Loss of ``z (n, K)`` with targets ``y (n, K)``, the mean over outputs, summed over rows.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backends._kernels import _kernel
+from daskdsml.backends._kernels import kernel
 from daskdsml.backends._layers import _recurrent_rows as rows
 
 
-@_kernel
+@kernel
 def elman_forward(joined, weights, bias, mask, sums):
     p = joined.shape[2] - bias.size
     for t in range(len(mask)):
@@ -27,7 +27,7 @@ def elman_forward(joined, weights, bias, mask, sums):
                 rows.copy(joined[t, i, p:], joined[t + 1, i, p:])
 
 
-@_kernel
+@kernel
 def elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms, slopes):
     steps, chunk, p = len(mask), len(slopes), joined.shape[2] - dh.shape[1]
     before, gathered = np.empty_like(dh), np.empty_like(dweights)
@@ -44,7 +44,7 @@ def elman_backward(joined, weights, mask, dsteps, dh, dweights, dbias, dx, norms
         rows.gather_steps(t, steps, joined, slopes, weights, gathered, dweights, dbias, dx)
 
 
-@_kernel
+@kernel
 def lstm_forward(joined, weights, bias, mask, gates, cells, squashed):
     u = cells.shape[2]
     p = joined.shape[2] - u
@@ -62,7 +62,7 @@ def lstm_forward(joined, weights, bias, mask, gates, cells, squashed):
                 rows.copy(joined[t, i, p:], joined[t + 1, i, p:])
 
 
-@_kernel
+@kernel
 def lstm_backward(
     joined, weights, mask, gates, cells, squashed,
     dsteps, dh, dc, dweights, dbias, dx, norms, slopes,
@@ -82,7 +82,7 @@ def lstm_backward(
         rows.gather_steps(t, steps, joined, slopes, weights, gathered, dweights, dbias, dx)
 
 
-@_kernel
+@kernel
 def gru_forward(joined, reset, weights, weights_g, bias, bias_g, mask, gates, g):
     u = g.shape[2]
     p = joined.shape[2] - u
@@ -100,7 +100,7 @@ def gru_forward(joined, reset, weights, weights_g, bias, bias_g, mask, gates, g)
                 rows.copy(joined[t, i, p:], joined[t + 1, i, p:])
 
 
-@_kernel
+@kernel
 def gru_backward(
     joined, reset, weights, weights_g, mask, gates, g,
     dsteps, dh, dweights, dweights_g, dbias, dbias_g, dx, norms, slopes, slopes_g,
@@ -133,7 +133,7 @@ def gru_backward(
         rows.gather_steps(t, steps, reset, slopes_g, weights_g, gathered_g, dweights_g, dbias_g, dx)
 
 
-@_kernel
+@kernel
 def scatter_rows(codes, vectors, table):
     table[:] = 0
     for i in range(codes.size):

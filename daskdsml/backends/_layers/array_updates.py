@@ -1,4 +1,4 @@
-"""Kernels of mini-batch solvers in functions of an array namespace."""
+"""Kernels of optimizers in functions of an array namespace."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ SILENT = {"over": "ignore", "invalid": "ignore"}
 
 
 class ArrayUpdates:
-    """Kernels of mini-batch solvers; ``self.xp`` is the namespace.
+    """Kernels of optimizers; ``self.xp`` is the namespace.
 
     Arrays are (d,), contiguous and of one dtype, which numbers take on. A step changes
-    ``theta`` and what the solver keeps in place, and leaves ``gradient`` as it is.
+    ``theta`` and what the optimizer keeps in place, and leaves ``gradient`` as it is.
     """
 
     @np.errstate(**SILENT)
@@ -35,41 +35,9 @@ class ArrayUpdates:
         """``g <- factor g``."""
         gradient *= factor
 
-    def gradient_descent(self, theta, gradient, rate) -> None:
-        """``theta <- theta - rate g``."""
-        theta -= rate * gradient
-
-    def momentum(self, theta, gradient, velocity, rate, momentum) -> None:
-        """``u <- momentum u + g``, ``theta <- theta - rate u``."""
-        velocity *= momentum
-        velocity += gradient
-        theta -= rate * velocity
-
-    def nesterov(self, theta, gradient, velocity, rate, momentum) -> None:
-        """``u <- momentum u + g``, ``theta <- theta - rate (g + momentum u)``."""
-        velocity *= momentum
-        velocity += gradient
-        theta -= rate * (gradient + momentum * velocity)
-
-    def rmsprop(self, theta, gradient, square, rate, decay, epsilon) -> None:
-        """Adagrad's step, with ``s <- decay s + (1 - decay) g**2``."""
-        square *= decay
-        square += (1.0 - decay) * gradient * gradient
-        theta -= rate * gradient / (self.xp.sqrt(square) + epsilon)
-
-    def adagrad(self, theta, gradient, total, rate, epsilon) -> None:
-        """``s <- s + g**2``, ``theta <- theta - rate g / (sqrt(s) + epsilon)``."""
-        total += gradient * gradient
-        theta -= rate * gradient / (self.xp.sqrt(total) + epsilon)
-
-    def adam(self, theta, gradient, mean, square, rate, beta_1, beta_2, root, epsilon) -> None:
-        """Adam's step: ``theta <- theta - rate m / (root sqrt(s) + epsilon)``.
-
-        Before it ``m <- beta_1 m + (1 - beta_1) g`` and ``s <- beta_2 s + (1 - beta_2) g**2``. The
-        caller corrects for their start at zero, by ``rate`` and ``root``.
-        """
-        mean *= beta_1
-        mean += (1.0 - beta_1) * gradient
-        square *= beta_2
-        square += (1.0 - beta_2) * gradient * gradient
-        theta -= rate * mean / (root * self.xp.sqrt(square) + epsilon)
+    def update(self, optimizer, theta, gradient, slots, numbers) -> None:
+        """Take a step: ``optimizer.move`` of each parameter, its ``slots (d,)`` and ``numbers``."""
+        numbers = (theta.dtype.type(number) for number in numbers)
+        moved = optimizer.move(self.xp, gradient, theta, *slots, *numbers)
+        for array, new in zip((theta, *slots), moved, strict=True):
+            array[...] = new

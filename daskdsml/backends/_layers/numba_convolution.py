@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from daskdsml.backends._kernels import FAST, _kernel
+from daskdsml.backends._kernels import FAST, kernel
 from daskdsml.backends._layers._activations import ACTIVATIONS
 from daskdsml.backends._layers._dense_kernels import _gradient, _value
 from daskdsml.backends._layers.array_convolution import ArrayConvolution
@@ -136,7 +136,7 @@ def _scatter(columns, padded, dx, top, left, down, across):
                     target[v] = source[v + left]
 
 
-@_kernel
+@kernel
 def _activate(activation, scores, b, out):
     """Write the activation of scores (O, m, L) + b into out (m, O, L)."""
     for o in range(len(scores)):
@@ -146,7 +146,7 @@ def _activate(activation, scores, b, out):
                 a[v] = _value(activation, z[v] + b[o])
 
 
-@_kernel
+@kernel
 def _deactivate(activation, out, dout, scores, db):
     """Write the gradient before the activation into scores (O, m, L), and add its sums to db."""
     for o in range(len(scores)):

@@ -1,17 +1,20 @@
-"""Kernels of mini-batch solvers in compiled loops: one walk through the arrays for a step."""
+"""Kernels of optimizers in compiled loops: one walk through the arrays for a step."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 from daskdsml.backends import _scalar
+from daskdsml.backends._kernels import kernel
 
 # "reassoc" lets LLVM sum in vector lanes; NaN and infinity keep their meaning.
 FAST = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 KERNEL = {"nogil": True, "cache": True, **FAST}
+INLINE = {"forceinline": True, **FAST}
 
 
 @njit(**KERNEL)
@@ -38,72 +41,56 @@ def _complete(gradient, theta, scale, factor, l1, l2):
     return l1 * sizes + 0.5 * l2 * squares, norm
 
 
-@njit(**KERNEL)
-def _gradient_descent(theta, gradient, rate):
-    rate = theta.dtype.type(rate)
-    for j in range(theta.size):
-        theta[j] -= rate * gradient[j]
+def _moved(optimizer, g, theta, slots, numbers): ...
 
 
-@njit(**KERNEL)
-def _momentum(theta, gradient, velocity, rate, momentum):
-    real = theta.dtype.type
-    rate, momentum = real(rate), real(momentum)
-    for j in range(theta.size):
-        velocity[j] = momentum * velocity[j] + gradient[j]
-        theta[j] -= rate * velocity[j]
+@overload(_moved, jit_options=INLINE)
+def _moved_overload(optimizer, g, theta, slots, numbers):
+    """Call the optimizer's ``move`` for one parameter, in the parameter's precision."""
+    real = np.float32 if theta == types.float32 else float
+    move = _scalar.in_precision(optimizer.instance_class.move, real)
+    function = njit(**INLINE)(move)
+    return lambda optimizer, g, theta, slots, numbers: function(_scalar, g, theta, *slots, *numbers)
 
 
-@njit(**KERNEL)
-def _nesterov(theta, gradient, velocity, rate, momentum):
-    real = theta.dtype.type
-    rate, momentum = real(rate), real(momentum)
-    for j in range(theta.size):
-        velocity[j] = momentum * velocity[j] + gradient[j]
-        theta[j] -= rate * (gradient[j] + momentum * velocity[j])
+def _update(optimizer, theta, gradient, slots, numbers): ...
 
 
-@njit(**KERNEL)
-def _rmsprop(theta, gradient, square, rate, decay, epsilon):
-    real = theta.dtype.type
-    rate, kept, share, epsilon = real(rate), real(decay), real(1.0 - decay), real(epsilon)
-    for j in range(theta.size):
-        g = gradient[j]
-        square[j] = kept * square[j] + share * g * g
-        theta[j] -= rate * g / (math.sqrt(square[j]) + epsilon)
+@overload(_update, jit_options=FAST)
+def _update_overload(optimizer, theta, gradient, slots, numbers):
+    """The loop over parameters, for each number of slots: what a loop unpacks must be known."""
+    n_slots = len(slots)
+
+    def none(optimizer, theta, gradient, slots, numbers):
+        for j in range(theta.size):
+            (theta[j],) = _moved(optimizer, gradient[j], theta[j], (), numbers)
+
+    def one(optimizer, theta, gradient, slots, numbers):
+        a = slots[0]
+        for j in range(theta.size):
+            theta[j], a[j] = _moved(optimizer, gradient[j], theta[j], (a[j],), numbers)
+
+    def two(optimizer, theta, gradient, slots, numbers):
+        a, b = slots
+        for j in range(theta.size):
+            moved = _moved(optimizer, gradient[j], theta[j], (a[j], b[j]), numbers)
+            theta[j], a[j], b[j] = moved
+
+    return (none, one, two)[n_slots]
 
 
-@njit(**KERNEL)
-def _adagrad(theta, gradient, total, rate, epsilon):
-    real = theta.dtype.type
-    rate, epsilon = real(rate), real(epsilon)
-    for j in range(theta.size):
-        g = gradient[j]
-        total[j] += g * g
-        theta[j] -= rate * g / (math.sqrt(total[j]) + epsilon)
-
-
-@njit(**KERNEL)
-def _adam(theta, gradient, mean, square, rate, beta_1, beta_2, root, epsilon):
-    real = theta.dtype.type
-    rate, root, epsilon = real(rate), real(root), real(epsilon)
-    kept_1, share_1 = real(beta_1), real(1.0 - beta_1)
-    kept_2, share_2 = real(beta_2), real(1.0 - beta_2)
-    for j in range(theta.size):
-        g = gradient[j]
-        mean[j] = kept_1 * mean[j] + share_1 * g
-        square[j] = kept_2 * square[j] + share_2 * g * g
-        theta[j] -= rate * mean[j] / (root * math.sqrt(square[j]) + epsilon)
+@kernel
+def _walk(optimizer, theta, gradient, slots, numbers):
+    _update(optimizer, theta, gradient, slots, numbers)
 
 
 class NumbaUpdates:
-    """Compiled kernels of mini-batch solvers; what they compute stands at `ArrayUpdates`."""
+    """Compiled kernels of optimizers; what they compute stands at `ArrayUpdates`."""
 
     complete = staticmethod(_complete)
     scale = staticmethod(_scale)
-    gradient_descent = staticmethod(_gradient_descent)
-    momentum = staticmethod(_momentum)
-    nesterov = staticmethod(_nesterov)
-    rmsprop = staticmethod(_rmsprop)
-    adagrad = staticmethod(_adagrad)
-    adam = staticmethod(_adam)
+
+    @staticmethod
+    def update(optimizer, theta, gradient, slots, numbers) -> None:
+        numbers = tuple(map(theta.dtype.type, numbers))
+        _walk(optimizer, theta, gradient, slots, numbers)

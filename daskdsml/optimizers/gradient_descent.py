@@ -30,8 +30,6 @@ class GradientDescent(NamedTuple):
 
     learning_rate: float = 0.1
 
-    needs = frozenset({"batches"})
-
     def init(self, theta) -> _State:
         """The state at ``theta``, which the steps change; ValueError for settings out of range."""
         check_number(self, "learning_rate", 0, strict=True, high=np.finfo(float).max)
@@ -39,5 +37,11 @@ class GradientDescent(NamedTuple):
 
     def update(self, kernels, state: _State, gradient, factor=1.0) -> _State:
         """The state after a step of ``factor`` times the learning rate."""
-        kernels.gradient_descent(state.theta, gradient, factor * self.learning_rate)
+        rate = (factor * self.learning_rate,)
+        kernels.update(self, state.theta, gradient, (), rate)
         return state
+
+    @staticmethod
+    def move(xp, g, theta, rate):
+        """One parameter's step; see `Optimizer`."""
+        return (theta - rate * g,)

@@ -44,8 +44,6 @@ class Adam(NamedTuple):
     beta_2: float = 0.999
     epsilon: float = 1e-8
 
-    needs = frozenset({"batches"})
-
     def init(self, theta) -> _State:
         """The state at ``theta``, which the steps change; ValueError for settings out of range."""
         check_number(self, "learning_rate", 0, strict=True, high=np.finfo(float).max)
@@ -59,6 +57,14 @@ class Adam(NamedTuple):
         steps = state.steps + 1
         rate = factor * self.learning_rate / (1.0 - self.beta_1**steps)
         root = (1.0 - self.beta_2**steps) ** -0.5
-        numbers = rate, self.beta_1, self.beta_2, root, self.epsilon
-        kernels.adam(state.theta, gradient, state.mean, state.square, *numbers)
+        betas = self.beta_1, 1.0 - self.beta_1, self.beta_2, 1.0 - self.beta_2
+        slots, numbers = (state.mean, state.square), (rate, *betas, root, self.epsilon)
+        kernels.update(self, state.theta, gradient, slots, numbers)
         return state._replace(steps=steps)
+
+    @staticmethod
+    def move(xp, g, theta, mean, square, rate, beta_1, share_1, beta_2, share_2, root, epsilon):
+        """One parameter's step; see `Optimizer`."""
+        mean = beta_1 * mean + share_1 * g
+        square = beta_2 * square + share_2 * g * g
+        return theta - rate * mean / (root * xp.sqrt(square) + epsilon), mean, square

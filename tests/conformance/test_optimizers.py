@@ -1,4 +1,4 @@
-"""Every solver for mini-batches: its equations, minima, states that can be kept, kernels alike."""
+"""Every optimizer: its equations, minima, states that can be kept, kernels alike."""
 
 import pickle
 
@@ -8,19 +8,16 @@ import pytest
 from daskdsml import registry
 from daskdsml.backends._layers.array import ArrayKernels
 from daskdsml.backends._layers.compiled import CompiledKernels
-from daskdsml.solvers.adagrad import Adagrad
-from daskdsml.solvers.adam import Adam
-from daskdsml.solvers.gradient_descent import GradientDescent
-from daskdsml.solvers.momentum import Momentum
-from daskdsml.solvers.nesterov import Nesterov
-from daskdsml.solvers.rmsprop import RMSProp
-from daskdsml.strategies.all_reduce import AllReduce
+from daskdsml.optimizers.adagrad import Adagrad
+from daskdsml.optimizers.adam import Adam
+from daskdsml.optimizers.adamw import AdamW
+from daskdsml.optimizers.gradient_descent import GradientDescent
+from daskdsml.optimizers.lion import Lion
+from daskdsml.optimizers.momentum import Momentum
+from daskdsml.optimizers.nesterov import Nesterov
+from daskdsml.optimizers.rmsprop import RMSProp
 
-NAMES = [
-    name
-    for name in registry.available("solvers")
-    if "batches" in registry.find("solvers", name).needs
-]
+NAMES = registry.available("optimizers")
 EVERY = pytest.mark.parametrize("name", NAMES)
 KERNELS = {"arrays": ArrayKernels(np), "compiled": CompiledKernels()}
 BOTH = pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
@@ -33,6 +30,8 @@ TABLE = [
     (RMSProp(0.1, 0.9), 2_000, RMSProp(0.02, 0.99), 20_000),
     (Adagrad(1.0), 2_000, Adagrad(0.5), 40_000),
     (Adam(0.1), 2_000, Adam(0.02), 10_000),
+    (AdamW(0.1, weight_decay=0.0), 2_000, AdamW(0.02, weight_decay=0.0), 10_000),
+    (Lion(0.02), 2_000, Lion(0.002), 20_000),
 ]
 
 
@@ -96,6 +95,26 @@ def by_moments(solver, theta, gradients):
     return path
 
 
+def decayed(solver, theta, gradients):
+    """Adam's steps, each from parameters that were shrunk before it."""
+    alone, path = by_moments(solver, 0.0, gradients), []
+    for step in np.diff([0.0, *alone]):
+        theta += step - solver.learning_rate * solver.weight_decay * theta
+        path.append(theta)
+    return path
+
+
+def by_sign(solver, theta, gradients):
+    path = []
+    for t, g in enumerate(gradients):
+        ages = t - 1 - np.arange(t)
+        mean = np.sum((1.0 - solver.beta_2) * solver.beta_2**ages * np.array(gradients[:t]))
+        step = np.sign(solver.beta_1 * mean + (1.0 - solver.beta_1) * g)
+        theta -= solver.learning_rate * (step + solver.weight_decay * theta)
+        path.append(theta)
+    return path
+
+
 EQUATIONS = [
     (GradientDescent(0.3), plain),
     (Momentum(0.3, 0.7), heavy_ball),
@@ -103,6 +122,8 @@ EQUATIONS = [
     (RMSProp(0.05, 0.8, 1e-3), by_mean_square),
     (Adagrad(0.2, 1e-3), by_total_square),
     (Adam(0.05, 0.8, 0.95, 1e-3), by_moments),
+    (AdamW(0.05, 0.8, 0.95, 1e-3, 0.3), decayed),
+    (Lion(0.05, 0.8, 0.95, 0.3), by_sign),
 ]
 
 
@@ -124,7 +145,7 @@ def walked(solver, kernels, theta, gradients, factor=1.0):
 
 
 def test_the_tables_hold_every_solver():
-    parts = {registry.find("solvers", name) for name in NAMES}
+    parts = {registry.find("optimizers", name) for name in NAMES}
     assert parts == {type(row[0]) for row in TABLE} == {type(row[0]) for row in EQUATIONS}
 
 
@@ -152,7 +173,7 @@ def test_finds_minima(row, problem):
 @PRECISIONS
 @EVERY
 def test_compiled_and_plain_steps_are_the_same(name, dtype, error):
-    solver = registry.find("solvers", name)()
+    solver = registry.find("optimizers", name)()
     theta, gradients = drawn(d=1003, dtype=dtype)
     paths = [walked(solver, kernels, theta, gradients, 0.7) for kernels in KERNELS.values()]
     np.testing.assert_allclose(*paths, rtol=error, atol=error)
@@ -161,7 +182,7 @@ def test_compiled_and_plain_steps_are_the_same(name, dtype, error):
 @BOTH
 @EVERY
 def test_keeps_the_precision_and_the_array_of_the_parameters(name, kernels):
-    solver = registry.find("solvers", name)()
+    solver = registry.find("optimizers", name)()
     theta, gradients = drawn(dtype="float32")
     state, kept = solver.init(theta), gradients[0].copy()
     after = solver.update(kernels, state, gradients[0])
@@ -172,7 +193,7 @@ def test_keeps_the_precision_and_the_array_of_the_parameters(name, kernels):
 
 @EVERY
 def test_a_factor_is_one_of_the_learning_rate(name):
-    part = registry.find("solvers", name)
+    part = registry.find("optimizers", name)
     theta, gradients = drawn()
     kernels = KERNELS["compiled"]
     half = walked(part(learning_rate=0.05), kernels, theta, gradients)
@@ -181,7 +202,7 @@ def test_a_factor_is_one_of_the_learning_rate(name):
 
 @EVERY
 def test_a_state_can_be_kept_and_taken_up(name):
-    solver = registry.find("solvers", name)()
+    solver = registry.find("optimizers", name)()
     theta, gradients = drawn(dtype="float32")
     whole, kept = solver.init(theta.copy()), solver.init(theta.copy())
     for gradient in gradients:
@@ -192,7 +213,7 @@ def test_a_state_can_be_kept_and_taken_up(name):
 
 @EVERY
 def test_a_state_is_arrays_and_numbers(name):
-    solver = registry.find("solvers", name)()
+    solver = registry.find("optimizers", name)()
     theta, _ = drawn()
     state = solver.init(theta)
     assert state._fields[0] == "theta"
@@ -200,16 +221,10 @@ def test_a_state_is_arrays_and_numbers(name):
         assert isinstance(entry, int | float) or entry.shape == theta.shape
 
 
-@EVERY
-def test_no_strategy_that_sums_over_all_rows_serves_it(name):
-    with pytest.raises(ValueError, match=r"needs \['batches'\].*Use one of the solvers \['chol"):
-        registry.check_needs(registry.find("solvers", name)(), AllReduce())
-
-
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rate", [0.0, -1.0, np.inf, np.nan, "fast", None, True])
 def test_a_learning_rate_that_is_none(name, rate):
-    part = registry.find("solvers", name)
+    part = registry.find("optimizers", name)
     with pytest.raises(ValueError, match=f"learning_rate of {part.__name__} must be a number abov"):
         part(learning_rate=rate).init(np.zeros(1))
 
@@ -228,6 +243,8 @@ def test_a_learning_rate_that_is_none(name, rate):
         (Adam(beta_1=1.0), "beta_1 of Adam must be .* at least 0 and below 1"),
         (Adam(beta_2=np.nan), "beta_2 of Adam must be .* at least 0 and below 1"),
         (Adam(epsilon=0.0), "epsilon of Adam must be .* above 0"),
+        (AdamW(weight_decay=-1.0), "weight_decay of AdamW must be .* at least 0"),
+        (Lion(beta_2=1.0), "beta_2 of Lion must be .* at least 0 and below 1"),
     ],
 )
 def test_settings_out_of_range(solver, message):

@@ -1,4 +1,4 @@
-"""Gradient descent with momentum. Found by name through `daskdsml.registry`."""
+"""Nesterov's accelerated gradient. Found by name through `daskdsml.registry`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class _State(NamedTuple):
     velocity: np.ndarray
 
 
-class Momentum(NamedTuple):
-    """Steps along a velocity, the fading sum of all gradients so far.
+class Nesterov(NamedTuple):
+    """Momentum whose steps look ahead to where the velocity will lead.
 
-    ``u <- momentum u + g`` and ``theta <- theta - learning_rate u``, from ``u = 0``.
+    ``u <- momentum u + g`` and ``theta <- theta - learning_rate (g + momentum u)``, from ``u = 0``:
+    Nesterov's method in the point at which gradients are taken, so that the network need not move.
 
     Parameters
     ----------
@@ -30,14 +31,14 @@ class Momentum(NamedTuple):
 
     References
     ----------
-    Polyak, B. T. (1964). Some methods of speeding up the convergence of iteration methods. USSR
-    Computational Mathematics and Mathematical Physics 4(5), 1-17.
+    Nesterov, Y. (1983). A method of solving a convex programming problem with convergence rate
+    O(1/k^2). Soviet Mathematics Doklady 27(2), 372-376.
+    Sutskever, I., Martens, J., Dahl, G. and Hinton, G. (2013). On the importance of initialization
+    and momentum in deep learning. Proceedings of ICML.
     """
 
     learning_rate: float = 0.1
     momentum: float = 0.9
-
-    needs = frozenset({"batches"})
 
     def init(self, theta) -> _State:
         """The state at ``theta``, which the steps change; ValueError for settings out of range."""
@@ -47,6 +48,12 @@ class Momentum(NamedTuple):
 
     def update(self, kernels, state: _State, gradient, factor=1.0) -> _State:
         """The state after a step of ``factor`` times the learning rate."""
-        rate = factor * self.learning_rate
-        kernels.momentum(state.theta, gradient, state.velocity, rate, self.momentum)
+        numbers = factor * self.learning_rate, self.momentum
+        kernels.update(self, state.theta, gradient, (state.velocity,), numbers)
         return state
+
+    @staticmethod
+    def move(xp, g, theta, velocity, rate, momentum):
+        """One parameter's step; see `Optimizer`."""
+        velocity = momentum * velocity + g
+        return theta - rate * (g + momentum * velocity), velocity

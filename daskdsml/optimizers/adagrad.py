@@ -38,8 +38,6 @@ class Adagrad(NamedTuple):
     learning_rate: float = 0.01
     epsilon: float = 1e-10
 
-    needs = frozenset({"batches"})
-
     def init(self, theta) -> _State:
         """The state at ``theta``, which the steps change; ValueError for settings out of range."""
         check_number(self, "learning_rate", 0, strict=True, high=np.finfo(float).max)
@@ -48,6 +46,12 @@ class Adagrad(NamedTuple):
 
     def update(self, kernels, state: _State, gradient, factor=1.0) -> _State:
         """The state after a step of ``factor`` times the learning rate."""
-        rate = factor * self.learning_rate
-        kernels.adagrad(state.theta, gradient, state.total, rate, self.epsilon)
+        numbers = factor * self.learning_rate, self.epsilon
+        kernels.update(self, state.theta, gradient, (state.total,), numbers)
         return state
+
+    @staticmethod
+    def move(xp, g, theta, total, rate, epsilon):
+        """One parameter's step; see `Optimizer`."""
+        total = total + g * g
+        return theta - rate * g / (xp.sqrt(total) + epsilon), total

@@ -40,8 +40,6 @@ class RMSProp(NamedTuple):
     decay: float = 0.9
     epsilon: float = 1e-8
 
-    needs = frozenset({"batches"})
-
     def init(self, theta) -> _State:
         """The state at ``theta``, which the steps change; ValueError for settings out of range."""
         check_number(self, "learning_rate", 0, strict=True, high=np.finfo(float).max)
@@ -51,6 +49,12 @@ class RMSProp(NamedTuple):
 
     def update(self, kernels, state: _State, gradient, factor=1.0) -> _State:
         """The state after a step of ``factor`` times the learning rate."""
-        rate = factor * self.learning_rate
-        kernels.rmsprop(state.theta, gradient, state.square, rate, self.decay, self.epsilon)
+        numbers = factor * self.learning_rate, self.decay, 1.0 - self.decay, self.epsilon
+        kernels.update(self, state.theta, gradient, (state.square,), numbers)
         return state
+
+    @staticmethod
+    def move(xp, g, theta, square, rate, decay, share, epsilon):
+        """One parameter's step; see `Optimizer`."""
+        square = decay * square + share * g * g
+        return theta - rate * g / (xp.sqrt(square) + epsilon), square

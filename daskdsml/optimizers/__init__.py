@@ -1,0 +1,5 @@
+"""Optimizers: parameters from gradients of mini-batches, one public class per file."""
+
+from daskdsml.registry import exports
+
+__getattr__, __dir__ = exports("optimizers")
