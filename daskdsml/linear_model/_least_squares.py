@@ -37,6 +37,8 @@ class LeastSquares(RegressorMixin, LinearModel):
 
     def _fit_by(self, solver, table, penalty, max_iter):
         """Fit with the solver of that name, and publish what it found."""
+        if solver == "rotated":
+            return self._fit_rotated(table, penalty, max_iter)
         if solver == self._large:
             self._check_large(table, solver)
         flat, whole = table.y.ndim == 1, table

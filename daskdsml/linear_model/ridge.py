@@ -7,6 +7,7 @@ import numpy as np
 from daskdsml.engine.full.rows import suits_columns
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.linear_model._routes import suits_dual
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_number
@@ -132,7 +133,12 @@ class Ridge(LeastSquares):
         if self.solver == "dual":
             self._check_dual(table)
         free = self.solver == "auto" and not self.positive and np.all(np.greater(self.alpha, 0))
-        return "dual" if free and suits_dual(table, LARGEST_GRAM) else super()._route(table)
+        if free and suits_dual(table, LARGEST_GRAM):
+            return "dual"
+        several = table.y.ndim == 2 and table.y.shape[1] > 1
+        if free and several and suits_rotation(table, LARGEST_GRAM):
+            return "rotated"
+        return super()._route(table)
 
     def _check_dual(self, table) -> None:
         """Raise ValueError if solver "dual" cannot do what is asked."""

@@ -247,3 +247,18 @@ def test_moments_of_columns_that_join_one_by_one(intercept):
         np.testing.assert_allclose(known.mean_of(labels), other.mean, atol=1e-12)
         cross, _ = known.last_joined(labels)
         np.testing.assert_allclose(cross, other.cross[2:5], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("alpha", [0.5, [0.5, 20.0]])
+def test_ridge_of_several_outputs_and_more_columns_than_rows(fit_intercept, alpha):
+    X, y = data(60, 500)
+    X, Y = X + 10.0, np.column_stack([y, X[:, 3]])
+    w = np.random.default_rng(1).uniform(0.1, 5.0, 60)
+    fit = ours.Ridge(alpha, fit_intercept=fit_intercept).fit(X, Y, w)
+    for k, strength in enumerate(np.broadcast_to(alpha, 2)):
+        coef, level = closed_form(X, Y[:, k], strength, w, fit_intercept)
+        close(fit.coef_[k], coef, 1e-9)
+        if fit_intercept:
+            assert fit.intercept_[k] == pytest.approx(level, rel=1e-8)
+    assert fit.n_passes_ <= 6 and fit.converged_
