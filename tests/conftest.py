@@ -4,6 +4,15 @@ import pytest
 from tables import classes, regression
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start a cluster, and those that run examples as users do."""
+    for item in items:
+        if "clusters" in getattr(item, "fixturenames", ()):
+            item.add_marker("cluster")
+        if item.path.name == "test_examples.py":
+            item.add_marker("examples")
+
+
 class Clusters:
     """The cluster of a test run, made anew where a worker that was killed does not come back."""
 
