@@ -60,6 +60,24 @@ def find(family: str, name: str) -> type:
     return public[0]
 
 
+def find_backend(name: str, automatic: str):
+    """The backend ``name``, or ``automatic`` if that is "auto".
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot run here; the message tells why.
+    """
+    name = automatic if name == "auto" else name
+    backend = find("backends", name)()
+    reasons = backend.refuse()
+    if reasons:
+        raise RuntimeError(
+            f"backend={name!r} cannot run here: {'; '.join(reasons)}. Use backend='auto'."
+        )
+    return backend
+
+
 def exports(family: str):
     """``__getattr__`` and ``__dir__`` of a family's package: its classes, imported when asked for.
 

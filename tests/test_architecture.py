@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Folder or file of the package, and the floors it stands on, counted from the ground.
 FLOORS = {
     "contracts": 1, "network_contracts": 1, "registry": 1, "settings": 1, "double_double": 1,
-    "threads": 1, "versions": 1,
+    "threads": 1, "versions": 1, "one_standard_error": 1,
     "backends": 2,
     "losses": 3, "penalties": 3, "layers": 3, "solvers": 3, "metrics": 3,
     "schedules": 3, "optimizers": 3,

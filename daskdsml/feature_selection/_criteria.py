@@ -45,25 +45,6 @@ def before_larger(values, limit) -> int:
     return int(np.argmax(stops)) if stops.any() else len(stops)
 
 
-def within_one_error(mse_path) -> int:
-    """The fewest columns with a mean error within one standard error of the lowest.
-
-    Parameters
-    ----------
-    mse_path : array (m + 1, K)
-        Mean squared error of each model in each of K folds.
-
-    References
-    ----------
-    Hastie, T., Tibshirani, R. and Friedman, J. (2009). The Elements of Statistical Learning,
-    2nd ed., section 7.10.
-    """
-    mean, n_folds = mse_path.mean(axis=1), mse_path.shape[1]
-    best = lowest(mean)
-    error = mse_path[best].std(ddof=1) / np.sqrt(n_folds)
-    return int(np.argmax(mean <= mean[best] + error))
-
-
 def _penalised(rss, n, intercept, price) -> np.ndarray:
     k = np.arange(len(rss)) + intercept
     with np.errstate(divide="ignore"):

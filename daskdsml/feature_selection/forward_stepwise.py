@@ -18,6 +18,7 @@ from daskdsml.feature_selection._lazy import LazySelection
 from daskdsml.feature_selection._path import forward_path, test_errors
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
 from daskdsml.loop import Progress
+from daskdsml.one_standard_error import RULES, best_and_simplest
 from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.settings import check_flag
@@ -25,7 +26,6 @@ from daskdsml.threads import single_threaded_blas
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")
-RULES = ("min", "1se")
 # The moments of all cells of a cross-validation may take this many bytes (1 GiB) in a task.
 LARGEST_SUM = 2**30
 
@@ -307,7 +307,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
         )
         mean = self.mse_path_.mean(axis=1)
         if self.rule == "1se":
-            return mean, criteria.within_one_error(self.mse_path_)
+            return mean, best_and_simplest(-self.mse_path_)[1]
         return mean, criteria.lowest(mean)
 
     def _fold_errors(self, total, cells, size, is_sparse) -> np.ndarray:

@@ -68,16 +68,8 @@ class LinearModel(BaseEstimator):
 
     def _find_backend(self, n_entries):
         """The backend asked for, or, for "auto", one that suits ``n_entries`` (None if unknown)."""
-        name = self.backend
-        if name == "auto":
-            name = "numpy" if n_entries is None or n_entries < COMPILE_FROM else "numba"
-        backend = registry.find("backends", name)()
-        reasons = backend.refuse()
-        if reasons:
-            raise RuntimeError(
-                f"backend={name!r} cannot run here: {'; '.join(reasons)}. Use backend='auto'."
-            )
-        return backend
+        small = n_entries is None or n_entries < COMPILE_FROM
+        return registry.find_backend(self.backend, "numpy" if small else "numba")
 
     def _check_solver(self) -> None:
         """Raise ValueError if the solver is unknown."""

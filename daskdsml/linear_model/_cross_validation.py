@@ -7,11 +7,10 @@ import numpy as np
 from daskdsml.linear_model._least_squares import minimize
 from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
 from daskdsml.loop import Progress
+from daskdsml.one_standard_error import RULES
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag
 from daskdsml.threads import single_threaded_blas
-
-RULES = ("min", "1se")
 
 
 def fit_folds(model, table, folds, solver, part, specs):
@@ -66,21 +65,6 @@ def errors_of_folds(paths, specs, splits, fit_intercept) -> np.ndarray:
             intercepts = intercepts_of(mean, coefs, spec.output) * fit_intercept
             errors[i, :, f] = tested.rss(coefs, intercepts, spec.output) / tested.weight
     return errors
-
-
-def choices(mse_path) -> tuple[int, int]:
-    """Indices of the least mean error, and of the strongest penalty within one standard error.
-
-    ``mse_path`` is (n_alphas, n_folds), of falling penalties. The standard error is that of the
-    mean over folds (Hastie, Tibshirani and Friedman, 2009, section 7.10).
-    """
-    mean = mse_path.mean(axis=1)
-    best = int(np.argmin(mean))
-    n_folds = mse_path.shape[1]
-    if n_folds == 1:
-        return best, best
-    error = mse_path[best].std(ddof=1) / np.sqrt(n_folds)
-    return best, int(np.flatnonzero(mean <= mean[best] + error)[0])
 
 
 def check_rule(model) -> None:

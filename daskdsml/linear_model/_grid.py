@@ -170,16 +170,6 @@ def in_fold(fold):
         raise ValueError(f"The test set of fold {fold} cannot be scored. {error}") from error
 
 
-def within_one_error(scores) -> int:
-    """The first penalty (strongest) whose mean score is within one standard error of the best."""
-    mean = scores.mean(axis=0)
-    best = int(np.argmax(mean))
-    if len(scores) == 1:
-        return best
-    error = scores[:, best].std(ddof=1) / np.sqrt(len(scores))
-    return int(np.flatnonzero(mean >= mean[best] - error)[0])
-
-
 def summed_up(fitted, progress) -> Result:
     """All fits as one Result: converged if all of them are."""
     every = [*fitted.whole, *(result for fold in fitted.folds for result in fold)]

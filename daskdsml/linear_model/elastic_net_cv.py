@@ -6,7 +6,7 @@ import numpy as np
 
 from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
-from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds
+from daskdsml.linear_model._cross_validation import check_rule, fit_folds
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
     check_descent,
@@ -15,6 +15,7 @@ from daskdsml.linear_model.elastic_net import (
     route_of_descent,
 )
 from daskdsml.linear_model.paths import checked_alphas
+from daskdsml.one_standard_error import best_and_simplest
 from daskdsml.settings import check_flag, check_number
 
 
@@ -174,7 +175,7 @@ class ElasticNetCV(ElasticNet):
         """Publish the paths and the chosen model."""
         paths = result.paths
         best = int(np.argmin(errors.mean(axis=2).min(axis=1)))
-        minimum, one_se = choices(errors[best])
+        minimum, one_se = best_and_simplest(-errors[best])
         alphas, fits = paths.alphas[best], paths.fits[best][0]
         self.alphas_ = alphas
         if len(ratios) > 1 and isinstance(self.alphas, int | np.integer):

@@ -30,11 +30,11 @@ from daskdsml.linear_model._grid import (
     stratified_folds,
     strengths,
     summed_up,
-    within_one_error,
 )
 from daskdsml.linear_model._sample import sample_size
 from daskdsml.loop import Progress
 from daskdsml.metrics._sums import Sums
+from daskdsml.one_standard_error import best_and_simplest
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
@@ -294,7 +294,7 @@ class LogisticRegressionCV(LinearClassifier):
         self.n_iter_ = np.array([r.n_iter for r in every], dtype=np.int32).reshape(grid)
         mean = self.scores_.mean(axis=0)
         ratio, best = np.unravel_index(np.argmax(mean), mean.shape)
-        near = within_one_error(self.scores_[:, ratio])
+        _, near = best_and_simplest(self.scores_[:, ratio].T)
         self.C_1se_ = float(self.Cs_[near])
         chosen = near if self.rule == "1se" else best
         if self.refit:

@@ -9,10 +9,11 @@ import numpy as np
 from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LARGEST_GRAM
-from daskdsml.linear_model._cross_validation import check_rule, choices, fit_folds, run_jobs
+from daskdsml.linear_model._cross_validation import check_rule, fit_folds, run_jobs
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._rotation import rotated, suits_rotation
 from daskdsml.linear_model.paths import checked_alphas, intercepts_of
+from daskdsml.one_standard_error import best_and_simplest
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
 from daskdsml.solvers.eigen import Eigen
 from daskdsml.threads import single_threaded_blas
@@ -204,7 +205,7 @@ class RidgeCV(LeastSquares):
         """Publish the paths and the chosen model."""
         paths, moments = result.paths, result.moments
         self.alphas_, self.mse_path_ = paths.alphas[0], errors
-        minimum, one_se = choices(errors)
+        minimum, one_se = best_and_simplest(-errors)
         chosen = one_se if self.rule == "1se" else minimum
         if self.cv is not None:
             self.alpha_min_, self.alpha_1se_ = (float(self.alphas_[i]) for i in (minimum, one_se))

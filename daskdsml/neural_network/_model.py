@@ -312,17 +312,8 @@ class NeuralModel(Kept, BaseEstimator):
 
     def _find_backend(self, examples):
         """The backend asked for, or, for "auto", one that suits what is to be learnt from."""
-        name = self.backend
-        if name == "auto":
-            numbers = examples.n_rows * self.max_iter * int(np.prod(examples.in_shape))
-            name = "numpy" if numbers < COMPILE_FROM else "numba"
-        backend = registry.find("backends", name)()
-        reasons = backend.refuse()
-        if reasons:
-            raise RuntimeError(
-                f"backend={name!r} cannot run here: {'; '.join(reasons)}. Use backend='auto'."
-            )
-        return backend
+        numbers = examples.n_rows * self.max_iter * int(np.prod(examples.in_shape))
+        return registry.find_backend(self.backend, "numpy" if numbers < COMPILE_FROM else "numba")
 
     def _predictor(self, in_shape=None, point=None) -> Predictor:
         """Raw scores of rows of ``in_shape``; sequences may be longer or shorter than learnt."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from daskdsml.one_standard_error import best_and_simplest
 from daskdsml.plotting._axes import (
     LEGEND,
     axes_for,
@@ -198,6 +199,5 @@ def mean_and_error(errors) -> tuple[np.ndarray, np.ndarray]:
 
 def strongest_within_one_error(alphas, errors) -> float:
     """The largest alpha whose mean error is within one standard error of the lowest."""
-    mean, spread = mean_and_error(errors)
-    best = int(np.argmin(mean))
-    return float(alphas[mean <= mean[best] + spread[best]].max())
+    order = np.argsort(-alphas)
+    return float(alphas[order][best_and_simplest(-errors[order])[1]])

@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, Strati
 from tables import Source, classes, csr_rows, dask_rows
 
 from daskdsml.linear_model import LogisticRegression, LogisticRegressionCV
-from daskdsml.linear_model._grid import within_one_error
+from daskdsml.one_standard_error import best_and_simplest
 
 X, TWO, W = classes(300, 4)
 NAMES = np.array(["e", "d", "c", "b", "a"])
@@ -290,8 +290,8 @@ def test_weights_count_rows():
 def test_one_standard_error():
     scores = -np.array([[3.0, 1.2, 1.1, 1.3], [3.0, 1.0, 0.7, 0.9]])
     # The best mean is -0.9 with an error of 0.2, so -1.1 is near enough and -3 is not.
-    assert within_one_error(scores) == 1
-    assert within_one_error(scores[:1]) == 2
+    assert best_and_simplest(scores.T) == (2, 1)
+    assert best_and_simplest(scores[:1].T) == (2, 2)
     least, near = tidy(Cs=10).fit(X, TWO), tidy(Cs=10, rule="1se").fit(X, TWO)
     assert near.C_ == near.C_1se_ == least.C_1se_ < least.C_
     ratio = list(near.l1_ratios_).index(near.l1_ratio_)
