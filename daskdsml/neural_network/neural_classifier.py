@@ -98,7 +98,7 @@ class NeuralClassifier(SolverOptions, NeuralClassification):
     Examples
     --------
     >>> import dask.array as da
-    >>> from daskdsml.layers.dense import Dense
+    >>> from daskdsml.layers import Dense
     >>> from daskdsml.neural_network import NeuralClassifier
     >>> X = da.random.default_rng(0).normal(size=(2000, 2), chunks=(500, 2))
     >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
