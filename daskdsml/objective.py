@@ -165,7 +165,7 @@ class Objective:
         """A first look at wide data. Costs one pass."""
         found = self._run(zero_gradient, self.problem.backend, f"{self.problem.label}-look")
         raise_invalid(found.stats, self.problem.names)
-        raise_overflow(found.products, found.sums)
+        raise_overflow(found.products, found.sums, *(y.cross for y in found.y.groups.values()))
         return found
 
     def column_moments(self, known: ColumnMoments, new, centre) -> ColumnMoments:
@@ -174,6 +174,7 @@ class Objective:
         centre = np.concatenate([known.centre[:-1], centre, known.centre[-1:]])
         joining = Joining(columns, len(new), centre)
         found = self._run(column_products, joining, f"{self.problem.label}-columns")
+        raise_overflow(*(products for _, products in found.groups.values()))
         return known.joined(joining, found)
 
     def no_columns(self, zero_gradient: ZeroGradient) -> ColumnMoments:

@@ -17,6 +17,9 @@ from daskdsml.backends._models import weighted
 
 # Products with so many vectors are made one by one.
 FEW_VECTORS = 4
+# Squared distance from the mean, in variances, from which on sums about a point lose two digits:
+# the first rows of a block may lie elsewhere than the rows that weigh.
+FAR = 100.0
 # CSR rows that are filled to this share are multiplied as dense ones, a few at a time.
 FILLED_SHARE = 1 / 12
 
@@ -121,8 +124,18 @@ class NumPy(ArrayBackend):
     def _dense_moments(self, block) -> MomentsBlock:
         """One read: about a shift near the mean, beside a column of ones that gives the sums."""
         X, y, w = block.X, self._columns(block.y), block.w
-        n, p = X.shape
         shift = _near_mean(X, y, w, self.moment_rows)
+        found = self._moments_about(shift, X, y, w)
+        variance = np.maximum(np.diag(found.cross), 0.0)
+        far = found.weight * (found.mean - shift) ** 2 > FAR * variance
+        # Of a constant column nothing is left but rounding.
+        if (far & (np.abs(found.mean - shift) > 1e-9 * np.abs(shift))).any():
+            found = self._moments_about(found.mean, X, y, w)
+        return found
+
+    def _moments_about(self, shift, X, y, w) -> MomentsBlock:
+        """The moments, of sums about a ``shift`` that is to be near the mean."""
+        n, p = X.shape
         size = shift.size + 1
         n_tiles = max(-(-n // max(self.moment_rows, size)), 1)
         step = max(-(-n // n_tiles), 1)

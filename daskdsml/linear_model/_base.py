@@ -180,6 +180,12 @@ def warn_of(result, estimator) -> None:
             f"{worst:.2e} in {len(short)} fit(s), above tol={estimator.tol:g} times the mean "
             "square of y. Raise max_iter or tol"
         )
+    elif result.status == "max_iter" and last.gradient_norm <= estimator.tol:
+        text = (
+            f"stopped after max_iter={result.n_iter} iterations while steps still promised to "
+            f"lower the objective by more than tol={estimator.tol:g} of it, as where classes are "
+            "all but separated. Raise max_iter, or the penalty"
+        )
     elif result.status == "max_iter":
         text = (
             f"stopped after max_iter={result.n_iter} iterations with a gradient norm of "

@@ -35,8 +35,11 @@ class LeastSquares(RegressorMixin, LinearModel):
         table = self._admit(X, y, sample_weight, multi_output=True)
         return self._fit_by(self._route(table), table, penalty, max_iter)
 
-    def _fit_by(self, solver, table, penalty, max_iter):
-        """Fit with the solver of that name, and publish what it found."""
+    def _fit_by(self, solver, table, penalty, max_iter, rotation=None):
+        """Fit with the solver of that name, and publish what it found.
+
+        ``rotation`` is that of the table's columns, which have no names then.
+        """
         if solver == "rotated":
             return self._fit_rotated(table, penalty, max_iter)
         if solver == self._large:
@@ -58,6 +61,10 @@ class LeastSquares(RegressorMixin, LinearModel):
             whole = whole._replace(extra_reads=rows.n_rows_read // table.n_rows)
             return self._fit_rotated(whole, penalty, max_iter)
         self._publish_linear(result, flat)
+        if rotation is not None:
+            self._turn_back(rotation)
+            # The penalty fixes all parameters: what rows leave open is as good as zero.
+            result = result._replace(null_space=None)
         n_rows = result.moments.stats.n_rows if result.moments else problem.n_rows
         ran = "nnls" if isinstance(part, NNLS) else solver
         self._publish(result, rows, table, n_rows, ran)
@@ -66,12 +73,14 @@ class LeastSquares(RegressorMixin, LinearModel):
     def _fit_rotated(self, table, penalty, max_iter):
         """Fit on an orthonormal basis of the rows, which are fewer than the columns."""
         turned, rotation = rotated(table, self.fit_intercept)
-        result = self._fit_by(LeastSquares._route(self, turned), turned, penalty, max_iter)
-        if rotation is not None:
-            self.coef_ = rotation.coefficients(self.coef_)
-            if self.fit_intercept:
-                self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
-        return result
+        route = LeastSquares._route(self, turned)
+        return self._fit_by(route, turned, penalty, max_iter, rotation)
+
+    def _turn_back(self, rotation) -> None:
+        """Coefficients of the columns of X from those of rotated columns."""
+        self.coef_ = rotation.coefficients(self.coef_)
+        if self.fit_intercept:
+            self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
 
     def _route(self, table) -> str:
         """The solver's name: as asked, or for "auto" by the table."""

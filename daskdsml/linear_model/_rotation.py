@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 
+from daskdsml.linear_model._routes import is_dense_enough
 from daskdsml.threads import single_threaded_blas
 
 
@@ -38,7 +39,8 @@ def rotated(table, fit_intercept):
 
     What is not finite is left to a pass, which names it. Costs two reads: they are counted.
     """
-    X = table.X.astype(np.float64)
+    X = table.X.toarray() if sparse.issparse(table.X) else table.X
+    X = X.astype(np.float64)
     mean = X.mean(axis=0) if fit_intercept else np.zeros(X.shape[1])
     X -= mean
     if not np.isfinite(X).all():
@@ -50,8 +52,8 @@ def rotated(table, fit_intercept):
 
 
 def suits_rotation(table, largest) -> bool:
-    """Whether X is an array in this process's memory with clearly more columns than rows."""
-    if not table.is_local or not isinstance(table.X, np.ndarray):
+    """Whether X is in this process's memory and has clearly more columns than rows."""
+    if not is_dense_enough(table):
         return False
     n, p = table.X.shape
     return 3 * n < 2 * p and n <= largest

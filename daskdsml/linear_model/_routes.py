@@ -14,6 +14,8 @@ from daskdsml.data.blocks import nbytes
 # A pass over X waits for memory: an entry costs as much as so many multiply-adds in the cache, and
 # the pass itself, whatever its size, as much as so many.
 WORK_PER_ENTRY, WORK_PER_PASS = 40, 2e7
+# Entries of a CSR matrix that may be made dense.
+MOST_DENSE = 2**27
 # Making, adding, scaling and reading a p x p matrix of moments, an entry.
 WORK_PER_MOMENT = 500
 # Passes of a working set, for one fit and for a path.
@@ -50,12 +52,19 @@ def work_of_dual(n, p) -> float:
     return work_of_cholesky(p, n) + 2.0 * WORK_PER_ENTRY * n * p
 
 
+def is_dense_enough(table) -> bool:
+    """Whether X is in this process's memory, and dense, or as a dense array at most 1 GiB."""
+    if not table.is_local:
+        return False
+    return isinstance(table.X, np.ndarray) or np.prod(table.X.shape, dtype=float) <= MOST_DENSE
+
+
 def suits_dual(table, largest) -> bool:
     """Whether ridge costs less on products of rows, for one output of y.
 
     ``largest`` is the most columns, or rows, of which a square matrix may be made.
     """
-    if not table.is_local or not isinstance(table.X, np.ndarray):
+    if not is_dense_enough(table):
         return False
     (n, p), n_outputs = table.X.shape, 1 if table.y.ndim == 1 else table.y.shape[1]
     cheaper = p > largest or work_of_dual(n, p) < work_of_cholesky(n, p)

@@ -26,6 +26,9 @@ from daskdsml.solvers._curvature import Dense
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
 SCALE_TOL, MAX_ROUNDS = 1e-3, 50
+# Steps on the sample in all rounds, and the multiply-adds of Hessians from which on they are fewer:
+# with hardly more rows than columns the scale runs towards zero, and rounds never end.
+MIN_STEPS, STEP_WORK = 30, 2**33
 # A scale that falls faster than this leaves too few rows near to tell where the next one is.
 MAX_SCALE_RATIO = 4.0
 # With a scale this small and a gradient this large, in units of y's spread and of one row's slope,
@@ -293,16 +296,18 @@ def _in_turn(problem, sample, part, theta):
     plain = problem._replace(
         backend=within.backend, n_features=p, centre=problem.centre[:p], spread=problem.spread[:p]
     )
+    steps = max(MIN_STEPS, int(STEP_WORK / (len(sample.y) * problem.size**2)))
     for _ in range(MAX_ROUNDS):
         s = theta[p]
         rows = sample._replace(y=sample.y / (within.unit * s))
         fit = plain._replace(penalty=L2(within.l2 * s))
-        found = minimize_sample(fit, rows, part, np.delete(theta, p) / s, 100).theta * s
+        result = minimize_sample(fit, rows, part, np.delete(theta, p) / s, min(100, steps))
+        found, steps = result.theta * s, steps - result.n_iter
         coef, intercept = plain.by_output(found)
         rest = residuals(sample, coef[0], intercept[0], within.unit)
         scale = _scale(rest, sample.w, problem.loss.epsilon, within.floor)
         theta = np.insert(found, p, max(scale, s / MAX_SCALE_RATIO))
-        if abs(theta[p] - s) <= SCALE_TOL * s:
+        if abs(theta[p] - s) <= SCALE_TOL * s or steps <= 0:
             break
     return theta
 

@@ -52,14 +52,15 @@ class _Objective:
         found = self._rows.run(products, R, f"{self.problem.label}-look")
         mine = self._checked(found.stats)
         sums = found.whole()[1]
-        raise_overflow(sums)
+        raise_overflow(sums, *(y.cross for y in mine.groups.values()))
         return ZeroGradient(
             mine.stats, mine, sums[:, : member.shape[1]], sums[:, member.shape[1] :]
         )
 
     def _checked(self, stats):
         """Moments of y, after the data are found usable."""
-        mine = group_moments(NumPy(), self._block(np.empty((len(self._rows.y), 0))))
+        with np.errstate(over="ignore", invalid="ignore"):  # told by what is not finite
+            mine = group_moments(NumPy(), self._block(np.empty((len(self._rows.y), 0))))
         raise_invalid(mine.stats)
         # In turned blocks rows and columns have changed their names.
         turned = tuple(f._replace(row=f.column, column=f.row) for f in stats.invalid)
@@ -70,7 +71,7 @@ class _Objective:
         """``A A'``, and what belongs to it. Costs one pass."""
         found = self._rows.run(row_products, self._weighing(), f"{self.problem.label}-rows")
         moments = self._checked(found.stats).of()
-        raise_overflow(found.gram)
+        raise_overflow(found.gram, moments.cross)
         level = float(moments.mean[0]) if self.problem.fit_intercept else 0.0
         y = (self._rows.y - level) * np.sqrt(self._w)
         return RowSystem(found.gram, y, found.means.whole()[1][:, 0], level, moments.weight)
@@ -99,6 +100,7 @@ class _Objective:
             np.concatenate([known.centre[:-1], centre, known.centre[-1:]]),
         )
         found = column_products(joining, self._block(self._kept))
+        raise_overflow(*(products for _, products in found.groups.values()))
         self._places = columns
         return known.joined(joining._replace(columns=columns), found)
 

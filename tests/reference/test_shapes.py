@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import sklearn.linear_model as theirs
 from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from tables import dask_rows
 
 import daskdsml.linear_model as ours
 from daskdsml.data.door import Table
+from daskdsml.linear_model import huber_regressor
 from daskdsml.linear_model._routes import suits_dual, suits_working_set
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.moments import group_moments
@@ -262,3 +266,73 @@ def test_ridge_of_several_outputs_and_more_columns_than_rows(fit_intercept, alph
         if fit_intercept:
             assert fit.intercept_[k] == pytest.approx(level, rel=1e-8)
     assert fit.n_passes_ <= 6 and fit.converged_
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("model", [ours.Ridge(0.5), ours.RidgeCV(alphas=[0.5])])
+def test_ridge_of_csr_with_more_columns_than_rows(model, outputs):
+    X, y = data(60, 500)
+    X[np.random.default_rng(1).random(X.shape) < 0.9] = 0.0
+    Y = y if outputs == 1 else np.column_stack([y, X[:, 3]])
+    sparse_fit = clone(model).fit(sparse.csr_array(X), Y)
+    dense = clone(model).fit(X, Y)
+    assert sparse_fit.solver_ == dense.solver_
+    np.testing.assert_allclose(sparse_fit.coef_, dense.coef_, atol=1e-12)
+
+
+def weighed(kind):
+    """Rows whose first ones lie elsewhere and count for little or nothing, and all weights."""
+    rng = np.random.default_rng(1)
+    A, i = rng.normal(size=(6000, 5)), np.arange(6000)
+    y = A @ np.arange(1.0, 6.0) + rng.normal(size=6000)
+    if kind == "fading":
+        return A + (1e6 * np.minimum(i / 3000, 1.0))[:, None], y, 2.0 ** ((i - 6000) / 200)
+    X, w = A + 1e7, np.ones(6000)
+    X[:1500], w[:1500] = 0.0, 0.0 if kind == "masked" else 1e-30
+    return X, y, w
+
+
+@pytest.mark.parametrize("kind", ["fading", "masked", "light"])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_rows_of_little_weight_take_no_digits_from_others(kind, backend, lazy):
+    X, y, w = weighed(kind)
+    root = np.sqrt(w)[:, None]
+    A, b = root * (X - w @ X / w.sum()), root[:, 0] * (y - w @ y / w.sum())
+    expected = np.linalg.lstsq(A, b)[0]
+    parts = [dask_rows(part, 2) if lazy else part for part in (X, y, w)]
+    for model in (ours.LinearRegression(backend=backend), ours.Ridge(1e-9, backend=backend)):
+        np.testing.assert_allclose(model.fit(*parts).coef_, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("in_y", [False, True])
+@pytest.mark.parametrize(
+    "model", [ours.Lasso(1.0, solver="working_set"), ours.Ridge(1.0), ours.Lasso(1.0)]
+)
+def test_squares_that_overflow_are_named_by_every_solver(model, in_y):
+    X, y = data(20, 100)
+    X, y = (X, y * 1e160) if in_y else (X * 1e160, y)
+    with pytest.raises(ValueError, match="squares overflow float64"):
+        clone(model).fit(X, y)
+
+
+def test_columns_of_a_basis_are_not_named():
+    X, y = data(20, 100)
+    fit = ours.Ridge(1.0).fit(X * 1e120, y)
+    assert np.isfinite(fit.coef_).all()
+
+
+def test_huber_bounds_its_work_on_a_sample(monkeypatch):
+    """With hardly more rows than columns the scale runs towards zero, round after round."""
+    made, minimize = [], huber_regressor.minimize_sample
+
+    def counted(*given):
+        made.append(minimize(*given))
+        return made[-1]
+
+    monkeypatch.setattr(huber_regressor, "minimize_sample", counted)
+    monkeypatch.setattr(huber_regressor, "STEP_WORK", 0)
+    X, y = data(120, 80)
+    with pytest.warns(ConvergenceWarning, match="HuberRegressor stopped after max_iter=2 "):
+        ours.HuberRegressor(max_iter=2).fit(X, y)
+    assert 0 < sum(result.n_iter for result in made) <= 30
