@@ -226,5 +226,16 @@ def warn_of_dependence(null_space, names) -> None:
     )
 
 
+def warn_of_few_rows(n, p) -> None:
+    """Warn that ``n`` rows leave some of ``p`` coefficients open."""
+    warnings.warn(
+        f"X is rank-deficient: it has fewer rows ({n}) than columns ({p}). Of all coefficients "
+        "that fit equally well, those of least norm are given. Use Ridge or Lasso to choose "
+        "others.",
+        LinAlgWarning,
+        stacklevel=outside(),
+    )
+
+
 def _whole(n: float):
     return int(n) if n == int(n) else n

@@ -63,11 +63,11 @@ class LeastSquares(RegressorMixin, LinearModel):
         self._publish_linear(result, flat)
         if rotation is not None:
             self._turn_back(rotation)
-            # The penalty fixes all parameters: what rows leave open is as good as zero.
-            result = result._replace(null_space=None)
         n_rows = result.moments.stats.n_rows if result.moments else problem.n_rows
         ran = "nnls" if isinstance(part, NNLS) else solver
-        self._publish(result, rows, table, n_rows, ran)
+        # Columns of a basis have no names, and what rows leave open of it is as good as zero.
+        known = result if rotation is None else result._replace(null_space=None)
+        self._publish(known, rows, table, n_rows, ran)
         return result
 
     def _fit_rotated(self, table, penalty, max_iter):

@@ -1,7 +1,8 @@
-"""Ridge regression with more columns than rows, on as many columns as rows; for the estimators.
+"""Least squares with more columns than rows, on as many columns as rows; for the estimators.
 
-Whatever rows a ridge regression is fitted to, its coefficients are a combination of rows of X. In
-an orthonormal basis of these the penalty is the same, and the columns are as few as the rows.
+The coefficients of least norm are a combination of rows of X, and so are those of a ridge
+regression. In an orthonormal basis of the rows norm and penalty are the same, and the columns are
+as few as the rows.
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ def rotated(table, fit_intercept):
     """
     X = table.X.toarray() if sparse.issparse(table.X) else table.X
     X = X.astype(np.float64)
-    mean = X.mean(axis=0) if fit_intercept else np.zeros(X.shape[1])
-    X -= mean
+    mean = np.zeros(X.shape[1])
+    for _ in range(2 * fit_intercept):  # of columns far from zero the first mean has lost digits
+        rest = X.mean(axis=0)
+        X -= rest
+        mean += rest
     if not np.isfinite(X).all():
         return table, None
     with single_threaded_blas():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from daskdsml.linear_model._base import LARGEST_GRAM, warn_of_few_rows
 from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_number
 
@@ -124,8 +126,19 @@ class LinearRegression(LeastSquares):
             size = min(result.moments.stats.n_rows, self.n_features_in_)
             self.singular_ = self._singular_values(result)[:size]
             lost = 0 if result.null_space is None else result.null_space.shape[1]
-            self.rank_ = self.n_features_in_ - lost
+            self.rank_ = result.theta.shape[-1] - bool(self.fit_intercept) - lost
         return self
+
+    def _route(self, table) -> str:
+        if self.solver == "auto" and not self.positive and suits_rotation(table, LARGEST_GRAM):
+            return "rotated"
+        return super()._route(table)
+
+    def _fit_rotated(self, table, penalty, max_iter):
+        n, p = table.X.shape
+        result = super()._fit_rotated(table, penalty, max_iter)
+        warn_of_few_rows(n, p)
+        return result
 
     def _singular_values(self, result):
         if result.singular is not None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sklearn.linear_model as theirs
 from scipy import sparse
+from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from tables import dask_rows
@@ -336,3 +337,20 @@ def test_huber_bounds_its_work_on_a_sample(monkeypatch):
     with pytest.warns(ConvergenceWarning, match="HuberRegressor stopped after max_iter=2 "):
         ours.HuberRegressor(max_iter=2).fit(X, y)
     assert 0 < sum(result.n_iter for result in made) <= 30
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 1e5])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_least_squares_of_more_columns_than_rows(fit_intercept, shift, outputs):
+    X, y = data(60, 500)
+    X, w = X + shift, np.random.default_rng(1).uniform(0.1, 5.0, 60)
+    Y = y if outputs == 1 else np.column_stack([y, 2.0 * y + 1.0])
+    with pytest.warns(LinAlgWarning, match=r"fewer rows \(60\) than columns \(500\)"):
+        fit = ours.LinearRegression(fit_intercept=fit_intercept).fit(X, Y, w)
+    mean, level = (w @ X / w.sum(), w @ y / w.sum()) if fit_intercept else (0.0 * X[0], 0.0)
+    root = np.sqrt(w)
+    coef = np.linalg.pinv(root[:, None] * (X - mean), rtol=1e-10) @ (root * (y - level))
+    close(np.atleast_2d(fit.coef_)[0], coef, 1e-8)
+    assert fit.rank_ == 60 - fit_intercept and len(fit.singular_) == 60
+    np.testing.assert_allclose(fit.predict(X), Y, atol=1e-6)
