@@ -40,7 +40,8 @@ class LinearRegression(LeastSquares):
     solver : {"auto", "cholesky", "qr", "lbfgs"}
         "cholesky" takes the p x p moments of one read, "qr" always goes on to the R factor. "lbfgs"
         takes one read per step and no p x p matrix. "auto" begins with moments and goes on as told
-        above; it turns to "lbfgs" above 4096 columns.
+        above; it turns to "lbfgs" above 4096 columns. X in this process's memory with clearly more
+        columns than rows is taken to an orthonormal basis of its rows first.
     max_iter : int
         Most steps of solver "lbfgs".
     cache : {"auto", "memory", "none"}
