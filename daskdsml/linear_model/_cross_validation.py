@@ -28,16 +28,16 @@ def fit_folds(model, table, folds, solver, part, specs):
     Returns
     -------
     result : Result
-    errors : array (n_jobs, n_alphas, n_folds) of mean squared test errors
+    errors : array (n_specs, n_alphas, n_folds) of mean squared test errors
     """
     splits = [(tuple(train), tuple(test)) for train, test in folds]
     specs = tuple(spec._replace(trains=tuple(train for train, _ in splits)) for spec in specs)
-    result, _ = run_jobs(model, table, solver, part._replace(specs=specs))
+    result, _ = run_paths(model, table, solver, part._replace(specs=specs))
     with single_threaded_blas():
         return result, errors_of_folds(result.paths, specs, splits, model.fit_intercept)
 
 
-def run_jobs(model, table, solver, part, then=None):
+def run_paths(model, table, solver, part, then=None):
     """The result of a solver of paths on a table, and of ``then(rows, result, progress)`` or None.
 
     What is to be done ``then`` may read the rows once more.
@@ -56,7 +56,7 @@ def run_jobs(model, table, solver, part, then=None):
 
 
 def errors_of_folds(paths, specs, splits, fit_intercept) -> np.ndarray:
-    """Mean squared errors (n_jobs, n_alphas, n_folds) on the test rows, by algebra on moments."""
+    """Mean squared errors (n_specs, n_alphas, n_folds) on the test rows, by algebra on moments."""
     errors = np.empty((len(specs), len(paths.fits[0][0]), len(splits)))
     for f, (train, test) in enumerate(splits):
         mean, tested = paths.groups.mean_of(train), paths.groups.of(test)

@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LARGEST_GRAM
-from daskdsml.linear_model._cross_validation import check_rule, fit_folds, run_jobs
+from daskdsml.linear_model._cross_validation import check_rule, fit_folds, run_paths
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._rotation import rotated, suits_rotation
 from daskdsml.linear_model.paths import checked_alphas, intercepts_of
@@ -182,7 +182,7 @@ class RidgeCV(LeastSquares):
             progress.add(result.history[-1]._replace(name="leave-one-out", seconds=seconds))
             return found.squares
 
-        result, squares = run_jobs(self, table, "eigen", Eigen(tuple(specs)), then=read)
+        result, squares = run_paths(self, table, "eigen", Eigen(tuple(specs)), then=read)
         return result, squares[:, None] / result.moments.weight / len(specs)
 
     def _models(self, result, specs) -> RidgeModels:

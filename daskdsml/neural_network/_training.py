@@ -105,7 +105,7 @@ class Trainer:
         return TrainState(self.config.solver.init(point.theta.copy()), point.statistics.copy())
 
     def continues(self, train_state: TrainState) -> bool:
-        """Whether the state of a train_state is one of this solver, and not of another."""
+        """Whether a train state is one of this optimizer, and not of another."""
         return type(self.config.solver.init(train_state.point.theta[:0])) is type(train_state.state)
 
     def epoch(self, train_state: TrainState, batches, shown) -> tuple[TrainState, Epoch]:

@@ -160,7 +160,7 @@ def _weights(family, y) -> np.ndarray:
 
 
 def _moments(backend, block) -> Moments:
-    """Moments of X alone, for y may hold labels of any kind; the stats looks at both."""
+    """Moments of X alone, for y may hold labels of any kind; the row stats look at both."""
     part = backend.moments(Block(block.X, np.empty((block.X.shape[0], 0)), block.w))
     clean = np.isfinite(part.cross).all() and np.isfinite(part.mean).all()
     return Moments(row_stats_of(block, suspect_X=not clean), *part)

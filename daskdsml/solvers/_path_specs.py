@@ -30,7 +30,7 @@ def own_spec(penalty, output=0) -> PathSpec:
     return PathSpec((total,), penalty.l1 / total if total else 1.0, output=output)
 
 
-def own_jobs(penalty, groups, n_features) -> tuple[PathSpec, ...]:
+def own_specs(penalty, groups, n_features) -> tuple[PathSpec, ...]:
     """`own_spec` for each output of [X y] whose moments ``groups`` holds."""
     n_outputs = next(iter(groups.groups.values())).mean.size - n_features
     return tuple(own_spec(penalty, output) for output in range(n_outputs))

@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.contracts import Paths, PathSpec
 from daskdsml.solvers._elastic_net import Options, fit
-from daskdsml.solvers._path_specs import State, alphas_of, finished, own_jobs, row_sets, strengths
+from daskdsml.solvers._path_specs import State, alphas_of, finished, own_specs, row_sets, strengths
 
 
 class CoordinateDescent(NamedTuple):
@@ -43,7 +43,7 @@ class CoordinateDescent(NamedTuple):
     def step(self, state: State, objective) -> State:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
-        specs = self.specs or own_jobs(problem.penalty, groups, p)
+        specs = self.specs or own_specs(problem.penalty, groups, p)
         options = Options(self.tol, self.max_iter, self.positive)
         sets = row_sets(groups, specs, p)
         alphas, fits = [], []

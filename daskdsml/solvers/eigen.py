@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Fit, Paths, PathSpec
-from daskdsml.solvers._path_specs import State, alphas_of, finished, own_jobs, row_sets, strengths
+from daskdsml.solvers._path_specs import State, alphas_of, finished, own_specs, row_sets, strengths
 from daskdsml.solvers._symmetric import EPSILON
 
 
@@ -37,7 +37,7 @@ class Eigen(NamedTuple):
     def step(self, state: State, objective) -> State:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
-        specs = self.specs or own_jobs(problem.penalty, groups, p)
+        specs = self.specs or own_specs(problem.penalty, groups, p)
         sets = row_sets(groups, specs, p)
         spectra = {train: _spectrum(rows.quads[0].G) for train, rows in sets.items()}
         alphas = [alphas_of(spec, 0.0) for spec in specs]
