@@ -8,10 +8,23 @@ import numpy as np
 
 from daskdsml.data.door import Table
 from daskdsml.engine.full.rows import open_rows
-from daskdsml.linear_model._initial import SAMPLE_TOL, hessian_at, minimize_sample, of_sample
+from daskdsml.linear_model._initial import (
+    PLAIN_PROMISE,
+    SAMPLE_TOL,
+    Cost,
+    hessian_at,
+    minimize_sample,
+    null_weights,
+    of_sample,
+    rows_of_line,
+    weight_of,
+)
+from daskdsml.linear_model._sample import SampledLine, first_rows
 from daskdsml.penalties.l2 import L2
-from daskdsml.solvers._curvature import Dense
+from daskdsml.solvers._curvature import Dense, Diagonal
+from daskdsml.solvers._newton_after import NewtonAfter
 from daskdsml.solvers.lbfgs import LBFGS
+from daskdsml.solvers.newton import Newton
 from daskdsml.solvers.proximal_newton import ProximalNewton
 from daskdsml.strategies.all_reduce import AllReduce
 
@@ -22,8 +35,8 @@ NEIGHBOURS = 3
 SHARED, LARGEST = 256, 1024
 # Multiplications of a Hessian that is cheap enough to be asked for above that number too.
 CHEAP = 2**31
-# Steps that a quasi-Newton search is given before it may ask for a Hessian of its own.
-REFRESH = 12
+# Rows for each parameter from which on a fold may begin at the fit to all rows.
+MIN_ROWS_PER_PARAMETER = 10
 
 
 class Start(NamedTuple):
@@ -68,7 +81,10 @@ def _smooth_starts(problem, block, penalties, theta):
     dense = problem.size <= LARGEST
     first = hessian_at(free, block, theta) if dense else None
     problems = [free._replace(penalty=penalty) for penalty in penalties]
-    parts = [smooth_part(each, SAMPLE_TOL, first) for each in problems]
+    parts = [
+        smooth_part(each, SAMPLE_TOL, first) if dense else LBFGS(SAMPLE_TOL, floor=0.0)
+        for each in problems
+    ]
     rows = open_rows(Table(block.X, block.y, block.w), "memory")
     found = AllReduce().minimize_together(problems, rows, parts, [theta] * len(parts), max_iter=50)
     m = len(block.y) if len(block.y) < problem.n_rows else np.inf
@@ -83,49 +99,100 @@ def _smooth_starts(problem, block, penalties, theta):
 
 def smooth_part(problem, tol, hessian, n_rows=np.inf) -> LBFGS:
     """L-BFGS that begins with the Hessian of a loss, plus that of the penalty of ``problem``."""
-    d = problem.size
-    refresh = REFRESH * (d <= SHARED or (d <= LARGEST and problem.n_rows * d * d <= CHEAP))
-    if hessian is None:
-        return LBFGS(tol, refresh=refresh)
     hessian = hessian + np.diag(problem.penalty.l2 * problem.scale)
-    return LBFGS(tol, curvature=Dense.of(problem, hessian, n_rows), refresh=refresh)
+    return LBFGS(tol, curvature=Dense.of(problem, hessian, n_rows), floor=0.0)
 
 
-def fit_all(problem, rows, penalties, starts, tol, max_iter, progress):
+class Search(NamedTuple):
+    """How models of one CV are searched for, all on the same rows.
+
+    ``problem`` is theirs but for penalty and rows, ``theta (size,)`` the null model, ``line`` a
+    Block of sampled rows that steps are measured on, or None. Newton's method takes over after
+    ``n_passes``, or never for 0.
+    """
+
+    problem: Any
+    theta: np.ndarray
+    line: Any
+    n_passes: int
+    tol: float
+    max_iter: int
+
+    @classmethod
+    def of(cls, problem, table, sample, theta, n_models, tol, max_iter) -> Search:
+        """With a sample (Block or None) of the rows of ``table``."""
+        d = problem.size
+        few = d <= SHARED or (d <= LARGEST and problem.n_rows * d * d <= CHEAP)
+        n_passes = Cost.of(problem, table, n_models).reads_of_hessian(problem, n_models)
+        line = None if sample is None else first_rows(sample, rows_of_line(problem))
+        return cls(problem, theta, line, n_passes * few, tol, max_iter)
+
+    def plain(self, problem) -> LBFGS:
+        """L-BFGS for one model from the null model, which no sample's Hessian helps."""
+        tol, line = self.tol, self.line
+        part = LBFGS(tol, promise=PLAIN_PROMISE * tol, floor=0.0)
+        if line is None or not weight_of(line) > 0.0:
+            return part
+        h = float(null_weights(problem, line, self.theta).mean())
+        return part._replace(curvature=Diagonal(h), length=SampledLine(problem, line))
+
+    def _sure(self, part):
+        """A solver that does not go on for long where Hessians are cheap."""
+        if not self.n_passes or isinstance(part, ProximalNewton):
+            return part
+        return NewtonAfter(part, Newton(self.tol), self.n_passes)
+
+    def run(self, problems, rows, parts, thetas, progress):
+        """The Results of all models, in the same reads."""
+        solvers = [self._sure(part) for part in parts]
+        return AllReduce().minimize_together(
+            problems, rows, solvers, thetas, max_iter=self.max_iter, progress=progress
+        )
+
+
+def fit_all(search, rows, penalties, starts, progress):
     """The Results of all penalties on all rows, and the solvers that found them."""
     problems, parts = [], []
     for penalty, start in zip(penalties, starts, strict=True):
-        problems.append(problem._replace(penalty=penalty))
+        problem = search.problem._replace(penalty=penalty)
         if penalty.l1:
-            parts.append(ProximalNewton(tol, start.columns, start.hessian))
+            part = ProximalNewton(search.tol, start.columns, start.hessian)
+        elif start.hessian is None:
+            part = search.plain(problem)
         else:
-            parts.append(smooth_part(problems[-1], tol, start.hessian, start.n_sampled))
+            part = smooth_part(problem, search.tol, start.hessian, start.n_sampled)
+        problems.append(problem)
+        parts.append(part)
     thetas = [start.theta for start in starts]
-    found = AllReduce().minimize_together(
-        problems, rows, parts, thetas, max_iter=max_iter, progress=progress
-    )
-    return found, parts
+    return search.run(problems, rows, parts, thetas, progress), parts
 
 
-def fit_folds(problem, rows, folds, starts, found, parts, max_iter, progress):
-    """The Results of each fold and penalty, begun at the fit to all rows.
+def fit_folds(search, rows, folds, starts, found, parts, progress):
+    """The Results of each fold and penalty, fold by fold.
 
     ``folds`` are tuples (train (G,), weight, penalties) of each training set; ``starts``, ``found``
-    and ``parts`` those of the fits to all rows. Returns them fold by fold.
+    and ``parts`` those of the fits to all rows. A fold begins at the fit to all rows where its end
+    is told precisely: what is left of that start would be knowledge of the test rows.
     """
     problems, solvers, thetas = [], [], []
     for train, weight, penalties in folds:
         for penalty, start, whole, part in zip(penalties, starts, found, parts, strict=True):
-            mine = problem._replace(penalty=penalty, train=train, weight=weight)
+            mine = search.problem._replace(penalty=penalty, train=train, weight=weight)
+            theta = whole.theta
             if penalty.l1:
                 part = part._replace(columns=whole.columns, hessian=whole.hessian)
-            elif problem.size <= SHARED and start.hessian is not None:
-                part = smooth_part(mine, part.tol, start.hessian, start.n_sampled)
+            elif start.hessian is None or not _is_overdetermined(mine, search.problem):
+                part, theta = search.plain(mine), search.theta
+            elif mine.size <= SHARED:
+                part = smooth_part(mine, search.tol, start.hessian, start.n_sampled)
             problems.append(mine)
             solvers.append(part)
-            thetas.append(whole.theta)
-    results = AllReduce().minimize_together(
-        problems, rows, solvers, thetas, max_iter=max_iter, progress=progress
-    )
+            thetas.append(theta)
+    results = search.run(problems, rows, solvers, thetas, progress)
     n = len(starts)
     return [results[i : i + n] for i in range(0, len(results), n)]
+
+
+def _is_overdetermined(fold, problem) -> bool:
+    """Whether a fold has so many rows for each parameter that its end does not tell its start."""
+    return fold.weight / problem.weight * problem.n_rows >= MIN_ROWS_PER_PARAMETER * problem.size

@@ -40,9 +40,15 @@ OPTIMUM_COST_IN_READS = 0.2
 # of matrix products: of an ordinary core, and nothing but their ratios is of consequence.
 MEMORY_RATE, STORAGE_RATE, PRODUCT_RATE = 1.6e10, 1e9, 4e10
 MAX_RENEWALS = 8
+# Reads that a search takes at least before it asks for Hessians of all rows.
+MIN_READS = 12
+# Seconds that a step takes besides its read.
+STEP_OVERHEAD = 1e-3
 # What the last step may promise, in units of ``tol`` times the objective: less where a matrix is
 # the curvature, which bends directions that it knows little of, and promises too little there.
 PLAIN_PROMISE, MATRIX_PROMISE = 0.05, 0.005
+# How many times more it may promise with each pass since the gradient was first small.
+PROMISE_GROWTH = 10.0
 # Scores of the sampled rows along which a step is measured.
 LINE_NUMBERS = 2048
 # Least variance within classes that a column is given, as a share of its variance.
@@ -58,17 +64,20 @@ class Start(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Seconds that work takes, as counted: a read of all rows, and of a sampled ``row``."""
+    """Seconds that work takes, as counted: a read of all rows, and of a sampled ``row``.
+
+    A read serves ``n_models``.
+    """
 
     read: float
     row: float
 
     @classmethod
-    def of(cls, problem, table) -> Cost:
+    def of(cls, problem, table, n_models=1) -> Cost:
         n_bytes = table.n_bytes or 8.0 * problem.n_rows * problem.n_features
         rate = MEMORY_RATE if table.is_local else STORAGE_RATE
         # Four operations a number of 8 bytes and output.
-        products = 0.5 * n_bytes * problem.n_outputs / PRODUCT_RATE
+        products = 0.5 * n_bytes * problem.n_outputs * n_models / PRODUCT_RATE
         row = max(n_bytes / MEMORY_RATE, products) / problem.n_rows
         return cls(max(n_bytes / rate, products), row)
 
@@ -77,6 +86,14 @@ class Cost(NamedTuple):
         paid = 0.5 * self.read * PRODUCT_RATE / size**2
         few, many = ROWS_OF_CURVATURE
         return int(min(max(paid, few * size), many * size))
+
+    def reads_of_hessian(self, problem, n_models=1) -> int:
+        """Reads that cost what Hessians of all rows do; 0 where these would be too large."""
+        if problem.size > LARGEST_GRAM:
+            return 0
+        matrix = self.matrix(problem.n_rows, problem.size)
+        read = self.read + STEP_OVERHEAD
+        return max(MIN_READS, int(n_models * matrix / read))
 
     @staticmethod
     def matrix(n_rows, size) -> float:
@@ -147,13 +164,15 @@ def quasi_newton(problem, sampler, solver, theta, table) -> Start:
     saves more reads than it costs: where columns are independent the plain one is as good.
     """
     cost = Cost.of(problem, table)
-    n_line = min(max(LINE_NUMBERS // problem.n_outputs, 512), max(problem.n_rows // 8, 512))
+    n_line = rows_of_line(problem)
     line = sampler(n_line)
-    if line is None or not _weight_of(line) > 0.0:
+    if line is None or not weight_of(line) > 0.0:
         return Start(theta, solver)
-    weights = _null_weights(problem, line, theta)
+    weights = null_weights(problem, line, theta)
     solver = solver._replace(
-        curvature=Diagonal(float(weights.mean())), promise=PLAIN_PROMISE * solver.tol
+        curvature=Diagonal(float(weights.mean())),
+        promise=PLAIN_PROMISE * solver.tol,
+        growth=PROMISE_GROWTH,
     )
     small = problem.n_features <= LARGEST_GRAM
     means = sampler.class_means() if problem.fit_intercept else None
@@ -172,6 +191,11 @@ def quasi_newton(problem, sampler, solver, theta, table) -> Start:
     return Start(theta, _with_curvature(problem, block, solver, best, weights, means, saved, cost))
 
 
+def rows_of_line(problem) -> int:
+    """Sampled rows along which a step is measured: enough, but a small part of a read."""
+    return min(max(LINE_NUMBERS // problem.n_outputs, 512), max(problem.n_rows // 8, 512))
+
+
 def plain_reads(anisotropy) -> float:
     """Reads that L-BFGS takes without a matrix, where columns are as far from independent.
 
@@ -182,7 +206,7 @@ def plain_reads(anisotropy) -> float:
     return 3.0 + 3.0 * (1.0 + r) / (1.0 - r)
 
 
-def _null_weights(problem, block, theta) -> np.ndarray:
+def null_weights(problem, block, theta) -> np.ndarray:
     """Curvature of the loss (1,) at the null model, or probabilities (K,) of coupled outputs."""
     _, intercept = problem.by_output(theta)
     if problem.loss.coupled:
@@ -210,7 +234,7 @@ def _trusted(problem, sampler, solver, theta, plain, cost):
     block = sampler(most)
     m = int((1.0 - HELD_OUT_SHARE) * len(block.y))
     train, unseen = first_rows(block, m), first_rows(block, len(block.y) - m, m)
-    if m < effective / MAX_LOSS_SHARE or not sampler.covers(train) or not _weight_of(unseen) > 0.0:
+    if m < effective / MAX_LOSS_SHARE or not sampler.covers(train) or not weight_of(unseen) > 0.0:
         return None
     rough = solver._replace(tol=max(SAMPLE_TOL, solver.tol))
     result = minimize_sample(problem, train, rough, theta, 100)
@@ -277,7 +301,8 @@ def _effective_rows(block) -> float:
     return len(block.y) if block.w is None else float(block.w.sum() ** 2 / (block.w @ block.w))
 
 
-def _weight_of(block) -> float:
+def weight_of(block) -> float:
+    """Summed weight of the rows of a block."""
     return float(len(block.y) if block.w is None else block.w.sum())
 
 
@@ -300,7 +325,7 @@ def minimize_sample(problem, block, solver, theta, max_iter):
 def of_sample(problem, block):
     """The problem whose rows are those of a block."""
     return problem._replace(
-        n_rows=len(block.y), weight=_weight_of(block), label="sample", train=None
+        n_rows=len(block.y), weight=weight_of(block), label="sample", train=None
     )
 
 

@@ -6,11 +6,13 @@ import numpy as np
 
 from daskdsml import registry
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
-from daskdsml.linear_model._initial import Start, started
+from daskdsml.linear_model._initial import Cost, Start, started
 from daskdsml.linear_model._sample import Sampler, sample_size
 from daskdsml.loop import Progress
 from daskdsml.objective import Problem
 from daskdsml.passes.summary import SummaryRequest
+from daskdsml.solvers._newton_after import NewtonAfter
+from daskdsml.solvers.newton import Newton
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.threads import single_threaded_blas
 
@@ -20,7 +22,7 @@ from daskdsml.threads import single_threaded_blas
 CHEAP_HESSIAN, CHEAP_IN_MEMORY, CHEAP_IF_TALL, TALL = 256, 32, 128, 2000
 # Multiplications of a Newton step that take tens of milliseconds; and, where only Newton's method
 # tells which coefficients the data leave open, no longer than tens of passes over small data.
-QUICK_HESSIAN, SMALL_HESSIAN = 2**29, 2**32
+QUICK_HESSIAN, SMALL_HESSIAN = 2**27, 2**32
 
 
 class IterativeModel(LinearModel):
@@ -132,9 +134,12 @@ class IterativeModel(LinearModel):
             start = started(problem, sampler, solver, name, null, table)
         if warm is not None:
             return start._replace(theta=warm, solver=start.solver._replace(first=None))
-        if name == "lbfgs":
-            start = start._replace(known=self._known(problem, found, null))
-        return start
+        if name != "lbfgs":
+            return start
+        solver, n_passes = start.solver, Cost.of(problem, table).reads_of_hessian(problem)
+        if self.solver == "auto" and n_passes:
+            solver = NewtonAfter(solver, Newton(self.tol), n_passes)
+        return start._replace(solver=solver, known=self._known(problem, found, null))
 
     def _known(self, problem, found, theta):
         """The Evaluation at the null model ``theta (size,)``, if the first look tells it."""

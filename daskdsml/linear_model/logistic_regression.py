@@ -54,7 +54,8 @@ class LogisticRegression(LinearClassifier):
         saves some. "proximal_newton", the only one for an L1 penalty, holds the Hessian of the
         coefficients in use. "auto" is "proximal_newton" with an L1 penalty; else "newton" up to 256
         parameters (32 for data in this process's memory with a penalty, 128 if rows are 2000 times
-        as many), and where its work is small; "lbfgs" beyond.
+        as many), and where its work is small; "lbfgs" beyond, which Newton's method takes over
+        where it has not ended after as many reads as a Hessian costs.
     max_iter : int
         Most reads that the solver may take after the first look.
     verbose : bool

@@ -12,7 +12,7 @@ from daskdsml.contracts import Record
 from daskdsml.data.door import is_dask
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.folds import assign_folds, stratify
-from daskdsml.linear_model._batched_fits import fit_all, fit_folds, starts_of
+from daskdsml.linear_model._batched_fits import Search, fit_all, fit_folds, starts_of
 from daskdsml.linear_model._classifier import LinearClassifier, penalty_of, probabilities
 from daskdsml.linear_model._cross_validation import check_rule
 from daskdsml.linear_model._grid import (
@@ -48,8 +48,11 @@ class LogisticRegressionCV(LinearClassifier):
 
     The objective is that of `LogisticRegression`. K folds, all penalties and all shares of L1 are
     trained together: a read of the data evaluates every model that has not converged. Penalties
-    start from the optima of a sample, whose Hessians also precondition all fits; folds start from
-    the fits to all rows. Typically 10 to 20 reads, whatever the number of models. The best
+    start from the optima of a sample, whose Hessians also precondition all fits. With ten rows for
+    each parameter folds start from the fits to all rows: typically 10 to 20 reads, whatever the
+    number of models. With fewer, that start would let test rows be known, so folds start from
+    nothing: some 50 to 200 reads, most of them for weak penalties that leave classes separated,
+    which a smaller largest C saves. The best
     penalty's fit to all rows is one of them: there is no refit.
 
     Parameters
@@ -239,9 +242,9 @@ class LogisticRegressionCV(LinearClassifier):
             penalties = [penalty_of(1.0 / (C * problem.weight), ratio) for C in Cs]
             starts += starts_of(problem, sample, penalties, theta)
         penalties = [penalty_of(1.0 / (C * problem.weight), r) for r, C in settings]
-        whole, parts = fit_all(
-            problem, weighted, penalties, starts, self.tol, self.max_iter, progress
-        )
+        n_models = len(penalties) * len(laid.train)
+        search = Search.of(problem, table, sample, theta, n_models, self.tol, self.max_iter)
+        whole, parts = fit_all(search, weighted, penalties, starts, progress)
         cell_weights = whole[0].cells[1]
         folds = []
         for fold, train in enumerate(laid.train.astype(float)):
@@ -249,7 +252,7 @@ class LogisticRegressionCV(LinearClassifier):
             check_weight(fold, weight)
             penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
             folds.append((train, weight, penalties))
-        each = fit_folds(problem, weighted, folds, starts, whole, parts, self.max_iter, progress)
+        each = fit_folds(search, weighted, folds, starts, whole, parts, progress)
         return Fitted(problem, whole, each)
 
     def _judged(self, rows, laid, fitted, metric, progress):

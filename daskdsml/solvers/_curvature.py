@@ -160,6 +160,22 @@ class Kronecker(NamedTuple):
         return problem.original(steps.ravel())
 
 
+def inverse_hessian_times(problem, gradient, pairs, curvature):
+    """The two-loop recursion (Nocedal and Wright, 2006, algorithm 7.4)."""
+    q = gradient.copy()
+    shares = []
+    for move, change in reversed(pairs):
+        share = (move @ q) / (move @ change)
+        q -= share * change
+        shares.append(share)
+    if curvature is None:
+        curvature = Diagonal()
+    q = curvature.after(problem, pairs).times(problem, q)
+    for (move, change), share in zip(pairs, reversed(shares), strict=True):
+        q += (share - (change @ q) / (move @ change)) * move
+    return q
+
+
 def _shrinkage(d, n_rows) -> float:
     """Share of the diagonal in a matrix (d, d) of so many rows.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.solvers._curvature import Dense, Diagonal
+from daskdsml.solvers._curvature import Diagonal, inverse_hessian_times
 from daskdsml.solvers._line_search import (
     accepts,
     agreement,
@@ -33,9 +33,8 @@ MAX_REJECTED = 3
 MAX_RISE_RATIO = 10.0
 # Share of the coefficients that may differ from those at which the curvature was made.
 MOVED_SHARE = 0.02
-# With each pass after the first one whose gradient is small, a step may promise so many times more,
-# up to so much in units of ``tol`` times the objective.
-PROMISE_GROWTH, MAX_PROMISE_IN_TOL = 10.0, 50.0
+# The most that a step may promise at the end, in units of ``tol`` times the objective.
+MAX_PROMISE_IN_TOL = 50.0
 
 
 class _State(NamedTuple):
@@ -65,7 +64,6 @@ class _State(NamedTuple):
     rejected: int = 0
     slow: int = 0
     renewed: int = 0
-    since: int = 0
     waited: int = 0
     drift: int = 0
     cells: np.ndarray | None = None
@@ -82,11 +80,10 @@ class LBFGS(NamedTuple):
     unit spread, so its pace does not depend on the columns' units. It is judged after each pass by
     the ratio of actual to predicted decrease, as a trust region's radius is: where that is far from
     1, or the gradient hardly falls, ``renew(theta)`` gives another one, ``renewals`` times at most;
-    where none is left and steps go too far twice, the plain one takes its place. Where ``refresh``
-    steps have not been enough, the Hessian of all rows at the next point is asked for; 0 asks for
-    none, as where it would be too large. ``first (size,)``, if given, is where the first step goes,
-    provided that the objective falls in that direction. Steps have the ``length(theta, direction,
-    slope)`` that is best on sampled rows, or 1.
+    where none is left and steps go too far twice, the plain one takes its place. ``first (size,)``,
+    if given, is where the first step goes, provided that the objective falls in that direction.
+    Steps have the ``length(theta, direction, slope)`` that is best on sampled rows, or 1, but
+    promise no more than the objective is above ``floor``.
 
     A trial that is too high gives a pair as any other does: the next one goes where the corrected
     model has its minimum, and only then nearer along the line, to the minimum of the cubic through
@@ -94,7 +91,8 @@ class LBFGS(NamedTuple):
 
     Stops when the standardised gradient is at most ``tol`` in every entry and the next step
     promises at most ``promise`` (None is ``tol``) times the objective (where classes are all but
-    separated, gradients are small far from the optimum) and is below a fiftieth of a standard
+    separated, gradients are small far from the optimum; with each pass since the gradient was first
+    small it may be ``growth`` times more, up to 50 ``tol``) and is below a fiftieth of a standard
     error. If the last decrease was as predicted, that next step is then taken: it costs nothing.
     Or when the objective can be lowered no further in the precision of the data. If nothing but the
     data bounds the coefficients and the objective goes on falling for ten steps with such small
@@ -111,12 +109,13 @@ class LBFGS(NamedTuple):
     tol: float = 1e-4
     memory: int = 20
     curvature: Any = None
-    refresh: int = 0
     renew: Callable | None = None
     renewals: int = 0
     first: np.ndarray | None = None
     length: Callable | None = None
     promise: float | None = None
+    growth: float = 1.0
+    floor: float = -np.inf
 
     needs = frozenset({"gradient"})
 
@@ -125,7 +124,7 @@ class LBFGS(NamedTuple):
         return _State(theta, theta, curvature=self.curvature, made_at=made_at)
 
     def step(self, state: _State, objective) -> _State:
-        here = objective.evaluate(state.trial, state.curved)
+        here = objective.evaluate(state.trial)
         return self.tell(state, here, objective.problem)
 
     def tell(self, state: _State, here, problem) -> _State:
@@ -167,14 +166,14 @@ class LBFGS(NamedTuple):
     def _is_little(self, promised, late) -> bool:
         """Whether what the next step promises, relative to the objective, is not worth a read.
 
-        Less and less is, the more passes there were since the gradient was first small: where
-        classes are all but separated, promises fall slowly.
+        With ``growth`` more and more is not, the more passes there were since the gradient was
+        first small: where classes are all but separated, promises fall slowly.
         """
-        if self.promise is None:
-            return promised <= self.tol
-        return promised <= min(
-            self.promise * PROMISE_GROWTH ** max(late - 1, 0), MAX_PROMISE_IN_TOL * self.tol
-        )
+        promise = self.tol if self.promise is None else self.promise
+        if self.growth > 1.0:
+            promise *= self.growth ** max(late - 1, 0)
+            promise = min(promise, MAX_PROMISE_IN_TOL * self.tol)
+        return promised <= promise
 
     def _next(self, state, here, reached, problem):
         """Whether the next step is the model's; its direction, slope, length, and decrease."""
@@ -184,7 +183,7 @@ class LBFGS(NamedTuple):
             slope = float(gradient @ direction)
             if slope < 0.0:
                 return False, direction, slope, 1.0, float("nan")
-        direction = -_inverse_hessian_times(problem, gradient, pairs, curvature)
+        direction = -inverse_hessian_times(problem, gradient, pairs, curvature)
         slope = float(gradient @ direction)
         length = 1.0
         if not pairs and curvature is None:
@@ -192,6 +191,8 @@ class LBFGS(NamedTuple):
         elif self.length is not None and not fits_model(state, here):
             length = self.length(reached.theta, direction, slope)
             return True, direction, slope, length, -0.5 * length * slope
+        # No step can promise more than there is above the floor.
+        length = min(length, 2.0 * (here.value - self.floor) / -slope) if slope < 0.0 else length
         return True, direction, slope, length, -slope * length * (1.0 - 0.5 * length)
 
     def _remembered(self, state, here, problem, norm, noise) -> _State:
@@ -204,21 +205,13 @@ class LBFGS(NamedTuple):
             gradient_norm=norm,
             step=step,
             cells=here.cells,
-            name="gradient" if here.hessian is None else "hessian",
         )
-        if here.hessian is not None:
-            return reached._replace(
-                pairs=(), curvature=Dense.of(problem, here.hessian), since=0, curved=False
-            )
         if state.gradient is None:
             return reached
-        since = state.since + 1
         slow = state.slow + 1 if norm > SLOW_RATIO * state.gradient_norm else 0
         reached = reached._replace(
             pairs=self._with_pair(state, here, problem),
-            since=since,
             slow=slow,
-            curved=bool(self.refresh) and since >= self.refresh,
         )
         low, high = BAD_AGREEMENT
         told = state.modelled and state.predicted > MIN_DECREASE_IN_ROUNDING * noise
@@ -244,7 +237,7 @@ class LBFGS(NamedTuple):
             return state._replace(
                 curvature=fresh, made_at=state.theta, pairs=(), slow=0, renewed=state.renewed + 1
             )
-        return state._replace(curvature=Diagonal()) if is_wrong and not self.refresh else state
+        return state._replace(curvature=Diagonal()) if is_wrong else state
 
     def _with_pair(self, state, here, problem) -> tuple:
         """The pairs with what the step from the last point to the trial told."""
@@ -263,7 +256,7 @@ class LBFGS(NamedTuple):
             state, nearer = (s._replace(curvature=Diagonal()) for s in (state, nearer))
         elif state.rejected or nearer.status or pairs is state.pairs:
             return nearer
-        direction = -_inverse_hessian_times(problem, state.gradient, pairs, state.curvature)
+        direction = -inverse_hessian_times(problem, state.gradient, pairs, state.curvature)
         return nearer._replace(
             trial=state.theta + direction,
             direction=direction,
@@ -279,19 +272,3 @@ class LBFGS(NamedTuple):
         foreseen = state.modelled and not state.rejected and low <= agreement(state, here) <= high
         # Losses of groups of rows belong to the point that was evaluated.
         return foreseen and here.cells is None and state.value - here.value > noise
-
-
-def _inverse_hessian_times(problem, gradient, pairs, curvature):
-    """The two-loop recursion (Nocedal and Wright, 2006, algorithm 7.4)."""
-    q = gradient.copy()
-    shares = []
-    for move, change in reversed(pairs):
-        share = (move @ q) / (move @ change)
-        q -= share * change
-        shares.append(share)
-    if curvature is None:
-        curvature = Diagonal()
-    q = curvature.after(problem, pairs).times(problem, q)
-    for (move, change), share in zip(pairs, reversed(shares), strict=True):
-        q += (share - (change @ q) / (move @ change)) * move
-    return q

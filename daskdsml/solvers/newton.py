@@ -16,6 +16,8 @@ REUSE_STEP = 0.01
 # Sampled rows for each parameter from which on a sample's Hessian is as good as that of all rows
 # nearby: it is off by some percent.
 TRUSTED_ROWS_PER_PARAMETER = 400
+# What remains may be this much less where it is not taken.
+UNTAKEN_SHARE = 0.1
 
 
 class _State(NamedTuple):
@@ -33,6 +35,7 @@ class _State(NamedTuple):
     drift: int = 0
     hessian: np.ndarray | None = None
     curved: bool = True
+    cells: np.ndarray | None = None
     null_space: np.ndarray | None = None
     status: str | None = None
     name: str = "hessian"
@@ -106,6 +109,7 @@ class Newton(NamedTuple):
             move=move,
             hessian=hessian,
             curved=not again,
+            cells=here.cells,
             null_space=null_space,
             name="gradient" if here.hessian is None else "hessian",
         )
@@ -123,13 +127,19 @@ class Newton(NamedTuple):
 
     def _judged(self, before, reached, problem, noise) -> _State:
         """``reached`` with a status, if the search is over."""
-        close = step_in_errors(reached.slope, problem) <= STEP_IN_ERRORS
+        # The step that remains is taken, but not where losses of groups of rows are wanted: those
+        # belong to the point that was evaluated.
+        share = 1.0 if reached.cells is None else UNTAKEN_SHARE
+        close = step_in_errors(reached.slope, problem) <= share * STEP_IN_ERRORS
         settles = _settles(reached.move, before, problem)
         drift = before.drift + 1 if close and not settles else 0
         largest = max(problem.largest_move(reached.theta), 1.0)
-        small = close and settles and reached.move <= 0.01 * largest
-        if small and (reached.gradient_norm <= self.tol or -reached.slope <= noise):
-            theta = shortest(reached.trial, reached.null_space, problem.scale > 0.0)
+        small = close and settles and reached.move <= 0.01 * share * largest
+        worse = before.direction is not None and reached.gradient_norm > 0.5 * before.gradient_norm
+        exhausted = -reached.slope <= noise and (reached.cells is None or worse)
+        if small and (reached.gradient_norm <= self.tol or exhausted):
+            theta = reached.trial if reached.cells is None else reached.theta
+            theta = shortest(theta, reached.null_space, problem.scale > 0.0)
             return reached._replace(theta=theta, status="converged")
         if drift >= 3 and problem.unbounded:
             theta = shortest(reached.theta, reached.null_space, problem.scale > 0.0)

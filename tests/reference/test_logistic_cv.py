@@ -447,11 +447,11 @@ def test_values_that_cannot_be():
     refuse("y holds 300 different values|continuous", X[:, 0])
 
 
-@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
-def test_folds_forget_their_test_rows_where_classes_are_separated(l1_ratio):
-    # Gradients are then small at the fit to all rows, where folds start.
+@pytest.mark.parametrize("p, l1_ratio", [(150, 0.0), (150, 1.0), (1100, 0.0)])
+def test_folds_forget_their_test_rows_where_classes_are_separated(p, l1_ratio):
+    # Gradients are then small at the fit to all rows.
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(120, 150))
+    X = rng.normal(size=(120, p))
     y = (X[:, :5].sum(axis=1) + rng.normal(size=120) > 0).astype(int)
     model = LogisticRegressionCV(Cs=[1.0, 1e3], cv=3, l1_ratios=(l1_ratio,)).fit(X, y)
     for f, (train, test) in enumerate(StratifiedKFold(3).split(X, y)):
@@ -460,3 +460,14 @@ def test_folds_forget_their_test_rows_where_classes_are_separated(l1_ratio):
             single.fit(X[train], y[train])
             logs = single.predict_log_proba(X[test])[np.arange(len(test)), y[test]]
             assert model.scores_[f, 0, c] == pytest.approx(logs.mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("n, p, K", [(200, 160, 2), (200, 60, 3), (90, 1200, 2)])
+def test_labels_drawn_at_random_cannot_be_told(n, p, K):
+    # Also where folds are left before they have converged.
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(n, p)), rng.integers(0, K, size=n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegressionCV(Cs=5, scoring="accuracy", max_iter=8).fit(X, y)
+    assert np.all(np.abs(model.scores_.mean(axis=0) - 1.0 / K) < 4.0 * np.sqrt(0.25 / n))

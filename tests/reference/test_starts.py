@@ -405,3 +405,17 @@ def test_a_curvature_that_knows_nothing_of_some_directions():
     ).x  # fmt: skip
     np.testing.assert_allclose(result.theta, exact, atol=2e-3)
     assert linalg.norm(result.theta - exact) < 0.01
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.8])
+@pytest.mark.parametrize("alpha", [1e-3, 1e-6])
+def test_newton_takes_over_where_gradients_alone_take_long(rho, alpha):
+    X = neighbours(400, 320, rho)
+    z = X @ np.random.default_rng(1).normal(size=320)
+    y = np.random.default_rng(2).poisson(np.exp(z / z.std()))
+    ours = PoissonRegressor(alpha=alpha).fit(X, y)
+    exact = PoissonRegressor(alpha=alpha, solver="newton", tol=1e-8).fit(X, y)
+    assert ours.converged_
+    assert alpha > 1e-6 or "hessian" in {record.name for record in ours.history_}
+    values = [model.history_[-1].objective for model in (ours, exact)]
+    assert values[0] == pytest.approx(values[1], rel=1e-4)
