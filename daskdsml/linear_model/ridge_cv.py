@@ -63,6 +63,8 @@ class RidgeCV(LeastSquares):
     n_passes_ : int
         Complete reads of X, counted where blocks are read.
     converged_ : bool
+    solver_ : str
+        "eigen".
     history_ : list of `daskdsml.contracts.Record`, one a pass
     n_features_in_ : int
     feature_names_in_ : array (p,) of str, where X has names
