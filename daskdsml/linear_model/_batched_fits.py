@@ -123,7 +123,8 @@ class Search(NamedTuple):
         """With a sample (Block or None) of the rows of ``table``."""
         d = problem.size
         few = d <= SHARED or (d <= LARGEST and problem.n_rows * d * d <= CHEAP)
-        n_passes = Cost.of(problem, table, n_models).reads_of_hessian(problem, n_models)
+        cost = Cost.of(problem, table, n_models)
+        n_passes = cost.reads_before_newton(problem, max_iter, n_models)
         line = None if sample is None else first_rows(sample, rows_of_line(problem))
         return cls(problem, theta, line, n_passes * few, tol, max_iter)
 

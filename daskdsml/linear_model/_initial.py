@@ -42,6 +42,8 @@ MEMORY_RATE, STORAGE_RATE, PRODUCT_RATE = 1.6e10, 1e9, 4e10
 MAX_RENEWALS = 8
 # Reads that a search takes at least before it asks for Hessians of all rows.
 MIN_READS = 12
+# Steps that Newton's method takes from there.
+NEWTON_STEPS = 5
 # Seconds that a step takes besides its read.
 STEP_OVERHEAD = 1e-3
 # What the last step may promise, in units of ``tol`` times the objective: less where a matrix is
@@ -87,13 +89,16 @@ class Cost(NamedTuple):
         few, many = ROWS_OF_CURVATURE
         return int(min(max(paid, few * size), many * size))
 
-    def reads_of_hessian(self, problem, n_models=1) -> int:
-        """Reads that cost what Hessians of all rows do; 0 where these would be too large."""
-        if problem.size > LARGEST_GRAM:
-            return 0
+    def reads_before_newton(self, problem, max_iter, n_models=1) -> int:
+        """Reads that cost what Newton's method does, but half of those that there may be at most.
+
+        0 where Hessians of all rows would be too large, or dearer than all reads that there may be.
+        """
         matrix = self.matrix(problem.n_rows, problem.size)
-        read = self.read + STEP_OVERHEAD
-        return max(MIN_READS, int(n_models * matrix / read))
+        hessian = n_models * matrix / (self.read + STEP_OVERHEAD)
+        if problem.size > LARGEST_GRAM or hessian > max_iter:
+            return 0
+        return min(max(MIN_READS, int(NEWTON_STEPS * hessian)), max_iter // 2)
 
     @staticmethod
     def matrix(n_rows, size) -> float:

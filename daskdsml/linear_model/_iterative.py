@@ -136,7 +136,8 @@ class IterativeModel(LinearModel):
             return start._replace(theta=warm, solver=start.solver._replace(first=None))
         if name != "lbfgs":
             return start
-        solver, n_passes = start.solver, Cost.of(problem, table).reads_of_hessian(problem)
+        solver = start.solver
+        n_passes = Cost.of(problem, table).reads_before_newton(problem, self.max_iter)
         if self.solver == "auto" and n_passes:
             solver = NewtonAfter(solver, Newton(self.tol), n_passes)
         return start._replace(solver=solver, known=self._known(problem, found, null))

@@ -55,7 +55,7 @@ class LogisticRegression(LinearClassifier):
         coefficients in use. "auto" is "proximal_newton" with an L1 penalty; else "newton" up to 256
         parameters (32 for data in this process's memory with a penalty, 128 if rows are 2000 times
         as many), and where its work is small; "lbfgs" beyond, which Newton's method takes over
-        where it has not ended after as many reads as a Hessian costs.
+        where it has not ended after as many reads as its Hessians cost.
     max_iter : int
         Most reads that the solver may take after the first look.
     verbose : bool

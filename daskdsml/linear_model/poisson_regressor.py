@@ -24,7 +24,7 @@ class PoissonRegressor(GeneralizedRegressor):
         "newton" holds the Hessian of all p + 1 parameters; "lbfgs" does not: it begins with that of
         a sample, and takes more and cheaper reads. "auto" is "newton" up to 256 parameters, or up
         to 4096 where n is small; "lbfgs" beyond, which Newton's method takes over where it has not
-        ended after as many reads as a Hessian costs.
+        ended after as many reads as its Hessians cost.
     max_iter : int
         Most reads that the solver may take after the first look.
     tol : float
