@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.network import Network, Point
-from daskdsml.network_contracts import Batch, Slopes, Step
+from daskdsml.network_contracts import Batch, BatchGradient, Step
 
 
 class Backprop:
@@ -40,7 +40,7 @@ class Backprop:
         return kept
 
     def gradient(self, point: Point, batch: Batch, watch=None):
-        """Kernel: the `Slopes` of a batch, whose gradient is good until the next batch.
+        """Kernel: the `BatchGradient` of a batch, whose gradient is good until the next batch.
 
         ``watch`` has a dict for each layer (see `Step`).
         """
@@ -54,7 +54,7 @@ class Backprop:
             dout = layer.backward(self._kernels, params[i], tape, dout, grads[i], step)
             if layer.collective:
                 dout = yield from dout
-        return Slopes(value, weight, self.backend.get(gradient), self._statistics(tapes))
+        return BatchGradient(value, weight, self.backend.get(gradient), self._statistics(tapes))
 
     def scores(self, point: Point, X, mask=None):
         """Raw scores of rows X (n, *in_shape), as for prediction."""

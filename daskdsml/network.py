@@ -15,7 +15,7 @@ class Point(NamedTuple):
     statistics: np.ndarray
 
 
-class Part(NamedTuple):
+class PlacedLayer(NamedTuple):
     """One layer in its place: ``arrays`` and ``followed`` are (name, slice, shape) of its views."""
 
     name: str
@@ -115,7 +115,9 @@ class Network:
             if layer.collective:
                 followed = {k: shape_of(a) for k, a in layer.statistics(shape).items()}
             followed, s = _placed(followed, s)
-            yield Part(f"{i} {type(layer).__name__}", layer, shape, out_shape, arrays, followed)
+            yield PlacedLayer(
+                f"{i} {type(layer).__name__}", layer, shape, out_shape, arrays, followed
+            )
             shape = out_shape
 
     def _unmet(self, i, shape, error) -> str:

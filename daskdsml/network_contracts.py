@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     key: tuple[int, ...] = ()
 
 
-class Slopes(NamedTuple):
+class BatchGradient(NamedTuple):
     """What rows of a mini-batch add to its gradient.
 
     ``loss`` and ``weight`` are summed over rows (and steps of sequences), and so is the
@@ -45,7 +45,7 @@ class Slopes(NamedTuple):
     statistics: np.ndarray
 
     def __add__(self, other):
-        return Slopes(
+        return BatchGradient(
             self.loss + other.loss,
             self.weight + other.weight,
             self.gradient + other.gradient,

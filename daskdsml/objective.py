@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.contracts import Evaluation
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
-from daskdsml.passes.gradient import At, gradient
+from daskdsml.passes.gradient import GradientRequest, gradient
 from daskdsml.passes.moments import GroupMoments, Moments, group_moments, moments
 from daskdsml.passes.normal_residual import (
     NormalResidual,
@@ -16,7 +16,7 @@ from daskdsml.passes.normal_residual import (
     normal_residual,
     refinement,
 )
-from daskdsml.passes.r_factor import Frame
+from daskdsml.passes.r_factor import ColumnScaling
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.slopes import Models, Slopes, ZeroGradient, slopes, zero_gradient
 
@@ -192,7 +192,7 @@ class Objective:
         ``centre`` and ``scale`` are (p + K,); the ones are there if there is an intercept.
         """
         one = self.problem.fit_intercept
-        state = Frame(centre, scale, one), Solution(theta, one)
+        state = ColumnScaling(centre, scale, one), Solution(theta, one)
         total = self._run(refinement, state, f"{self.problem.label}-r-factor")
         return total.factor.R, total.residual
 
@@ -264,7 +264,7 @@ def evaluate(run, problems, thetas, hessians) -> list[Evaluation]:
         for m, wanted in enumerate(hessians)
         if wanted is not False
     ]
-    at = At(
+    at = GradientRequest(
         first.backend,
         first.loss,
         np.stack([coef for coef, _ in parts]),

@@ -18,7 +18,7 @@ from daskdsml.engine.full import shards
 from daskdsml.linear_model import LinearRegression, Ridge
 from daskdsml.passes.moments import moments
 from daskdsml.passes.normal_residual import Solution, normal_residual
-from daskdsml.passes.r_factor import Frame, power_of_two, r_factor
+from daskdsml.passes.r_factor import ColumnScaling, power_of_two, r_factor
 
 LAYOUTS = {
     "NumPy": np.array,
@@ -437,7 +437,7 @@ def test_normal_residual(intercept, csr, weighted):
 
 def frame_of(X, y, intercept):
     V = np.column_stack([X, y])
-    return Frame(V.mean(axis=0) * intercept, power_of_two(V.std(axis=0)), intercept)
+    return ColumnScaling(V.mean(axis=0) * intercept, power_of_two(V.std(axis=0)), intercept)
 
 
 def framed(X, y, w, frame):
@@ -481,7 +481,7 @@ def test_r_factor_of_few_rows_and_of_none():
     for joined in (few + none, none + few, none + none):
         expected = 0.0 if joined.stats.n_rows == 0 else A.T @ A
         np.testing.assert_allclose(joined.R.T @ joined.R, expected, rtol=1e-12, atol=1e-12)
-    alone = r_factor(Frame(np.zeros(6), np.ones(6), False), Block(X))
+    alone = r_factor(ColumnScaling(np.zeros(6), np.ones(6), False), Block(X))
     np.testing.assert_allclose(alone.R.T @ alone.R, X.T @ X, rtol=1e-12, atol=1e-12)
 
 

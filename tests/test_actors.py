@@ -31,7 +31,7 @@ from daskdsml.engine.minibatch import actor_pool, shuffle_buffer, transfer_tasks
 from daskdsml.engine.minibatch.actor import TrainingActor
 from daskdsml.engine.minibatch.actor_pool import ActorHandle
 from daskdsml.engine.minibatch.batches import open_batches
-from daskdsml.engine.minibatch.row_buffer import Rows
+from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
 from daskdsml.engine.minibatch.transfer_tasks import TransferTasks
 
@@ -104,7 +104,7 @@ def test_steps_that_failed_are_made_again_without_rows_sent_again(opened):
 
 
 def rows_of(partition):
-    return Rows(np.full((50, 4), partition, dtype=np.float32))
+    return RowBlock(np.full((50, 4), partition, dtype=np.float32))
 
 
 PIECE = rows_of(0).n_bytes

@@ -122,6 +122,15 @@ def code_lines(function):
     return function.end_lineno - first[0].lineno + 1 if first else 0
 
 
+def test_names_of_classes_are_unique():
+    found = {}
+    for path in FILES:
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path.relative_to(PACKAGE))
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
 def test_no_assert_for_mistakes_of_users():
     for path in FILES:
         assert not [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Assert)], path

@@ -24,7 +24,7 @@ from daskdsml.inference import InferenceResult, infer
 from daskdsml.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
 from daskdsml.linear_model._base import LinearModel
 from daskdsml.passes.cluster_sums import ALL
-from daskdsml.passes.fit_sums import At, fit_sums
+from daskdsml.passes.fit_sums import FitRequest, fit_sums
 
 X, Y, W = regression(400, 4)
 MODEL = LinearRegression().fit(X, Y)
@@ -191,7 +191,7 @@ def test_memory_grows_with_clusters_not_rows():
     from daskdsml.backends.numpy import NumPy
     from daskdsml.contracts import Block
 
-    at = At(NumPy(), MODEL.coef_, MODEL.intercept_)
+    at = FitRequest(NumPy(), MODEL.coef_, MODEL.intercept_)
     halves = [
         fit_sums(at, Block(X[rows], Y[rows], None, G[rows]))
         for rows in (slice(250), slice(250, 400))

@@ -16,7 +16,7 @@ from daskdsml.engine import memory
 from daskdsml.engine.minibatch import shuffle_buffer, transfer
 from daskdsml.engine.minibatch.actor_pool import ActorPool
 from daskdsml.engine.minibatch.batches import open_batches
-from daskdsml.engine.minibatch.row_buffer import RowBuffer, Rows, row_bytes
+from daskdsml.engine.minibatch.row_buffer import RowBlock, RowBuffer, row_bytes
 from daskdsml.linear_model import LinearRegression
 
 
@@ -24,7 +24,7 @@ def filled(*chunks, capacity=0, **parts):
     """RowBuffer with rows of X, or of another part, one chunk after the other."""
     slots, start = RowBuffer(capacity), 0
     for chunk in chunks:
-        rows = Rows(**{"X": np.zeros((chunk.shape[0], 1)), **{parts.get("name", "X"): chunk}})
+        rows = RowBlock(**{"X": np.zeros((chunk.shape[0], 1)), **{parts.get("name", "X"): chunk}})
         slots.put(np.arange(start, start + rows.n_rows), rows)
         start += rows.n_rows
     return slots
@@ -46,7 +46,7 @@ def test_rows_that_start_anywhere_are_not_copied_as_a_whole(places):
     odd = np.frombuffer(b"!" + X.tobytes(), np.float32, X.size, offset=1).reshape(X.shape)
     assert not odd.flags.aligned
     tracemalloc.start()
-    found = Rows(odd).take(places).X
+    found = RowBlock(odd).take(places).X
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < X.nbytes / 10
@@ -71,11 +71,11 @@ def test_bytes_of_sparse_slots_are_what_they_take(n_entries):
     X = sparse.random(4000, 500, n_entries / 500, format="csr", random_state=0)
     slots = RowBuffer(4000)
     tracemalloc.start()
-    slots.put(np.arange(4000), Rows(X))
+    slots.put(np.arange(4000), RowBlock(X))
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert slots.n_bytes == pytest.approx(taken, rel=0.05)
-    assert row_bytes(Rows(X)) == slots.n_bytes / 4000
+    assert row_bytes(RowBlock(X)) == slots.n_bytes / 4000
     assert slots.n_bytes <= 1.05 * (X.data.nbytes + X.indices.nbytes) + 48 * 4000
     places = np.random.default_rng(0).permutation(4000)[:50]
     np.testing.assert_array_equal(slots.take(places).X, X[places].toarray())
@@ -111,7 +111,7 @@ def test_memory_of_sparse_rows_is_bounded_by_the_pool(small_pieces, density):
         da.from_array(c, chunks=(500, 100), asarray=False, name=f"c{i}-{density[i]}")
         for i, c in enumerate(chunks)
     ]
-    pool_bytes = 0.5 * 10_000 * row_bytes(Rows(chunks[-1]))
+    pool_bytes = 0.5 * 10_000 * row_bytes(RowBlock(chunks[-1]))
     batches = opened(da.concatenate(parts), pool_bytes=pool_bytes, cache="none")
     held = [batches.n_bytes_held for _ in batches.epoch(0)]
     batches.close()

@@ -15,7 +15,7 @@ from daskdsml.backends.numba import Numba
 from daskdsml.data.door import admit
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.losses.logistic import Logistic
-from daskdsml.passes.gradient import At, gradient
+from daskdsml.passes.gradient import GradientRequest, gradient
 from data import dask_table
 from libraries import Problem, load
 from measure import cluster, gradient_norm, heartbeat, say, timed
@@ -75,7 +75,7 @@ def _against(adapter, solver, X, y, repeats) -> Line:
 def cluster_1024(setup) -> list[Line]:
     """One gradient pass over 1,024 blocks of 100 x 20 that workers hold."""
     n_blocks, p = setup.size(1024, 16), 20
-    at = At(Numba(), Logistic(), np.full((1, 1, p), 0.1), np.zeros((1, 1)))
+    at = GradientRequest(Numba(), Logistic(), np.full((1, 1, p), 0.1), np.zeros((1, 1)))
     with cluster() as client:
         X, y = dask_table(100 * n_blocks, p, n_blocks)
         made = _passes(at, X, y)

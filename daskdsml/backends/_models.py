@@ -26,7 +26,7 @@ class ModelsBlock(NamedTuple):
     hessians: tuple
 
 
-class Rows(NamedTuple):
+class ModelRows(NamedTuple):
     """A tile of r rows on the device: ``x (r, p)``, ``y``, ``w``, ``g`` (r,); w, g may be None."""
 
     x: Any
@@ -118,7 +118,7 @@ class ManyModels:
             rows = slice(start, min(start + step, n))
             x = X if step >= n else X[rows, :]
             y, w = (None if a is None else self._cast(a[rows], X.dtype) for a in (block.y, block.w))
-            yield Rows(x, y, w, None if member is None else self.put(block.g[rows]))
+            yield ModelRows(x, y, w, None if member is None else self.put(block.g[rows]))
 
     def _scores(self, x, theta):
         """Scores (r, m) of a tile (r, p) for ``theta (m, p)``; in memory they lie as (m, r)."""

@@ -15,7 +15,7 @@ FAN_IN = 8
 Node = tuple[int, int]
 
 
-class Part(NamedTuple):
+class PartialSums(NamedTuple):
     """What a task returns: the nodes of the tree it could add up, and what it read."""
 
     nodes: dict
@@ -58,7 +58,7 @@ def height(n_leaves: int) -> int:
     return max(n_leaves - 1, 0).bit_length()
 
 
-def add_parts(parts: list[Part], n_leaves: int) -> Part:
+def add_parts(parts: list[PartialSums], n_leaves: int) -> PartialSums:
     """Add what several tasks returned."""
     nodes = merge((part.nodes for part in parts), n_leaves)
-    return Part(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))
+    return PartialSums(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))

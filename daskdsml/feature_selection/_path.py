@@ -16,7 +16,7 @@ DOUBTFUL = 1e-3
 SPARSE_ROUNDING = 1e-11
 
 
-class Path(NamedTuple):
+class SelectionPath(NamedTuple):
     """The models of 0, 1, ..., k columns, each with the next column that lowers the RSS most.
 
     With columns and y divided by ``scale (p + 1,)``, the square roots of their centred sums of
@@ -40,7 +40,7 @@ class Path(NamedTuple):
         return coef * self.scale[-1] / self.scale[self.order[:m]]
 
 
-def forward_path(moments, sparse: bool = False) -> Path:
+def forward_path(moments, sparse: bool = False) -> SelectionPath:
     """The whole path from the moments of [X y], as far as columns are independent.
 
     Each step takes the column j with the largest ``c_j**2 / d_j``, where ``c`` are the covariances
@@ -55,7 +55,7 @@ def forward_path(moments, sparse: bool = False) -> Path:
 
     Returns
     -------
-    Path
+    SelectionPath
 
     References
     ----------
@@ -93,10 +93,10 @@ def forward_path(moments, sparse: bool = False) -> Path:
     chosen = np.array(order, dtype=np.intp)
     factor = np.tril(rows[: len(order), chosen].T)
     effects = rows[: len(order), p].copy()
-    return Path(chosen, np.array(rss) * scale[p] ** 2, factor, effects, scale)
+    return SelectionPath(chosen, np.array(rss) * scale[p] ** 2, factor, effects, scale)
 
 
-def test_errors(path: Path, train, test) -> np.ndarray:
+def test_errors(path: SelectionPath, train, test) -> np.ndarray:
     """Mean squared errors (k + 1,) that the models of a path make on other rows.
 
     The error of a model is a quadratic form in the moments of the test rows about the means of the
@@ -105,7 +105,7 @@ def test_errors(path: Path, train, test) -> np.ndarray:
 
     Parameters
     ----------
-    path : Path
+    path : SelectionPath
     train, test : Moments of [X y] of the rows the path was made on, and of the others
     """
     k, effects = len(path.order), path.effects

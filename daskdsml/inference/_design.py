@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from daskdsml.double_double import Double, double
-from daskdsml.passes.r_factor import Frame, power_of_two
+from daskdsml.passes.r_factor import ColumnScaling, power_of_two
 
 EPSILON = np.finfo(np.float64).eps
 # Most corrections of an inverse: each gains the digits that the first has.
@@ -23,7 +23,7 @@ class Design(NamedTuple):
     ``[1 X]'w[1 X]``; a covariance is ``root M root'`` for the sums M of whitened rows.
     """
 
-    frame: Frame
+    frame: ColumnScaling
     kept: np.ndarray
     R: np.ndarray
     root: np.ndarray
@@ -89,10 +89,10 @@ def from_factor(R, moments, kept, intercept, names) -> Design:
     return _with_inverse(frame, kept, R)
 
 
-def frame_of(moments, columns, intercept) -> Frame:
+def frame_of(moments, columns, intercept) -> ColumnScaling:
     """The frame of some columns of [X y]: means, and powers of two near standard deviations."""
     spread = np.sqrt(np.maximum(np.diag(moments.cross), 0.0) / moments.weight)
-    return Frame(moments.mean[columns], power_of_two(spread)[columns], intercept)
+    return ColumnScaling(moments.mean[columns], power_of_two(spread)[columns], intercept)
 
 
 def refuse_dependence(R, names) -> None:

@@ -18,7 +18,7 @@ LEAST_SQUARES = frozenset(
 LIKELIHOOD = frozenset(("LogisticRegression", "LogisticRegressionCV", "PoissonRegressor"))
 
 
-class Fitted(NamedTuple):
+class FittedModel(NamedTuple):
     """A fitted linear model: ``coef (p,)``, ``intercept``, the columns' names (p,).
 
     ``family`` is the likelihood, or None for least squares. With one, ``coef`` is (E, p) and
@@ -35,7 +35,7 @@ class Fitted(NamedTuple):
     family: Any = None
 
 
-def take_apart(model, X) -> tuple[Fitted, Any]:
+def take_apart(model, X) -> tuple[FittedModel, Any]:
     """The linear model at the end of a pipeline, and X as that model received it.
 
     Raises
@@ -60,10 +60,10 @@ def take_apart(model, X) -> tuple[Fitted, Any]:
     names = [f"x{j}" for j in range(p)] if known is None else [str(name) for name in known]
     _check_columns(X, model, p)
     fit_intercept = bool(model.fit_intercept)
-    return Fitted(model, coef, intercept, fit_intercept, names, tuple(reasons), family), X
+    return FittedModel(model, coef, intercept, fit_intercept, names, tuple(reasons), family), X
 
 
-def check_reasons(fitted: Fitted, robust, allow_penalized) -> Fitted:
+def check_reasons(fitted: FittedModel, robust, allow_penalized) -> FittedModel:
     """The model, whose reasons will be notes.
 
     Raises
@@ -207,14 +207,14 @@ def _check_columns(X, model, p) -> None:
         )
 
 
-def names_of(fitted: Fitted) -> list[str]:
+def names_of(fitted: FittedModel) -> list[str]:
     """Names (q,) of all parameters, equation by equation."""
     columns = [INTERCEPT] * fitted.fit_intercept + fitted.names
     panels = panels_of(fitted)
     return [f"{label}: {name}" for label in panels for name in columns] if panels else columns
 
 
-def panels_of(fitted: Fitted) -> tuple[str, ...]:
+def panels_of(fitted: FittedModel) -> tuple[str, ...]:
     """Labels of the classes but the first, if there are more than two."""
     classes = getattr(fitted.family, "classes", None)
     return () if classes is None or len(classes) == 2 else tuple(map(str, classes[1:].tolist()))

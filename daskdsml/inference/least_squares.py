@@ -11,8 +11,8 @@ from daskdsml.double_double import Double, double
 from daskdsml.inference._checks import check_degrees, check_rows, count_reads
 from daskdsml.inference._covariance import meat_of_first_read, meat_of_whitened, whitening
 from daskdsml.inference._design import frame_of, from_factor, from_moments, refined
-from daskdsml.inference._model import INTERCEPT, STEP_IN_SE, Fitted
-from daskdsml.passes.fit_sums import At, fit_sums
+from daskdsml.inference._model import INTERCEPT, STEP_IN_SE, FittedModel
+from daskdsml.passes.fit_sums import FitRequest, fit_sums
 from daskdsml.passes.gram import Exactly, exact_sums
 from daskdsml.passes.normal_residual import Solution
 from daskdsml.passes.whitened import whitened
@@ -27,7 +27,7 @@ PLAIN = 1e3
 TOLERANCE = 1e-6
 
 
-class Sums(NamedTuple):
+class LeastSquaresSums(NamedTuple):
     """What all reads gave: `FitSums`, `Design`, ``meat`` or None, ``rss`` and reads of X.
 
     ``gap`` is the length of ``A (b - optimum)``, and ``step (size,)`` the way there.
@@ -42,7 +42,7 @@ class Sums(NamedTuple):
     n_passes: float
 
 
-def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
+def read(rows, table, fitted: FittedModel, cov_type, kind) -> LeastSquaresSums:
     """Read X once, or as often as the covariance and the digits of the sums ask for."""
     first = _first_read(rows, fitted, kind)
     moments, p = first.moments, table.n_features
@@ -67,18 +67,20 @@ def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
     elif kind.robust:
         meat = meat_of_first_read(first, design, kind)
     n_passes = count_reads(rows, table, moments.stats.n_rows)
-    return Sums(first, design, meat, rss, float(np.linalg.norm(way)), design.root @ way, n_passes)
+    return LeastSquaresSums(
+        first, design, meat, rss, float(np.linalg.norm(way)), design.root @ way, n_passes
+    )
 
 
-def _first_read(rows, fitted: Fitted, kind):
+def _first_read(rows, fitted: FittedModel, kind):
     backend = registry.find("backends", "numpy")()
-    at = At(backend, fitted.coef, fitted.intercept, kind.robust and not kind.clustered)
+    at = FitRequest(backend, fitted.coef, fitted.intercept, kind.robust and not kind.clustered)
     first = rows.run(fit_sums, at._replace(meat=at.meat and not kind.power), "infer-moments")
     check_rows(first, fitted, kind)
     return first if fitted.fit_intercept else first._replace(moments=first.moments.about_zero())
 
 
-def _exactly(rows, fitted: Fitted, moments, kept, gram):
+def _exactly(rows, fitted: FittedModel, moments, kept, gram):
     """Design, residual sum of squares and framed score from a read in twice the precision."""
     one, p = fitted.fit_intercept, fitted.coef.size
     theta = np.append(fitted.intercept, fitted.coef) if one else fitted.coef
@@ -99,7 +101,7 @@ def _exactly(rows, fitted: Fitted, moments, kept, gram):
     return design, float(found.residual.rss.high[0]), score[None, :]
 
 
-def check_fitted_to(sums: Sums) -> None:
+def check_fitted_to(sums: LeastSquaresSums) -> None:
     """Raise ValueError if the model is not the least squares fit to these data."""
     first, design = sums.first, sums.design
     moments = first.moments

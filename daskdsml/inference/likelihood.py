@@ -11,7 +11,7 @@ from daskdsml import registry
 from daskdsml.inference._checks import check_degrees, check_rows, count_reads
 from daskdsml.inference._design import Design, from_moments
 from daskdsml.inference._families import Classes, Level
-from daskdsml.inference._model import STEP_IN_SE, Fitted, listed
+from daskdsml.inference._model import STEP_IN_SE, FittedModel, listed
 from daskdsml.inference._separation import (
     MAX_LOGLIK_FALL,
     suspected,
@@ -19,13 +19,13 @@ from daskdsml.inference._separation import (
     unknown,
     vanished,
 )
-from daskdsml.passes.score_sums import At, score_sums
+from daskdsml.passes.score_sums import ScoreRequest, score_sums
 from daskdsml.passes.summary import SummaryRequest, summarize
 from daskdsml.solvers._moments import constant_floor
 from daskdsml.solvers._symmetric import solve
 
 
-class Sums(NamedTuple):
+class LikelihoodSums(NamedTuple):
     """What all reads gave, in d parameters of columns that vary, equation by equation.
 
     ``first`` the sums, ``design`` of X, ``level`` the facts of all rows, ``theta (d,)``;
@@ -77,12 +77,12 @@ class Standard(NamedTuple):
         return np.ravel(np.linalg.solve(self.mix.T, inner))
 
 
-def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
+def read(rows, table, fitted: FittedModel, cov_type, kind) -> LikelihoodSums:
     """Read X once, or twice where directions are suspected to be separated."""
     backend = registry.find("backends", "numpy")()
     family = _weighted(rows, fitted, backend)
     robust = kind.robust and not kind.clustered
-    at = At(backend, family, fitted.coef, fitted.intercept, robust)
+    at = ScoreRequest(backend, family, fitted.coef, fitted.intercept, robust)
     first = rows.run(score_sums, at, "infer-scores")
     check_rows(first, fitted, kind)
     if not np.isfinite(first.hessian).all():
@@ -101,14 +101,14 @@ def read(rows, table, fitted: Fitted, cov_type, kind) -> Sums:
     root = standard.root
     errors = np.linalg.norm(root @ basis, axis=1)
     covariance = _covariance(first, standard, kind, root, basis)
-    return Sums(
+    return LikelihoodSums(
         first, design, level, np.ravel(theta), covariance, errors,
         -(root @ (basis @ (basis.T @ score))), taking_part(root, separated),
         count_reads(rows, table, first.moments.stats.n_rows),
     )  # fmt: skip
 
 
-def check_optimum(sums: Sums) -> None:
+def check_optimum(sums: LikelihoodSums) -> None:
     """Raise ValueError if the model is not the optimum on these data."""
     far = np.abs(sums.step) > STEP_IN_SE * sums.errors
     if (far & ~sums.separated).any():
@@ -121,7 +121,7 @@ def check_optimum(sums: Sums) -> None:
         )
 
 
-def _weighted(rows, fitted: Fitted, backend):
+def _weighted(rows, fitted: FittedModel, backend):
     """The family with the weights of classes that the model was fitted with."""
     family, asked = fitted.family, getattr(fitted.model, "class_weight", None)
     if asked is None:
@@ -135,7 +135,7 @@ def _weighted(rows, fitted: Fitted, backend):
     return Classes(family.classes, tuple(weights))
 
 
-def _design(moments, fitted: Fitted) -> Design:
+def _design(moments, fitted: FittedModel) -> Design:
     """The design of the columns that vary.
 
     Raises
@@ -162,7 +162,7 @@ def _design(moments, fitted: Fitted) -> Design:
     return from_moments(moments, kept, one)
 
 
-def _theta(fitted: Fitted, design) -> np.ndarray:
+def _theta(fitted: FittedModel, design) -> np.ndarray:
     """Parameters (E, size), intercepts first."""
     coef = fitted.coef[:, design.kept]
     return np.column_stack([fitted.intercept, coef]) if fitted.fit_intercept else coef
@@ -182,7 +182,7 @@ def _separated(rows, at, fitted, standard, first, curvature, score, theta) -> np
     return unknown(curvature)
 
 
-def _moved(at, fitted, standard, way) -> At:
+def _moved(at, fitted, standard, way) -> ScoreRequest:
     """The model moved by ``way (d,)`` in standard coordinates."""
     step = (standard.root @ way).reshape(len(at.coef), -1)
     coef, intercept = at.coef.copy(), at.intercept

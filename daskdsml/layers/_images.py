@@ -6,7 +6,7 @@ import numbers
 from typing import NamedTuple
 
 
-class Frame(NamedTuple):
+class WindowGrid(NamedTuple):
     """Windows over images (n, C, H, W): all fields are (vertical, horizontal).
 
     Window (y, x) of ``out`` begins at ``(y, x) * stride``, counted from ``before`` zeros in front
@@ -65,7 +65,7 @@ def pair(layer, name, low):
     return int(both[0]), int(both[1])
 
 
-def frame(layer, shape, size, stride, padding) -> Frame:
+def frame(layer, shape, size, stride, padding) -> WindowGrid:
     """Windows over images of ``shape`` (H, W); ``padding`` is two pairs (before, after).
 
     Raises
@@ -81,7 +81,7 @@ def frame(layer, shape, size, stride, padding) -> Frame:
             f"padding, {room}. Take a smaller size, or more padding."
         )
     out = tuple((r - k) // s + 1 for r, k, s in zip(room, size, stride, strict=True))
-    return Frame(size, stride, before, after, out)
+    return WindowGrid(size, stride, before, after, out)
 
 
 def same(length, size, stride) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from daskdsml.linear_model._initial import (
 )
 from daskdsml.linear_model._sample import SampledLine, first_rows
 from daskdsml.penalties.l2 import L2
-from daskdsml.solvers._curvature import Dense, Diagonal
+from daskdsml.solvers._curvature import DenseHessian, Diagonal
 from daskdsml.solvers._newton_after import NewtonAfter
 from daskdsml.solvers.lbfgs import LBFGS
 from daskdsml.solvers.newton import Newton
@@ -39,7 +39,7 @@ CHEAP = 2**31
 MIN_ROWS_PER_PARAMETER = 10
 
 
-class Start(NamedTuple):
+class PenaltyStart(NamedTuple):
     """Where the models of one penalty start.
 
     ``hessian`` is that of the sample's loss, or for an L1 penalty of the objective in ``columns``.
@@ -51,13 +51,13 @@ class Start(NamedTuple):
     n_sampled: float = np.inf
 
 
-def starts_of(problem, block, penalties, theta) -> list[Start]:
+def starts_of(problem, block, penalties, theta) -> list[PenaltyStart]:
     """The optima of a sample under ``penalties``, in order of falling strength.
 
     ``block`` are the sampled rows, or None; ``theta (size,)`` is the start of all.
     """
     if block is None:
-        return [Start(theta)] * len(penalties)
+        return [PenaltyStart(theta)] * len(penalties)
     if penalties[0].l1:
         return _sparse_starts(problem, block, penalties, theta)
     return _smooth_starts(problem, block, penalties, theta)
@@ -65,12 +65,12 @@ def starts_of(problem, block, penalties, theta) -> list[Start]:
 
 def _sparse_starts(problem, block, penalties, theta):
     """Each penalty from the optimum of the one before."""
-    starts, last = [], Start(theta)
+    starts, last = [], PenaltyStart(theta)
     for penalty in penalties:
         part = ProximalNewton(SAMPLE_TOL, last.columns, last.hessian)
         result = minimize_sample(problem._replace(penalty=penalty), block, part, last.theta, 100)
         if result is not None and np.isfinite(result.theta).all():
-            last = Start(result.theta, result.hessian, result.columns)
+            last = PenaltyStart(result.theta, result.hessian, result.columns)
         starts.append(last)
     return starts
 
@@ -93,14 +93,14 @@ def _smooth_starts(problem, block, penalties, theta):
         if dense and i % NEIGHBOURS == 0:
             middle = found[min(i + NEIGHBOURS // 2, len(found) - 1)]
             hessian = hessian_at(free, block, middle.theta)
-        starts.append(Start(result.theta, hessian, n_sampled=m))
+        starts.append(PenaltyStart(result.theta, hessian, n_sampled=m))
     return starts
 
 
 def smooth_part(problem, tol, hessian, n_rows=np.inf) -> LBFGS:
     """L-BFGS that begins with the Hessian of a loss, plus that of the penalty of ``problem``."""
     hessian = hessian + np.diag(problem.penalty.l2 * problem.scale)
-    return LBFGS(tol, curvature=Dense.of(problem, hessian, n_rows), floor=0.0)
+    return LBFGS(tol, curvature=DenseHessian.of(problem, hessian, n_rows), floor=0.0)
 
 
 class Search(NamedTuple):

@@ -17,7 +17,7 @@ from daskdsml.linear_model._iterative import IterativeModel
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.passes.evaluate import hits, likeliest
-from daskdsml.penalties.elastic_net import ElasticNet
+from daskdsml.penalties.l1_l2 import L1L2
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_flag, check_number
 
@@ -159,7 +159,7 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
 
 def penalty_of(strength, l1_ratio):
     """The penalty of an elastic net of this strength, relative to the mean loss."""
-    return ElasticNet(strength, l1_ratio) if l1_ratio and strength else L2(strength)
+    return L1L2(strength, l1_ratio) if l1_ratio and strength else L2(strength)
 
 
 def probabilities(z):

@@ -23,7 +23,7 @@ class Laid(NamedTuple):
     test: np.ndarray
 
 
-class Fitted(NamedTuple):
+class GridFits(NamedTuple):
     """Results of all settings on all rows, and of each fold."""
 
     problem: object

@@ -14,7 +14,7 @@ from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._sample import SampledLine, anisotropy, first_rows
 from daskdsml.objective import Objective
 from daskdsml.passes.moments import moments
-from daskdsml.solvers._curvature import Blocks, Dense, Diagonal, Kronecker
+from daskdsml.solvers._curvature import Blocks, DenseHessian, Diagonal, Kronecker
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.threads import single_threaded_blas
 
@@ -334,10 +334,10 @@ def of_sample(problem, block):
     )
 
 
-def curvature_at(problem, block, theta) -> Dense:
+def curvature_at(problem, block, theta) -> DenseHessian:
     """An approximate inverse Hessian from sampled rows at ``theta``."""
     m = _rows_that_count(problem, block, theta) if len(block.y) < problem.n_rows else np.inf
-    return Dense.of(problem, hessian_at(problem, block, theta), m)
+    return DenseHessian.of(problem, hessian_at(problem, block, theta), m)
 
 
 def _rows_that_count(problem, block, theta) -> float:

@@ -17,7 +17,7 @@ from daskdsml.linear_model._sgd_parameters import check_parameters, rule_of, see
 from daskdsml.loop import Progress
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
-from daskdsml.passes.stochastic import Epoch, HoldOut, SGDState
+from daskdsml.passes.stochastic import HoldOut, SGDEpoch, SGDState
 from daskdsml.passes.summary import SummaryRequest
 from daskdsml.settings import outside
 
@@ -162,7 +162,7 @@ class SGD(LinearModel):
         rows.close()
         return coded
 
-    def _begin(self, found, n_features) -> Epoch:
+    def _begin(self, found, n_features) -> SGDEpoch:
         """SGDStates at zero or, with ``warm_start``, at the coefficients of the last fit."""
         targets, rule = self._targets(found), rule_of(self)
         n_models = 1 if targets.codes is None else len(targets.codes)
@@ -172,7 +172,7 @@ class SGD(LinearModel):
             coef, intercept = fitted, np.ravel(self.intercept_)
         models = tuple(SGDState.start(*each, rule) for each in zip(coef, intercept, strict=True))
         loss = self._losses[self.loss](self)
-        return Epoch(models, (True,) * n_models, loss, rule, targets)
+        return SGDEpoch(models, (True,) * n_models, loss, rule, targets)
 
     def _epochs(self, rows, state, validation, progress):
         """Epochs until all models have ended; the last state, and who would go on."""
@@ -201,7 +201,7 @@ class SGD(LinearModel):
         self.validation_scores_ = _curve(scores) if validation is not None else None
         return state, patience.learn, np.array(objectives)
 
-    def _epoch(self, rows, state: Epoch, epoch: int) -> Epoch:
+    def _epoch(self, rows, state: SGDEpoch, epoch: int) -> SGDEpoch:
         """Every row once."""
         state = stochastic.opened(state)
         if self.batch_size == "full":

@@ -9,7 +9,7 @@ from daskdsml import registry
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._routes import suits_working_set
-from daskdsml.penalties.elastic_net import ElasticNet as Penalty
+from daskdsml.penalties.l1_l2 import L1L2
 from daskdsml.settings import check_flag, check_number
 from daskdsml.solvers.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
 
@@ -143,7 +143,7 @@ class ElasticNet(LeastSquares):
         check_number(self, "l1_ratio", 0, high=1)
         check_flag(self, "warm_start")
         check_descent(self)
-        penalty = Penalty(float(self.alpha), float(self.l1_ratio))
+        penalty = L1L2(float(self.alpha), float(self.l1_ratio))
         result = self._fit(X, y, sample_weight, penalty, 1000)
         last = [sets[0][-1] for sets in result.paths.fits]
         flat = self.coef_.ndim == 1

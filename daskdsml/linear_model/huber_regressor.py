@@ -22,7 +22,7 @@ from daskdsml.passes.concomitant import Concomitant, residuals
 from daskdsml.passes.evaluate import errors
 from daskdsml.penalties.l2 import L2
 from daskdsml.settings import check_number
-from daskdsml.solvers._curvature import Dense
+from daskdsml.solvers._curvature import DenseHessian
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
 SCALE_TOL, MAX_ROUNDS = 1e-3, 50
@@ -176,7 +176,7 @@ class HuberRegressor(IterativeRegressor):
         if problem.size <= LARGEST_GRAM:
             n_rows = len(sample.y) if len(sample.y) < problem.n_rows else np.inf
             hessian = hessian_at(problem, sample, theta)
-            part = part._replace(curvature=Dense.of(problem, hessian, n_rows))
+            part = part._replace(curvature=DenseHessian.of(problem, hessian, n_rows))
         return Start(theta, part)
 
     def _warm(self, problem):

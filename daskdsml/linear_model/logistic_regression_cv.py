@@ -17,7 +17,7 @@ from daskdsml.linear_model._classifier import LinearClassifier, penalty_of, prob
 from daskdsml.linear_model._cross_validation import check_rule
 from daskdsml.linear_model._grid import (
     Coded,
-    Fitted,
+    GridFits,
     Laid,
     Prepared,
     Weighted,
@@ -253,7 +253,7 @@ class LogisticRegressionCV(LinearClassifier):
             penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
             folds.append((train, weight, penalties))
         each = fit_folds(search, weighted, folds, starts, whole, parts, progress)
-        return Fitted(problem, whole, each)
+        return GridFits(problem, whole, each)
 
     def _judged(self, rows, laid, fitted, metric, progress):
         """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""

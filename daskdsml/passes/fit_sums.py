@@ -15,7 +15,7 @@ from daskdsml.passes.row_stats import row_stats_of
 TILE_ENTRIES = 2**17
 
 
-class At(NamedTuple):
+class FitRequest(NamedTuple):
     """A fitted model: ``coef (p,)`` and ``intercept``; ``meat`` if robust sums are wanted."""
 
     backend: Any
@@ -60,7 +60,7 @@ class FitSums(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
-def fit_sums(state: At, block) -> FitSums:
+def fit_sums(state: FitRequest, block) -> FitSums:
     """Kernel: what one block adds."""
     part = moments(state.backend, block)
     n, p = block.X.shape

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class At(NamedTuple):
+class GradientRequest(NamedTuple):
     """Where, with what and on which device to evaluate a loss, for M models of K outputs.
 
     ``coef (M, K, p)``, ``intercept (M, K)``; ``member (G, M)`` weighs the rows of each group in
@@ -28,8 +28,8 @@ class Gradient(NamedTuple):
 
     ``value (G, M)``: the summed loss of the rows of each group, whether or not they count for a
     model; ``gradient (M, K, p + 1)``, the intercept last; ``hessians``: one (K (q + 1), K (q + 1))
-    of q columns for each pair of `At.curved`; ``weights (G,)`` of the rows of each group, None
-    where there are none.
+    of q columns for each pair of `GradientRequest.curved`; ``weights (G,)`` of the rows of each
+    group, None where there are none.
     """
 
     value: np.ndarray
@@ -47,7 +47,7 @@ class Gradient(NamedTuple):
         )
 
 
-def gradient(at: At, block) -> Gradient:
+def gradient(at: GradientRequest, block) -> Gradient:
     """Kernel: what one block adds."""
     part = at.backend.models(at.loss, block, at.coef, at.intercept, at.member, at.curved)
     weights = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.double_double import Double, double, two_product
 from daskdsml.passes.normal_residual import TILE_ENTRIES, NormalResidual, Solution, normal_residual
-from daskdsml.passes.r_factor import Frame, RFactor, r_factor
+from daskdsml.passes.r_factor import ColumnScaling, RFactor, r_factor
 
 
 class Exactly(NamedTuple):
@@ -17,7 +17,7 @@ class Exactly(NamedTuple):
     ``gram`` asks for the matrix too: that costs some 30 operations for each one of `Moments`.
     """
 
-    frame: Frame
+    frame: ColumnScaling
     solution: Solution
     gram: bool
 

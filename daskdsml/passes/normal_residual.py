@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.double_double import Double, double
-from daskdsml.passes.r_factor import Frame, RFactor, r_factor
+from daskdsml.passes.r_factor import ColumnScaling, RFactor, r_factor
 
 # Entries of X worked on at once: a tile and its dozen temporaries stay in the cache.
 TILE_ENTRIES = 2**14
@@ -45,7 +45,7 @@ class Refinement(NamedTuple):
         return Refinement(self.factor + other.factor, self.residual + other.residual)
 
 
-def refinement(state: tuple[Frame, Solution], block) -> Refinement:
+def refinement(state: tuple[ColumnScaling, Solution], block) -> Refinement:
     """Kernel: both of one block."""
     frame, solution = state
     return Refinement(r_factor(frame, block), normal_residual(solution, block))

@@ -13,7 +13,7 @@ from daskdsml.passes.row_stats import RowStats, row_stats_of
 TILE_ROWS, TILE_COLUMNS = 1024, 4
 
 
-class Frame(NamedTuple):
+class ColumnScaling(NamedTuple):
     """How columns are moved before they are factored.
 
     Rows become ``sqrt(w_i) [1, (v_i - centre) / scale]`` for ``v_i = [x_i y_i]``, with ``centre``
@@ -44,7 +44,7 @@ class RFactor(NamedTuple):
         return RFactor(self.stats + other.stats, _factor(self.R, other.R))
 
 
-def r_factor(frame: Frame, block) -> RFactor:
+def r_factor(frame: ColumnScaling, block) -> RFactor:
     """Kernel: the R factor of one block, tile after tile. Sums are made by NumPy on the CPU."""
     n, p = block.X.shape
     y = np.zeros((n, 0)) if block.y is None else np.atleast_2d(block.y.T).T
@@ -60,7 +60,7 @@ def r_factor(frame: Frame, block) -> RFactor:
     return RFactor(row_stats_of(block, suspect_X=not np.isfinite(R).all()), R)
 
 
-def design(X, y, frame: Frame) -> np.ndarray:
+def design(X, y, frame: ColumnScaling) -> np.ndarray:
     """The rows ``[1, ([x y] - centre) / scale]`` (n, q + intercept) in float64."""
     X = X if isinstance(X, np.ndarray) else X.toarray()
     one, p = int(frame.intercept), X.shape[1]

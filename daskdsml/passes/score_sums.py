@@ -13,7 +13,7 @@ from daskdsml.passes.moments import Moments
 from daskdsml.passes.row_stats import row_stats_of
 
 
-class At(NamedTuple):
+class ScoreRequest(NamedTuple):
     """A fitted model with E equations: ``coef (E, p)``, ``intercept (E,)``.
 
     ``family`` has the ``loss``; ``target(y)`` (n,), what the loss calls y, for the user's y;
@@ -91,7 +91,7 @@ def moved(sums, shift) -> np.ndarray:
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def score_sums(state: At, block) -> ScoreSums:
+def score_sums(state: ScoreRequest, block) -> ScoreSums:
     """Kernel: what one block adds."""
     part = _moments(state.backend, block)
     n, p = block.X.shape

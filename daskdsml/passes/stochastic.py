@@ -144,7 +144,7 @@ class HoldOut(NamedTuple):
         return draws.random(block.X.shape[0]) < self.share
 
 
-class Epoch(NamedTuple):
+class SGDEpoch(NamedTuple):
     """The state of a pass: models, which of them still ``learn``, and how they do."""
 
     models: tuple[SGDState, ...]
@@ -156,7 +156,7 @@ class Epoch(NamedTuple):
     shuffle: tuple[int, ...] | None = None
 
 
-def advance(state: Epoch, block: Block) -> Epoch:
+def advance(state: SGDEpoch, block: Block) -> SGDEpoch:
     """Kernel of a fold: take the models through the rows of one block."""
     from daskdsml.backends._sgd_kernels import walk  # compiles
 
@@ -172,7 +172,7 @@ def advance(state: Epoch, block: Block) -> Epoch:
     return state._replace(models=tuple(models))
 
 
-class Batch(NamedTuple):
+class BatchSums(NamedTuple):
     """Sums over the rows of a pass: losses (K,), gradients (K, p + 1), and the number of rows."""
 
     loss: np.ndarray
@@ -180,11 +180,11 @@ class Batch(NamedTuple):
     n_rows: int
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found after the epoch
-    def __add__(self, other: Batch) -> Batch:
-        return Batch(*(a + b for a, b in zip(self, other, strict=True)))
+    def __add__(self, other: BatchSums) -> BatchSums:
+        return BatchSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-def batch(state: Epoch, block: Block) -> Batch:
+def batch(state: SGDEpoch, block: Block) -> BatchSums:
     """Kernel: what one block adds to the one update of an epoch."""
     rows = ~state.hold_out.chosen(block)
     block = block if rows.all() else subset(block, rows)
@@ -199,10 +199,10 @@ def batch(state: Epoch, block: Block) -> Batch:
         loss[k], slopes[:, k] = w @ value, w * slope
     gradient = np.asarray((X.T @ slopes.astype(X.dtype)).T, dtype=np.float64)
     gradient = np.column_stack([gradient, slopes.sum(axis=0)])
-    return Batch(loss, gradient, X.shape[0])
+    return BatchSums(loss, gradient, X.shape[0])
 
 
-def with_batch(state: Epoch, total: Batch) -> Epoch:
+def with_batch(state: SGDEpoch, total: BatchSums) -> SGDEpoch:
     """The models with the sums of all rows waiting for their update."""
     models = list(state.models)
     for k in np.flatnonzero(state.learn):
@@ -213,13 +213,13 @@ def with_batch(state: Epoch, total: Batch) -> Epoch:
     return state._replace(models=tuple(models))
 
 
-def opened(state: Epoch) -> Epoch:
+def opened(state: SGDEpoch) -> SGDEpoch:
     """The state at the begin of an epoch: nothing seen yet."""
     models = (model.with_numbers(loss=0.0, seen=0.0) for model in state.models)
     return state._replace(models=tuple(models))
 
 
-def closed(state: Epoch) -> Epoch:
+def closed(state: SGDEpoch) -> SGDEpoch:
     """The state at the end of an epoch: no rows wait, and coefficients are what they stand for."""
     from daskdsml.backends._sgd_kernels import close  # compiles
 

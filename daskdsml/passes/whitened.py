@@ -10,7 +10,7 @@ from scipy import linalg
 from daskdsml.passes.cluster_sums import ALL, ClusterSums, cluster_sums, codes_of
 from daskdsml.passes.columns import columns_of
 from daskdsml.passes.fit_sums import tiles
-from daskdsml.passes.r_factor import Frame
+from daskdsml.passes.r_factor import ColumnScaling
 
 # From this leverage on a row is fitted by a coefficient of its own, and its residual is rounding.
 ALONE = 1.0 - 1e-9
@@ -24,7 +24,7 @@ class Whitening(NamedTuple):
     ``(1 - h_i)**power`` for leverages ``h_i = q_i'q_i``; ``clustered`` sums scores by label.
     """
 
-    frame: Frame
+    frame: ColumnScaling
     kept: np.ndarray
     R: np.ndarray
     coef: np.ndarray

@@ -48,13 +48,13 @@ class Diagonal(NamedTuple):
         return problem.original(step)
 
 
-class Dense(NamedTuple):
+class DenseHessian(NamedTuple):
     """A Cholesky factor (size, size) of a Hessian, for centred columns of unit spread."""
 
     factor: Any
 
     @classmethod
-    def of(cls, problem, hessian, n_rows=np.inf) -> Dense:
+    def of(cls, problem, hessian, n_rows=np.inf) -> DenseHessian:
         """From the Hessian in the user's parameters, of a sample of ``n_rows``.
 
         See `_shrinkage` for what is taken from its diagonal.
@@ -71,7 +71,7 @@ class Dense(NamedTuple):
         B[np.diag_indices(d)] += share * diagonal + RIDGE_SHARE * np.maximum(diagonal, least)
         return cls(linalg.cho_factor(B, lower=True))
 
-    def after(self, problem, pairs) -> Dense:
+    def after(self, problem, pairs) -> DenseHessian:
         return self
 
     def times(self, problem, gradient):
@@ -92,7 +92,7 @@ class Blocks(NamedTuple):
     def of(cls, problem, hessians, n_rows) -> Blocks:
         """From the Hessians (d, d) of each output, penalty included, of ``n_rows`` sampled rows.
 
-        They are in the user's parameters, and shrunk as for `Dense.of`.
+        They are in the user's parameters, and shrunk as for `DenseHessian.of`.
         """
         one = problem._replace(loss=problem.loss._replace(n_outputs=1))
         factors = []
@@ -133,7 +133,7 @@ class Kronecker(NamedTuple):
 
     @classmethod
     def of(cls, problem, correlation, weights, n_rows) -> Kronecker:
-        """From the ``correlation (p, p)`` of ``n_rows`` sampled rows; as for `Dense.of`."""
+        """From the ``correlation (p, p)`` of ``n_rows`` sampled rows; as for `DenseHessian.of`."""
         p, one = problem.n_features, int(problem.fit_intercept)
         share = _shrinkage(p, n_rows)
         B = np.zeros((p + one, p + one))

@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.solvers._symmetric import EPSILON
 
 
-class State(NamedTuple):
+class MomentsState(NamedTuple):
     """Coefficients and intercepts ``theta (K, size)`` of K outputs."""
 
     theta: np.ndarray

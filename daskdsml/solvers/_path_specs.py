@@ -10,7 +10,7 @@ from daskdsml.contracts import Paths, PathSpec
 from daskdsml.solvers._elastic_net import extended, quadratics
 
 
-class State(NamedTuple):
+class PathState(NamedTuple):
     """``theta (K, size)`` of the K specs on all rows, at their last alpha; ``paths`` of all."""
 
     theta: np.ndarray
@@ -36,7 +36,7 @@ def own_specs(penalty, groups, n_features) -> tuple[PathSpec, ...]:
     return tuple(own_spec(penalty, output) for output in range(n_outputs))
 
 
-class Rows(NamedTuple):
+class RowSet(NamedTuple):
     """A set of rows: its weight, the means (q,) of [X y], and a Quadratic for each output."""
 
     weight: float
@@ -45,12 +45,12 @@ class Rows(NamedTuple):
 
 
 def row_sets(groups, specs, n_features) -> dict:
-    """All rows (None), and each training set of ``specs``, as Rows."""
+    """All rows (None), and each training set of ``specs``, as RowSet."""
     sets = {}
     for train in (None, *(train for spec in specs for train in spec.trains)):
         if train not in sets:
             moments = groups.of(train)
-            sets[train] = Rows(moments.weight, moments.mean, quadratics(moments, n_features))
+            sets[train] = RowSet(moments.weight, moments.mean, quadratics(moments, n_features))
     return sets
 
 
@@ -64,7 +64,7 @@ def extended_sets(sets, known) -> dict:
     for train, rows in sets.items():
         cross, mean = known.last_joined(train)
         quad = extended(rows.quads[0], cross, mean, rows.weight, n_rows[train])
-        found[train] = Rows(rows.weight, mean, [quad])
+        found[train] = RowSet(rows.weight, mean, [quad])
     return found
 
 
@@ -88,7 +88,7 @@ def grid(largest, eps, n_alphas) -> np.ndarray:
     return np.geomspace(largest, largest * eps, num=n_alphas)
 
 
-def finished(paths, specs, problem, name="moments") -> State:
+def finished(paths, specs, problem, name="moments") -> PathState:
     """The state after the last pass: parameters, objective and status."""
     moments = paths.groups.of()
     theta, value = np.zeros((len(specs), problem.size)), 0.0
@@ -104,4 +104,4 @@ def finished(paths, specs, problem, name="moments") -> State:
         value += float(0.5 * rss[0] / moments.weight + alpha * penalty)
     every = (fit for sets in paths.fits for fits in sets for fit in fits)
     status = "converged" if all(fit.converged for fit in every) else "max_iter"
-    return State(theta, value, moments=moments, paths=paths, status=status, name=name)
+    return PathState(theta, value, moments=moments, paths=paths, status=status, name=name)

@@ -10,7 +10,7 @@ from scipy import linalg
 EPSILON = np.finfo(np.float64).eps
 
 
-class Solution(NamedTuple):
+class SymmetricSolution(NamedTuple):
     """``x`` (d,) or (d, k) of least norm among the solutions; ``null_space (d, r)`` or None.
 
     The columns of ``null_space`` are orthonormal. ``condition`` estimates the condition number of
@@ -22,7 +22,7 @@ class Solution(NamedTuple):
     condition: float = np.inf
 
 
-def solve(A, b, floor=0.0, ridge=0.0) -> Solution:
+def solve(A, b, floor=0.0, ridge=0.0) -> SymmetricSolution:
     """Solve ``(A + ridge I) x = b`` for a symmetric positive semidefinite A.
 
     A is first scaled to a unit diagonal, so neither the rank found nor the accuracy depends on the
@@ -50,7 +50,7 @@ def solve(A, b, floor=0.0, ridge=0.0) -> Solution:
         inverse = 0.0 if failed else linalg.lapack.dpocon(factor, norm, uplo="L")[0]
         if inverse > _smallest(unit):
             x = linalg.lapack.dpotrs(factor, scaled, lower=True)[0]
-            return Solution((x.T / scale).T, None, 1.0 / inverse)
+            return SymmetricSolution((x.T / scale).T, None, 1.0 / inverse)
     found = _least_norm(_unit(A, scale, dead, ridge), scaled, scale)
     found.x[dead] = 0.0
     return found
@@ -70,16 +70,16 @@ def _smallest(unit) -> float:
     return 10.0 * unit.shape[0] * EPSILON
 
 
-def _least_norm(unit, scaled, scale) -> Solution:
+def _least_norm(unit, scaled, scale) -> SymmetricSolution:
     values, vectors = linalg.eigh(unit)
     kept = values > _smallest(unit) * max(values[-1], 1.0)
     basis = vectors[:, kept]
     x = basis @ ((basis.T @ scaled).T / values[kept]).T
     x = (x.T / scale).T
     if kept.all():
-        return Solution(x, None)
+        return SymmetricSolution(x, None)
     null_space = np.linalg.qr(vectors[:, ~kept] / scale[:, None])[0]
-    return Solution(x - null_space @ (null_space.T @ x), null_space)
+    return SymmetricSolution(x - null_space @ (null_space.T @ x), null_space)
 
 
 def complement(A) -> np.ndarray:
@@ -106,7 +106,7 @@ def complement(A) -> np.ndarray:
     return basis
 
 
-def solve_newton(hessian, gradient, n_features, n_outputs=1) -> Solution:
+def solve_newton(hessian, gradient, n_features, n_outputs=1) -> SymmetricSolution:
     """The Newton step ``-H^-1 g``; parameters are ordered output by output, the intercept last.
 
     The intercepts, if there are any, are eliminated first, which centres the columns: a column far
@@ -132,7 +132,7 @@ def solve_newton(hessian, gradient, n_features, n_outputs=1) -> Solution:
         directions = np.empty((len(H), null_space.shape[1]))
         directions[a], directions[b] = null_space, -mean @ null_space
         null_space = directions
-    return Solution(step, null_space, condition)
+    return SymmetricSolution(step, null_space, condition)
 
 
 def without_shift(hessian, n_outputs):

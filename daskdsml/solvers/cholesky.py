@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.solvers._moments import (
-    State,
+    MomentsState,
     constant_floor,
     ridge_per_output,
     squared_error,
@@ -30,10 +30,10 @@ class Cholesky(NamedTuple):
 
     needs = frozenset({"moments"})
 
-    def init(self, theta) -> State:
-        return State(theta)
+    def init(self, theta) -> MomentsState:
+        return MomentsState(theta)
 
-    def step(self, state: State, objective) -> State:
+    def step(self, state: MomentsState, objective) -> MomentsState:
         problem, p = objective.problem, objective.problem.n_features
         moments = objective.moments()
         inner, cross = moments.cross[:p, :p], moments.cross[:p, p:]
@@ -46,4 +46,6 @@ class Cholesky(NamedTuple):
             null_space = empty if null_space is None else null_space
         value = squared_error(moments, coef, ridges)
         theta = with_intercept(coef, moments, problem)
-        return State(theta, value, null_space=null_space, moments=moments, status="converged")
+        return MomentsState(
+            theta, value, null_space=null_space, moments=moments, status="converged"
+        )

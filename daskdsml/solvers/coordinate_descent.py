@@ -8,7 +8,14 @@ import numpy as np
 
 from daskdsml.contracts import Paths, PathSpec
 from daskdsml.solvers._elastic_net import Options, fit
-from daskdsml.solvers._path_specs import State, alphas_of, finished, own_specs, row_sets, strengths
+from daskdsml.solvers._path_specs import (
+    PathState,
+    alphas_of,
+    finished,
+    own_specs,
+    row_sets,
+    strengths,
+)
 
 
 class CoordinateDescent(NamedTuple):
@@ -37,10 +44,10 @@ class CoordinateDescent(NamedTuple):
 
     needs = frozenset({"moments"})
 
-    def init(self, theta) -> State:
-        return State(theta)
+    def init(self, theta) -> PathState:
+        return PathState(theta)
 
-    def step(self, state: State, objective) -> State:
+    def step(self, state: PathState, objective) -> PathState:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
         specs = self.specs or own_specs(problem.penalty, groups, p)

@@ -7,7 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Fit, Paths, PathSpec
-from daskdsml.solvers._path_specs import State, alphas_of, finished, own_specs, row_sets, strengths
+from daskdsml.solvers._path_specs import (
+    PathState,
+    alphas_of,
+    finished,
+    own_specs,
+    row_sets,
+    strengths,
+)
 from daskdsml.solvers._symmetric import EPSILON
 
 
@@ -31,10 +38,10 @@ class Eigen(NamedTuple):
 
     needs = frozenset({"moments"})
 
-    def init(self, theta) -> State:
-        return State(theta)
+    def init(self, theta) -> PathState:
+        return PathState(theta)
 
-    def step(self, state: State, objective) -> State:
+    def step(self, state: PathState, objective) -> PathState:
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
         specs = self.specs or own_specs(problem.penalty, groups, p)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg, optimize
 
-from daskdsml.solvers._moments import State, ridge_per_output, squared_error, with_intercept
+from daskdsml.solvers._moments import MomentsState, ridge_per_output, squared_error, with_intercept
 
 
 class NNLS(NamedTuple):
@@ -23,10 +23,10 @@ class NNLS(NamedTuple):
 
     needs = frozenset({"moments"})
 
-    def init(self, theta) -> State:
-        return State(theta)
+    def init(self, theta) -> MomentsState:
+        return MomentsState(theta)
 
-    def step(self, state: State, objective) -> State:
+    def step(self, state: MomentsState, objective) -> MomentsState:
         problem, p = objective.problem, objective.problem.n_features
         moments = objective.moments()
         inner, cross = moments.cross[:p, :p], moments.cross[:p, p:]
@@ -37,7 +37,7 @@ class NNLS(NamedTuple):
         coef = np.column_stack(columns)
         value = squared_error(moments, coef, ridges)
         theta = with_intercept(coef, moments, problem)
-        return State(theta, value, moments=moments, status="converged")
+        return MomentsState(theta, value, moments=moments, status="converged")
 
 
 def _one_output(ridge, cross):

@@ -14,7 +14,7 @@ from daskdsml.solvers._moments import (
     squared_error,
     with_intercept,
 )
-from daskdsml.solvers._symmetric import EPSILON, Solution, complement, solve
+from daskdsml.solvers._symmetric import EPSILON, SymmetricSolution, complement, solve
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
 MAX_CONDITION = 1e6
@@ -110,7 +110,7 @@ class QR(NamedTuple):
             outputs = ridges == ridge
             if not ridge and moments.stats.n_rows <= p:
                 # Not a basis to start from, and the one who finds that out takes p**3 operations.
-                found = Solution(np.zeros_like(cross[:, outputs]), None)
+                found = SymmetricSolution(np.zeros_like(cross[:, outputs]), None)
             else:
                 found = solve(inner, cross[:, outputs], floor, ridge)
             coef[:, outputs], worst = found.x, max(worst, found.condition)

@@ -12,7 +12,7 @@ from daskdsml.engine.full.rows import ByColumns, open_rows
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.objective import Problem
-from daskdsml.penalties.elastic_net import ElasticNet
+from daskdsml.penalties.l1_l2 import L1L2
 from daskdsml.penalties.l2 import L2
 
 EVERY = pytest.mark.parametrize("name", registry.available("strategies"))
@@ -33,7 +33,7 @@ def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
     lasso = solver_name == "working_set"
     sparse = lasso or solver_name == "proximal_newton"
     loss = SquaredError() if lasso else Logistic()
-    penalty = ElasticNet(0.01) if sparse else L2(0.01)
+    penalty = L1L2(0.01) if sparse else L2(0.01)
     scales = X.mean(axis=0), X.std(axis=0)
     problem = Problem(loss, penalty, NumPy(), 4, True, 600, 600.0, *scales)
     table = Table(X, y.astype(float))

@@ -26,7 +26,7 @@ from daskdsml.losses.poisson import Poisson
 from daskdsml.objective import Objective, Problem
 from daskdsml.passes.summary import SummaryRequest, labels_and_codes, summarize
 from daskdsml.penalties.l2 import L2
-from daskdsml.solvers._curvature import Dense, Diagonal, Kronecker
+from daskdsml.solvers._curvature import DenseHessian, Diagonal, Kronecker
 from daskdsml.solvers.lbfgs import LBFGS
 
 
@@ -359,7 +359,9 @@ def test_a_dense_curvature_of_coupled_outputs_far_from_zero():
         hessian = Objective(these.run, problem).evaluate(np.zeros(15), True).hessian
         given = gradient.copy()
         given[:, :4] += given[:, 4:] * problem.centre
-        steps.append(Dense.of(problem, hessian, 400).times(problem, given.ravel()).reshape(3, 5))
+        steps.append(
+            DenseHessian.of(problem, hessian, 400).times(problem, given.ravel()).reshape(3, 5)
+        )
     np.testing.assert_allclose(steps[1][:, :4], steps[0][:, :4], rtol=1e-4)
 
 
@@ -374,7 +376,10 @@ def test_a_wrong_curvature_costs_a_few_reads(factor, renewals):
     fits = []
     for curvature, renew in (
         (Diagonal(0.25), None),
-        (Dense.of(problem, factor * hessian), lambda theta: Dense.of(problem, hessian)),
+        (
+            DenseHessian.of(problem, factor * hessian),
+            lambda theta: DenseHessian.of(problem, hessian),
+        ),
     ):
         solver = LBFGS(1e-6, curvature=curvature, renew=renew, renewals=renewals)
         fits.append(iterate(solver, run, np.zeros(31), 200, Progress("test", False)))
@@ -394,7 +399,7 @@ def test_a_curvature_that_knows_nothing_of_some_directions():
     small, small_rows = problem_of(blind + 1e-12, y[:300], l2=1e-12)
     small = small._replace(spread=problem.spread, centre=problem.centre)
     hessian = Objective(small_rows.run, small).evaluate(np.zeros(21), True).hessian
-    solver = LBFGS(curvature=Dense.of(problem, hessian))
+    solver = LBFGS(curvature=DenseHessian.of(problem, hessian))
     result = iterate(
         solver, Objective(rows.run, problem), np.zeros(21), 100, Progress("test", False)
     )

@@ -21,7 +21,7 @@ class Identity(NamedTuple):
         return da
 
 
-class Logistic(NamedTuple):
+class Sigmoid(NamedTuple):
     """``a = 1 / (1 + exp(-z))``, in powers that cannot overflow."""
 
     coupled = False
@@ -112,7 +112,7 @@ ACTIVATIONS = {
     "elu": Elu(),
     "identity": Identity(),
     "leaky_relu": LeakyRelu(),
-    "logistic": Logistic(),
+    "logistic": Sigmoid(),
     "relu": Relu(),
     "softmax": Softmax(),
     "softplus": Softplus(),

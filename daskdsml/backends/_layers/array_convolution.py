@@ -1,7 +1,7 @@
 """Kernels of convolution and pooling in functions of an array namespace.
 
 Images are ``(n, C, H, W)``, filters ``(O, I, kh, kw)``. A ``frame`` tells where the windows of an
-image lie (`daskdsml.layers._images.Frame`).
+image lie (`daskdsml.layers._images.WindowGrid`).
 """
 
 from __future__ import annotations

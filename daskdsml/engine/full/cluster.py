@@ -18,7 +18,7 @@ from daskdsml.engine.full import shards as shd
 from daskdsml.engine.full.local import delayed_shards, run_one
 from daskdsml.engine.memory import fits_workers
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, split
-from daskdsml.engine.tree import FAN_IN, Part, add_parts
+from daskdsml.engine.tree import FAN_IN, PartialSums, add_parts
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less.
 STREAM_TASKS_PER_THREAD = 2
@@ -173,7 +173,7 @@ class ClusterRows:
         return bool(lost)
 
     def _submit(self, work, name) -> list[Future]:
-        """One future of a Part per task."""
+        """One future of a PartialSums per task."""
         client, shards = self._client, self._shards
         if isinstance(shards[0], Future):
             return [
@@ -238,7 +238,7 @@ class ClusterRows:
             self._placed = (frozenset(threads), _tasks(groups.items(), threads))
         return self._placed[1]
 
-    def _sum(self, futures: list[Future]) -> Part:
+    def _sum(self, futures: list[Future]) -> PartialSums:
         n_shards = len(self._shards)
         try:
             while len(futures) > FAN_IN:

@@ -11,7 +11,7 @@ from daskdsml.contracts import Block
 from daskdsml.data.blocks import aligned, as_block, join_small, nbytes
 from daskdsml.engine import tree
 from daskdsml.engine.scheduling import read_ahead
-from daskdsml.engine.tree import Part
+from daskdsml.engine.tree import PartialSums
 from daskdsml.threads import single_threaded_blas
 
 # A shard is the least a task takes: about 1/64 of the data, within these bounds in bytes.
@@ -103,7 +103,7 @@ def hold_chunks(index, chunks) -> Held:
     return hold(Stream(index, tuple(_Constant(chunk) for chunk in chunks)))
 
 
-def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> Part:
+def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> PartialSums:
     """Apply ``kernel(state, block)`` to every block and add up as far as the tree allows.
 
     Parameters
@@ -130,7 +130,7 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
             del block
         if current is not None:
             tree.insert(nodes, (0, current), total, n_shards)
-    return Part(nodes, n_rows, n_bytes)
+    return PartialSums(nodes, n_rows, n_bytes)
 
 
 def fold_shards(kernel, shards: list[tuple[int, Any]], carried: Folded) -> Folded:

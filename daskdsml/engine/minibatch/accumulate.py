@@ -10,7 +10,7 @@ import numpy as np
 
 from daskdsml.backprop import finished
 from daskdsml.engine import tree
-from daskdsml.engine.tree import Part
+from daskdsml.engine.tree import PartialSums
 from daskdsml.network_contracts import Batch
 from daskdsml.threads import single_threaded_blas
 
@@ -24,7 +24,7 @@ def pass_rows(examples, batch_size: int) -> int:
     return max(PASS_BYTES // row, batch_size)
 
 
-def accumulate(kernel, state, partitions, lengths, n_rows: int) -> Part:
+def accumulate(kernel, state, partitions, lengths, n_rows: int) -> PartialSums:
     """Add up ``kernel(state, batch)`` of partitions as far as the tree over all partitions allows.
 
     Parameters
@@ -48,4 +48,4 @@ def accumulate(kernel, state, partitions, lengths, n_rows: int) -> Part:
             n_rows_met += lengths[i]
             tree.insert(nodes, (0, i), total, len(lengths))
             del rows
-    return Part(nodes, n_rows_met, 0)
+    return PartialSums(nodes, n_rows_met, 0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from daskdsml.engine.minibatch.accumulate import accumulate
 from daskdsml.engine.minibatch.payload import Payload, deserialize, serialize
-from daskdsml.engine.minibatch.row_buffer import Rows
+from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
 from daskdsml.network_contracts import Batch
 from daskdsml.threads import single_threaded_blas
@@ -57,17 +57,17 @@ class Reply(NamedTuple):
     ended: bool = True
     value: Any = None
     n_rows_read: int = 0
-    failure: Failure | None = None
+    failure: TaskFailure | None = None
 
 
-class Failure(NamedTuple):
+class TaskFailure(NamedTuple):
     """An error on a worker: itself, if it pickles, and its traceback as text."""
 
     error: Payload | None
     text: str
 
     @classmethod
-    def of(cls, error: BaseException) -> Failure:
+    def of(cls, error: BaseException) -> TaskFailure:
         """An error as it can be sent, whatever it holds."""
         text = "".join(traceback.format_exception(error))
         try:
@@ -100,7 +100,7 @@ def _replying(method):
             value = serialize(value, "What a kernel yields or returns")
             return Reply(ended, value, self._store.n_rows_read)
         except BaseException as error:  # SystemExit would end one worker after the other
-            return Reply(failure=Failure.of(error))
+            return Reply(failure=TaskFailure.of(error))
 
     return call
 
@@ -173,7 +173,7 @@ class TrainingActor:
         return self._kernel
 
 
-def receive_partition(name: str, partition: int, rows: Rows, epoch: int) -> None:
+def receive_partition(name: str, partition: int, rows: RowBlock, epoch: int) -> None:
     """Hand a partition to the actor of this name, if it is in this process."""
     store = _stores.get(name)
     if store is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from daskdsml.backprop import finished
 from daskdsml.engine import tree
 from daskdsml.engine.minibatch.accumulate import accumulate, pass_rows
-from daskdsml.engine.minibatch.row_buffer import Rows
+from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore
 from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load
 from daskdsml.engine.scheduling import split
@@ -51,7 +51,7 @@ class LocalBatches:
         self._layout, self._lengths = layout, layout.lengths.tolist()
         self._shuffle, self._seed, self._n_jobs = shuffle, seed, n_jobs or 1
         self._pass_rows = pass_rows(examples, layout.batch_size)
-        self._memory = Rows(*examples.parts) if examples.is_local else None
+        self._memory = RowBlock(*examples.parts) if examples.is_local else None
         self._store = RowStore(keep, keep and layout.whole, layout.capacity)
         self._store.learn(dict(enumerate(partitions.sources)))
         self._tasks = partitions.tasks if keep else None

@@ -10,7 +10,7 @@ import dask
 
 from daskdsml.engine.minibatch.accumulate import accumulate
 from daskdsml.engine.scheduling import RESENDS
-from daskdsml.engine.tree import FAN_IN, Part, add_parts
+from daskdsml.engine.tree import FAN_IN, PartialSums, add_parts
 
 
 class PartitionFutures:
@@ -43,7 +43,7 @@ class PartitionFutures:
         for i in partitions:
             self._futures.pop(i, None)
 
-    def run(self, kernel: bytes, state, lengths, n_rows: int, name: str) -> Part:
+    def run(self, kernel: bytes, state, lengths, n_rows: int, name: str) -> PartialSums:
         """The sums over all partitions, each by a task that goes where Dask has what it is made of.
 
         Parameters
@@ -93,7 +93,7 @@ def _is_sound(future) -> bool:
     return future is not None and future.status in ("pending", "finished")
 
 
-def _accumulated(asked, i: int, rows) -> Part:
+def _accumulated(asked, i: int, rows) -> PartialSums:
     """What a kernel sums up over the i-th partition."""
     kernel, state, lengths, n_rows = asked
     return accumulate(pickle.loads(kernel), state, [(i, rows)], lengths, n_rows)

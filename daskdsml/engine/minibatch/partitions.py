@@ -12,7 +12,7 @@ from scipy import sparse
 from daskdsml.data.examples import Examples
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine.minibatch import shuffle_buffer
-from daskdsml.engine.minibatch.row_buffer import Rows, row_bytes
+from daskdsml.engine.minibatch.row_buffer import RowBlock, row_bytes
 
 # Reading partitions one by one may repeat upstream work this often before Dask had better make them
 # all at once: rechunked data and windows across chunks do so twice, a shuffle once a partition.
@@ -25,7 +25,7 @@ class Partition(NamedTuple):
     n_rows: int
     chunks: tuple
 
-    def __call__(self) -> Rows:
+    def __call__(self) -> RowBlock:
         return together([read() for read in self.chunks], self.n_rows)
 
     def packed(self) -> Partition:
@@ -38,14 +38,14 @@ class Computed(NamedTuple):
 
     task: Any
 
-    def __call__(self) -> Rows:
+    def __call__(self) -> RowBlock:
         return dask.compute(self.task)[0]
 
 
 class Partitions(NamedTuple):
     """The partitions of examples.
 
-    ``sources`` are callables that give the `Rows` of each partition, ``lengths`` their rows,
+    ``sources`` are callables that give the `RowBlock` of each partition, ``lengths`` their rows,
     ``row_bytes`` the bytes that a row takes in slots. ``tasks`` are Dask Delayed objects of the
     partitions, given if Dask had better make them, ``at_once`` if they share upstream work; None
     otherwise. ``at_home`` tells that this process had better read the rows: they are in its memory
@@ -87,8 +87,8 @@ def cut(examples: Examples, travel: bool) -> Partitions:
     return Partitions(sources, n_rows, row_bytes, tasks, at_once, at_home)
 
 
-def together(chunks, n_rows: int) -> Rows:
-    """Raw chunks ``([X], y, w, mask)`` as one `Rows`.
+def together(chunks, n_rows: int) -> RowBlock:
+    """Raw chunks ``([X], y, w, mask)`` as one `RowBlock`.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def together(chunks, n_rows: int) -> Rows:
         If parts of a chunk differ in length, or their rows are not ``n_rows`` in all.
     """
     rows = [_checked(chunk) for chunk in chunks]
-    joined = rows[0] if len(rows) == 1 else Rows(*map(_stacked, zip(*rows, strict=True)))
+    joined = rows[0] if len(rows) == 1 else RowBlock(*map(_stacked, zip(*rows, strict=True)))
     if joined.n_rows != n_rows:
         raise ValueError(
             f"Chunks of X hold {joined.n_rows} rows where {n_rows} were announced. Call "
@@ -105,7 +105,7 @@ def together(chunks, n_rows: int) -> Rows:
     return joined
 
 
-def _checked(chunk) -> Rows:
+def _checked(chunk) -> RowBlock:
     (X, *_), *others = chunk
     if sparse.issparse(X) or hasattr(X, "tocsr"):
         X = X.tocsr()
@@ -122,7 +122,7 @@ def _checked(chunk) -> Rows:
                 f"{X.shape[0]} rows and that of {name} has {len(part)}. Make both from the same "
                 "collection, or call compute_chunk_sizes() on both to have them aligned."
             )
-    return Rows(X, y, None if w is None else w.astype(np.float64), mask)
+    return RowBlock(X, y, None if w is None else w.astype(np.float64), mask)
 
 
 def _stacked(parts):
@@ -135,7 +135,7 @@ def _stacked(parts):
 
 def _cut_local(examples: Examples) -> Partitions:
     n = examples.n_rows
-    row_bytes = Rows(*examples.parts).n_bytes / n
+    row_bytes = RowBlock(*examples.parts).n_bytes / n
     step = max(int(shuffle_buffer.PARTITION_BYTES / max(row_bytes, 1.0)), 1)
     borders = [*range(0, n, step), n]
     sources = [
@@ -187,5 +187,5 @@ def _tasks(chunks, groups, n_rows) -> list:
     return [make([chunks[j] for j in group], n) for group, n in zip(groups, n_rows, strict=True)]
 
 
-def _made(chunks, n_rows) -> Rows:
+def _made(chunks, n_rows) -> RowBlock:
     return together([([X], *others) for X, *others in chunks], n_rows)

@@ -11,7 +11,7 @@ from scipy import sparse
 from daskdsml.data.blocks import nbytes
 
 
-class Rows(NamedTuple):
+class RowBlock(NamedTuple):
     """Rows in memory: ``X`` an array (n, ...) or CSR matrix, ``y``, ``w`` and ``mask`` or None."""
 
     X: Any
@@ -33,13 +33,13 @@ class Rows(NamedTuple):
         """X, y, w and mask."""
         return self.X, self.y, self.w, self.mask
 
-    def take(self, indices) -> Rows:
+    def take(self, indices) -> RowBlock:
         """Copies of the rows at ``indices``, or views of a slice of them; CSR becomes dense."""
-        return Rows(*(None if part is None else _taken(part, indices) for part in self.parts))
+        return RowBlock(*(None if part is None else _taken(part, indices) for part in self.parts))
 
-    def only(self, indices) -> Rows:
+    def only(self, indices) -> RowBlock:
         """Copies of the rows at ``indices``; CSR stays CSR."""
-        return Rows(*(None if part is None else part[indices] for part in self.parts))
+        return RowBlock(*(None if part is None else part[indices] for part in self.parts))
 
 
 class RowBuffer:
@@ -55,7 +55,7 @@ class RowBuffer:
         self._capacity = capacity
         self._columns: list | None = None
 
-    def put(self, slots, rows: Rows) -> None:
+    def put(self, slots, rows: RowBlock) -> None:
         """Copy ``rows`` to ``slots``, an array of as many numbers.
 
         Raises
@@ -64,15 +64,17 @@ class RowBuffer:
             If no dtype holds these rows and those that came before.
         """
         if self._columns is None:
-            kinds = zip(Rows._fields, rows.parts, strict=True)
+            kinds = zip(RowBlock._fields, rows.parts, strict=True)
             self._columns = [None if p is None else _column(k, p, self._capacity) for k, p in kinds]
         for column, part in zip(self._columns, rows.parts, strict=True):
             if column is not None:
                 column.put(slots, part)
 
-    def take(self, slots) -> Rows:
-        """The rows in ``slots``, an array or a slice, as `Rows.take` gives them."""
-        return Rows(*(None if column is None else column.take(slots) for column in self._columns))
+    def take(self, slots) -> RowBlock:
+        """The rows in ``slots``, an array or a slice, as `RowBlock.take` gives them."""
+        return RowBlock(
+            *(None if column is None else column.take(slots) for column in self._columns)
+        )
 
     @property
     def n_bytes(self) -> int:
@@ -80,7 +82,7 @@ class RowBuffer:
         return sum(column.n_bytes for column in self._columns or () if column is not None)
 
 
-def row_bytes(rows: Rows) -> float:
+def row_bytes(rows: RowBlock) -> float:
     """Bytes that a row takes in slots, on average over ``rows``."""
     slots = RowBuffer(rows.n_rows)
     slots.put(np.arange(rows.n_rows), rows)
@@ -98,7 +100,7 @@ class BufferedRows(NamedTuple):
     slots: RowBuffer
     where: np.ndarray
 
-    def take(self, indices) -> Rows:
+    def take(self, indices) -> RowBlock:
         """Copies of the rows at ``indices``, an array or a slice."""
         return self.slots.take(self.where[indices])
 

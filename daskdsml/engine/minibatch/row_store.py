@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.engine.minibatch.row_buffer import BufferedRows, RowBuffer, Rows
+from daskdsml.engine.minibatch.row_buffer import BufferedRows, RowBlock, RowBuffer
 from daskdsml.engine.scheduling import read_ahead
 
 
 class SentRows(NamedTuple):
     """A partition that was sent; it is forgotten once it was read."""
 
-    rows: Rows
+    rows: RowBlock
 
-    def __call__(self) -> Rows:
+    def __call__(self) -> RowBlock:
         # What came over a network may start anywhere, where NumPy leaves BLAS.
         X, *others = self.rows
         X = X if hasattr(X, "tocsr") else np.require(X, requirements="A")
-        return Rows(X, *(p if p is None else np.require(p, requirements="A") for p in others))
+        return RowBlock(X, *(p if p is None else np.require(p, requirements="A") for p in others))
 
 
 class RowStore:
@@ -45,7 +45,7 @@ class RowStore:
     def __init__(self, keep: bool, stay: bool, capacity: int):
         self._keep, self._stay = keep, stay
         self._sources: dict = {}
-        self._kept: dict[int, Rows] = {}
+        self._kept: dict[int, RowBlock] = {}
         self._where: dict = {}
         self._slots = RowBuffer(capacity)
         self._ahead: dict = {}
@@ -55,7 +55,7 @@ class RowStore:
         self.n_rows_read = 0
 
     def learn(self, sources: dict) -> None:
-        """How to read partitions: callables that give `Rows`, by number."""
+        """How to read partitions: callables that give `RowBlock`, by number."""
         for partition, source in sources.items():
             if partition not in self._kept and partition not in self._where:
                 self._sources[partition] = source
@@ -68,7 +68,7 @@ class RowStore:
             if epoch == self._epoch:
                 self.learn({partition: sent})
 
-    def keep(self, partitions: dict[int, Rows]) -> None:
+    def keep(self, partitions: dict[int, RowBlock]) -> None:
         """Take partitions that were read elsewhere."""
         self._kept.update(partitions)
         self._count(sum(rows.n_rows for rows in partitions.values()))
@@ -100,14 +100,14 @@ class RowStore:
         """Whether the rows of a partition stay in slots."""
         return partition in self._where
 
-    def take(self, slots) -> Rows:
+    def take(self, slots) -> RowBlock:
         """Copies of the rows in ``slots``."""
         return self._slots.take(slots)
 
     def partitions(self, numbers) -> Iterator[tuple]:
         """Number and rows of partitions, one after the other; the next one is read meanwhile.
 
-        Rows have ``take``, be they `Rows` or `BufferedRows` in slots.
+        Rows have ``take``, be they `RowBlock` or `BufferedRows` in slots.
         """
         numbers = list(numbers)
         found = ((i, self._buffered(i) or self._fetch(i)) for i in numbers)
@@ -136,13 +136,13 @@ class RowStore:
             BufferedRows(self._slots, self._where[partition]) if partition in self._where else None
         )
 
-    def _fetch(self, partition) -> Rows:
+    def _fetch(self, partition) -> RowBlock:
         ahead = self._ahead.pop(partition, None)
         if partition in self._kept:
             return self._kept[partition]
         return self._read(partition) if ahead is None else ahead.result()
 
-    def _read(self, partition) -> Rows:
+    def _read(self, partition) -> RowBlock:
         source = self._sources[partition]
         rows = source()
         if isinstance(source, SentRows):

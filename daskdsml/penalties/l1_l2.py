@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class ElasticNet(NamedTuple):
+class L1L2(NamedTuple):
     """``strength sum_j scale_j (l1_ratio |theta_j| + (1 - l1_ratio) / 2 theta_j**2)``.
 
     ``strength`` is relative to the mean loss, as scikit-learn's ``alpha`` of lasso and elastic net;
