@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml import registry
-from daskdsml.backprop import finished
 from daskdsml.layers.activation import Activation
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
@@ -26,12 +24,14 @@ from daskdsml.layers.rnn import RNN
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.network_contracts import Step
+from daskdsml.neural_network.backprop import finished
 from daskdsml.optimizers.adagrad import Adagrad
 from daskdsml.optimizers.adam import Adam
 from daskdsml.optimizers.gradient_descent import GradientDescent
 from daskdsml.optimizers.momentum import Momentum
 from daskdsml.optimizers.nesterov import Nesterov
 from daskdsml.optimizers.rmsprop import RMSProp
+from daskdsml.utils import registry
 
 # Layers and the gates of their parameters, side by side in this order.
 CELLS = {"rnn": (RNN, ("",)), "lstm": (LSTM, ("i", "f", "g", "o")), "gru": (GRU, ("z", "r", "g"))}

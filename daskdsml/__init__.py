@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from daskdsml.versions import show_versions
+from daskdsml.utils.versions import show_versions
 
 __all__ = ["__version__", "show_versions"]
 __version__ = version("daskdsml")

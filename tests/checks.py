@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 from scipy import sparse
 
-from daskdsml import registry
 from daskdsml.contracts import Block
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
+from daskdsml.utils import registry
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}
 REALS = (np.float64, np.float32)

@@ -13,12 +13,12 @@ from tables import Source, chunks_of, csr_rows, dask_rows, regression
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
-from daskdsml.double_double import Double, double, two_product, two_sum
 from daskdsml.engine.full import shards
 from daskdsml.linear_model import LinearRegression, Ridge
 from daskdsml.passes.moments import moments
 from daskdsml.passes.normal_residual import Solution, normal_residual
 from daskdsml.passes.r_factor import ColumnScaling, power_of_two, r_factor
+from daskdsml.utils.double_double import Double, double, two_product, two_sum
 
 LAYOUTS = {
     "NumPy": np.array,

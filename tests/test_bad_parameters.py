@@ -7,7 +7,6 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from tables import Source, classes, dask_rows
 
-from daskdsml import registry
 from daskdsml.linear_model import (
     ElasticNet,
     ElasticNetCV,
@@ -22,6 +21,7 @@ from daskdsml.linear_model import (
     lasso_path,
     ridge_path,
 )
+from daskdsml.utils import registry
 
 FAMILY = [Lasso, ElasticNet, LassoCV, ElasticNetCV, RidgeCV]
 MODELS = [LinearRegression, Ridge, LogisticRegression, LogisticRegressionCV, *FAMILY]

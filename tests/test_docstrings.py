@@ -7,7 +7,8 @@ import re
 import pytest
 from sklearn.base import BaseEstimator
 
-from daskdsml import neural_network, registry
+from daskdsml import neural_network
+from daskdsml.utils import registry
 
 PARTS = [part for part in vars(neural_network).values() if inspect.isclass(part)]
 ESTIMATORS = [part for part in PARTS if issubclass(part, BaseEstimator)]

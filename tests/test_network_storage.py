@@ -13,7 +13,7 @@ from daskdsml.layers.lstm import LSTM
 from daskdsml.neural_network import _storage
 from daskdsml.neural_network._storage import from_json, load, save, to_json
 from daskdsml.optimizers.adam import Adam
-from daskdsml.schedules.cosine import Cosine
+from daskdsml.optimizers.schedules.cosine import Cosine
 
 VALUES = [
     None,

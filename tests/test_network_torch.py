@@ -6,10 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from daskdsml import registry
 from daskdsml.backends._layers._activations import ACTIVATIONS
 from daskdsml.backends.numpy import NumPy
-from daskdsml.backprop import Backprop, finished
 from daskdsml.layers.activation import Activation
 from daskdsml.layers.average_pool2d import AveragePool2D
 from daskdsml.layers.batch_norm import BatchNorm
@@ -25,9 +23,11 @@ from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.layers.rnn import RNN
 from daskdsml.losses.multinomial import Multinomial
-from daskdsml.network import Network, Point
 from daskdsml.network_contracts import Batch
 from daskdsml.neural_network._torch import to_torch
+from daskdsml.neural_network.backprop import Backprop, finished
+from daskdsml.neural_network.network import Network, Point
+from daskdsml.utils import registry
 
 # layers, shape of a row
 NETS = {

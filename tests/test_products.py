@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from daskdsml import threads
 from daskdsml.backends._layers import _products
+from daskdsml.utils import threads
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from tables import Source, classes, csr_rows, dask_rows, regression
 
-from daskdsml import registry
 from daskdsml.linear_model import Lasso, LogisticRegression, SGDClassifier, SGDRegressor
+from daskdsml.utils import registry
 
 X, Y, W = classes(400, 6)
 A, B, V = regression(400, 6)

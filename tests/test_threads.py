@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg  # noqa: F401, loads a BLAS of its own
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 
 def blas_threads():

@@ -10,7 +10,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from daskdsml.backends.numba import Numba
-from daskdsml.backprop import Backprop, finished
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.dense import Dense
@@ -20,12 +19,13 @@ from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.layers.rnn import RNN
 from daskdsml.losses.multinomial import Multinomial
-from daskdsml.network import Network
 from daskdsml.network_contracts import Batch
 from daskdsml.neural_network._training import TrainConfig, Trainer
+from daskdsml.neural_network.backprop import Backprop, finished
+from daskdsml.neural_network.network import Network
 from daskdsml.optimizers.adam import Adam
-from daskdsml.schedules.constant import Constant
-from daskdsml.threads import single_threaded_blas
+from daskdsml.optimizers.schedules.constant import Constant
+from daskdsml.utils.threads import single_threaded_blas
 from measure import say, timed
 from report import SKIPPED, Line, judge
 

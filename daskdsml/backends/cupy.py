@@ -1,4 +1,4 @@
-"""Blocks on an NVIDIA card through CuPy. Found by name through `daskdsml.registry`."""
+"""Blocks on an NVIDIA card through CuPy. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks on the CPU in fused, compiled loops. Found by name through `daskdsml.registry`."""
+"""Blocks on the CPU in fused, compiled loops. Found by name."""
 
 from __future__ import annotations
 

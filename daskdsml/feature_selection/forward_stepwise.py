@@ -17,12 +17,12 @@ from daskdsml.feature_selection import _criteria as criteria
 from daskdsml.feature_selection._lazy import LazySelection
 from daskdsml.feature_selection._path import forward_path, test_errors
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
-from daskdsml.loop import Progress
-from daskdsml.one_standard_error import RULES, best_and_simplest
+from daskdsml.passes.loop import Progress
 from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
-from daskdsml.settings import check_flag
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.one_standard_error import RULES, best_and_simplest
+from daskdsml.utils.settings import check_flag
+from daskdsml.utils.threads import single_threaded_blas
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
-from daskdsml.double_double import Double, double
 from daskdsml.passes.r_factor import ColumnScaling, power_of_two
+from daskdsml.utils.double_double import Double, double
 
 EPSILON = np.finfo(np.float64).eps
 # Most corrections of an inverse: each gains the digits that the first has.

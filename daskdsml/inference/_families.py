@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from daskdsml import registry
+from daskdsml.utils import registry
 
 
 class Level(NamedTuple):

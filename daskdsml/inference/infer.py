@@ -16,7 +16,7 @@ from daskdsml.inference.least_squares import check_fitted_to, read
 from daskdsml.inference.likelihood import check_optimum
 from daskdsml.inference.likelihood import read as read_likelihood
 from daskdsml.inference.result import InferenceResult
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 
 def infer(

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml import registry
-from daskdsml.double_double import Double, double
 from daskdsml.inference._checks import check_degrees, check_rows, count_reads
 from daskdsml.inference._covariance import meat_of_first_read, meat_of_whitened, whitening
 from daskdsml.inference._design import frame_of, from_factor, from_moments, refined
@@ -19,6 +17,8 @@ from daskdsml.passes.whitened import whitened
 from daskdsml.solvers._moments import constant_floor
 from daskdsml.solvers._symmetric import solve
 from daskdsml.solvers.qr import MAX_CONDITION, SMALL_ENTRIES
+from daskdsml.utils import registry
+from daskdsml.utils.double_double import Double, double
 
 # From this condition of X'X on, the inverse of a small table is corrected: below it, the R factor
 # leaves 13 digits or more, and p**3 operations in twice the precision are not worth one more.

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
-from daskdsml import registry
 from daskdsml.inference._checks import check_degrees, check_rows, count_reads
 from daskdsml.inference._design import Design, from_moments
 from daskdsml.inference._families import Classes, Level
@@ -23,6 +22,7 @@ from daskdsml.passes.score_sums import ScoreRequest, score_sums
 from daskdsml.passes.summary import SummaryRequest, summarize
 from daskdsml.solvers._moments import constant_floor
 from daskdsml.solvers._symmetric import solve
+from daskdsml.utils import registry
 
 
 class LikelihoodSums(NamedTuple):

@@ -1,4 +1,4 @@
-"""Activation layer. Found by name through `daskdsml.registry`."""
+"""Activation layer. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch normalisation. Found by name through `daskdsml.registry`."""
+"""Batch normalisation. Found by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.layers._activations import activation_of, check_entrywise
 from daskdsml.layers._settings import layer
 from daskdsml.layers._views import View, channels_of, rows_of
-from daskdsml.settings import check_number
+from daskdsml.utils.settings import check_number
 
 
 class _Tape(NamedTuple):

@@ -1,4 +1,4 @@
-"""Recurrent layers in both directions of time. Found by name through `daskdsml.registry`."""
+"""Recurrent layers in both directions of time. Found by name."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Dropout. Found by name through `daskdsml.registry`."""
+"""Dropout. Found by name."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from daskdsml.layers._settings import layer
-from daskdsml.settings import check_number
+from daskdsml.utils.settings import check_number
 
 
 @layer

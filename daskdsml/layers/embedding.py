@@ -1,11 +1,11 @@
-"""Vectors in the place of codes. Found by name through `daskdsml.registry`."""
+"""Vectors in the place of codes. Found by name."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from daskdsml.layers._settings import layer
-from daskdsml.settings import check_number
+from daskdsml.utils.settings import check_number
 
 
 @layer

@@ -1,4 +1,4 @@
-"""Gated recurrent units. Found by name through `daskdsml.registry`."""
+"""Gated recurrent units. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long short-term memory. Found by name through `daskdsml.registry`."""
+"""Long short-term memory. Found by name."""
 
 from __future__ import annotations
 

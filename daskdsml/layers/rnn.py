@@ -1,4 +1,4 @@
-"""Elman's recurrent layer. Found by name through `daskdsml.registry`."""
+"""Elman's recurrent layer. Found by name."""
 
 from __future__ import annotations
 

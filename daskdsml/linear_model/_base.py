@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml import registry
 from daskdsml.contracts import Record
 from daskdsml.data.blocks import float_dtype
 from daskdsml.data.door import admit, is_dask, likeness, score_dtype
@@ -20,7 +19,8 @@ from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.summary import summarize
-from daskdsml.settings import outside
+from daskdsml.utils import registry
+from daskdsml.utils.settings import outside
 
 # Below this many entries of X a fit takes less than compiling kernels would.
 COMPILE_FROM = 2**24

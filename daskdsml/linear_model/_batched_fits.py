@@ -20,7 +20,7 @@ from daskdsml.linear_model._initial import (
     weight_of,
 )
 from daskdsml.linear_model._sample import SampledLine, first_rows
-from daskdsml.penalties.l2 import L2
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.solvers._curvature import DenseHessian, Diagonal
 from daskdsml.solvers._newton_after import NewtonAfter
 from daskdsml.solvers.lbfgs import LBFGS

@@ -16,10 +16,10 @@ from daskdsml.linear_model._initial import null_evaluation
 from daskdsml.linear_model._iterative import IterativeModel
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
+from daskdsml.losses.penalties.l1_l2 import L1L2
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.evaluate import hits, likeliest
-from daskdsml.penalties.l1_l2 import L1L2
-from daskdsml.penalties.l2 import L2
-from daskdsml.settings import check_flag, check_number
+from daskdsml.utils.settings import check_flag, check_number
 
 
 class LinearClassifier(ClassifierMixin, IterativeModel):

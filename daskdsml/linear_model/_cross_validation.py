@@ -6,11 +6,11 @@ import numpy as np
 
 from daskdsml.linear_model._least_squares import minimize
 from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
-from daskdsml.loop import Progress
-from daskdsml.one_standard_error import RULES
-from daskdsml.penalties.l2 import L2
-from daskdsml.settings import check_flag
-from daskdsml.threads import single_threaded_blas
+from daskdsml.losses.penalties.l2 import L2
+from daskdsml.passes.loop import Progress
+from daskdsml.utils.one_standard_error import RULES
+from daskdsml.utils.settings import check_flag
+from daskdsml.utils.threads import single_threaded_blas
 
 
 def fit_folds(model, table, folds, solver, part, specs):

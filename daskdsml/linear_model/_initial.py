@@ -12,11 +12,11 @@ from daskdsml.data.door import Table
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._sample import SampledLine, anisotropy, first_rows
-from daskdsml.objective import Objective
 from daskdsml.passes.moments import moments
+from daskdsml.passes.objective import Objective
 from daskdsml.solvers._curvature import Blocks, DenseHessian, Diagonal, Kronecker
 from daskdsml.strategies.all_reduce import AllReduce
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 # Most numbers in the Hessians of all outputs (256 MiB).
 LARGEST_BLOCKS = 2**25

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml import registry
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
 from daskdsml.linear_model._initial import Cost, Start, started
 from daskdsml.linear_model._sample import Sampler, sample_size
-from daskdsml.loop import Progress
-from daskdsml.objective import Problem
+from daskdsml.passes.loop import Progress
+from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import SummaryRequest
 from daskdsml.solvers._newton_after import NewtonAfter
 from daskdsml.solvers.newton import Newton
 from daskdsml.strategies.all_reduce import AllReduce
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils import registry
+from daskdsml.utils.threads import single_threaded_blas
 
 # Most Newton parameters whose Hessian costs no more than reading the data from storage, and than
 # reading it from memory; the latter also up to the third number if there are so many rows for each

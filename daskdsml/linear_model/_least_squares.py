@@ -6,21 +6,21 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml import registry
 from daskdsml.engine.full.rows import ByColumns
 from daskdsml.linear_model._base import LinearModel
 from daskdsml.linear_model._rotation import rotated
-from daskdsml.loop import Progress
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
-from daskdsml.objective import Problem
 from daskdsml.passes.evaluate import errors
+from daskdsml.passes.loop import Progress
+from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import SummaryRequest
-from daskdsml.penalties.l2 import L2
-from daskdsml.settings import check_flag
 from daskdsml.solvers.nnls import NNLS
 from daskdsml.solvers.qr import MAX_CONDITION, QR, SMALL_ENTRIES
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
+from daskdsml.utils import registry
+from daskdsml.utils.settings import check_flag
 
 
 class LeastSquares(RegressorMixin, LinearModel):

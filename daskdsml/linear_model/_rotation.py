@@ -13,7 +13,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from daskdsml.linear_model._routes import is_dense_enough
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 
 class Rotation(NamedTuple):

@@ -14,12 +14,12 @@ from daskdsml.contracts import Record
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._base import LinearModel, _whole
 from daskdsml.linear_model._sgd_parameters import check_parameters, rule_of, seed_of
-from daskdsml.loop import Progress
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
+from daskdsml.passes.loop import Progress
 from daskdsml.passes.stochastic import HoldOut, SGDEpoch, SGDState
 from daskdsml.passes.summary import SummaryRequest
-from daskdsml.settings import outside
+from daskdsml.utils.settings import outside
 
 # "adaptive" divides the step size by this, as long as it is above the smallest.
 DROP, SMALLEST_STEP = 5.0, 1e-6

@@ -7,7 +7,7 @@ import numbers
 import numpy as np
 
 from daskdsml.passes.stochastic import Rule
-from daskdsml.settings import check_flag, check_number
+from daskdsml.utils.settings import check_flag, check_number
 
 # Step sizes, by what `stochastic.Rule` calls them.
 SCHEDULES = {"constant": 0, "adaptive": 0, "optimal": 1, "invscaling": 2}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from daskdsml import registry
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._routes import suits_working_set
-from daskdsml.penalties.l1_l2 import L1L2
-from daskdsml.settings import check_flag, check_number
+from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.solvers.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
+from daskdsml.utils import registry
+from daskdsml.utils.settings import check_flag, check_number
 
 
 class ElasticNet(LeastSquares):

@@ -15,8 +15,8 @@ from daskdsml.linear_model.elastic_net import (
     route_of_descent,
 )
 from daskdsml.linear_model.paths import checked_alphas
-from daskdsml.one_standard_error import best_and_simplest
-from daskdsml.settings import check_flag, check_number
+from daskdsml.utils.one_standard_error import best_and_simplest
+from daskdsml.utils.settings import check_flag, check_number
 
 
 class ElasticNetCV(ElasticNet):

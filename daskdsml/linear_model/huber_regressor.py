@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml import registry
 from daskdsml.data.door import score_dtype
 from daskdsml.engine.full.predict import lazily
 from daskdsml.linear_model._base import LARGEST_GRAM
@@ -18,11 +17,12 @@ from daskdsml.linear_model._initial import (
 )
 from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.huber_residual import HuberResidual
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.concomitant import Concomitant, residuals
 from daskdsml.passes.evaluate import errors
-from daskdsml.penalties.l2 import L2
-from daskdsml.settings import check_number
 from daskdsml.solvers._curvature import DenseHessian
+from daskdsml.utils import registry
+from daskdsml.utils.settings import check_number
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
 SCALE_TOL, MAX_ROUNDS = 1e-3, 50

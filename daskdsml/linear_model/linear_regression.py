@@ -7,8 +7,8 @@ import numpy as np
 from daskdsml.linear_model._base import LARGEST_GRAM, warn_of_few_rows
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._rotation import suits_rotation
-from daskdsml.penalties.l2 import L2
-from daskdsml.settings import check_number
+from daskdsml.losses.penalties.l2 import L2
+from daskdsml.utils.settings import check_number
 
 
 class LinearRegression(LeastSquares):

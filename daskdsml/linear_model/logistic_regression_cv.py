@@ -7,7 +7,6 @@ import time
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml import registry
 from daskdsml.contracts import Record
 from daskdsml.data.door import is_dask
 from daskdsml.data.encode import LabelCodes
@@ -32,13 +31,14 @@ from daskdsml.linear_model._grid import (
     summed_up,
 )
 from daskdsml.linear_model._sample import sample_size
-from daskdsml.loop import Progress
 from daskdsml.metrics._sums import Sums
-from daskdsml.one_standard_error import best_and_simplest
+from daskdsml.passes.loop import Progress
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
-from daskdsml.settings import check_flag
+from daskdsml.utils import registry
+from daskdsml.utils.one_standard_error import best_and_simplest
+from daskdsml.utils.settings import check_flag
 
 LOG_LOSS = "neg_log_loss"
 

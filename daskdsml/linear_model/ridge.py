@@ -9,8 +9,8 @@ from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.linear_model._routes import suits_dual
-from daskdsml.penalties.l2 import L2
-from daskdsml.settings import check_number
+from daskdsml.losses.penalties.l2 import L2
+from daskdsml.utils.settings import check_number
 
 
 class Ridge(LeastSquares):

@@ -13,10 +13,10 @@ from daskdsml.linear_model._cross_validation import check_rule, fit_folds, run_p
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._rotation import rotated, suits_rotation
 from daskdsml.linear_model.paths import checked_alphas, intercepts_of
-from daskdsml.one_standard_error import best_and_simplest
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
 from daskdsml.solvers.eigen import Eigen
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.one_standard_error import best_and_simplest
+from daskdsml.utils.threads import single_threaded_blas
 
 
 class RidgeCV(LeastSquares):

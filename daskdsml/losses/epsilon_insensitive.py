@@ -1,4 +1,4 @@
-"""Absolute error above a tolerance. Found by name through `daskdsml.registry`."""
+"""Absolute error above a tolerance. Found by name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Gamma loss of a positive amount. Found by name through `daskdsml.registry`."""
+"""Gamma loss of a positive amount. Found by name."""
 
 from typing import NamedTuple
 

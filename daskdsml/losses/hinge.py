@@ -1,4 +1,4 @@
-"""Hinge loss of a binary target. Found by name through `daskdsml.registry`."""
+"""Hinge loss of a binary target. Found by name."""
 
 from typing import NamedTuple
 

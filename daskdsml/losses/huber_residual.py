@@ -1,4 +1,4 @@
-"""Huber's loss of a residual. Found by name through `daskdsml.registry`."""
+"""Huber's loss of a residual. Found by name."""
 
 from typing import NamedTuple
 

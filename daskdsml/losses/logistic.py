@@ -1,4 +1,4 @@
-"""Logistic loss of a binary target. Found by name through `daskdsml.registry`."""
+"""Logistic loss of a binary target. Found by name."""
 
 from typing import NamedTuple
 

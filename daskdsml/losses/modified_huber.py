@@ -1,4 +1,4 @@
-"""Modified Huber loss of a binary target. Found by name through `daskdsml.registry`."""
+"""Modified Huber loss of a binary target. Found by name."""
 
 from typing import NamedTuple
 

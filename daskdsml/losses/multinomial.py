@@ -1,4 +1,4 @@
-"""Multinomial logistic loss of a class. Found by name through `daskdsml.registry`."""
+"""Multinomial logistic loss of a class. Found by name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Poisson loss of a count. Found by name through `daskdsml.registry`."""
+"""Poisson loss of a count. Found by name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Squared error above a tolerance. Found by name through `daskdsml.registry`."""
+"""Squared error above a tolerance. Found by name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Half the squared error. Found by name through `daskdsml.registry`."""
+"""Half the squared error. Found by name."""
 
 from typing import NamedTuple
 

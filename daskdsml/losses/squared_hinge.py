@@ -1,4 +1,4 @@
-"""Squared hinge loss of a binary target. Found by name through `daskdsml.registry`."""
+"""Squared hinge loss of a binary target. Found by name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Accuracy. Found by name through `daskdsml.registry`."""
+"""Accuracy. Found by name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Average precision. Found by name through `daskdsml.registry`."""
+"""Average precision. Found by name."""
 
 from typing import NamedTuple
 

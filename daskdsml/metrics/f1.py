@@ -1,4 +1,4 @@
-"""Harmonic mean of precision and recall. Found by name through `daskdsml.registry`."""
+"""Harmonic mean of precision and recall. Found by name."""
 
 from typing import NamedTuple
 

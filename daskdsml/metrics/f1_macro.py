@@ -1,4 +1,4 @@
-"""Mean F1 of the classes, each against the rest. Found by name through `daskdsml.registry`."""
+"""Mean F1 of the classes, each against the rest. Found by name."""
 
 from typing import NamedTuple
 

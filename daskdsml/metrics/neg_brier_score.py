@@ -1,4 +1,4 @@
-"""Negative mean squared error of probabilities. Found by name through `daskdsml.registry`."""
+"""Negative mean squared error of probabilities. Found by name."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Negative mean log loss of probabilities. Found by name through `daskdsml.registry`."""
+"""Negative mean log loss of probabilities. Found by name."""
 
 from typing import NamedTuple
 

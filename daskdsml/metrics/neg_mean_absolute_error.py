@@ -1,4 +1,4 @@
-"""Negative mean absolute error. Found by name through `daskdsml.registry`."""
+"""Negative mean absolute error. Found by name."""
 
 from typing import NamedTuple
 

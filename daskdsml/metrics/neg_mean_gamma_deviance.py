@@ -1,4 +1,4 @@
-"""Negative mean deviance of positive amounts. Found by name through `daskdsml.registry`."""
+"""Negative mean deviance of positive amounts. Found by name."""
 
 from typing import NamedTuple
 

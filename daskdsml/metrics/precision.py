@@ -1,4 +1,4 @@
-"""Share of the rows named positive that are. Found by name through `daskdsml.registry`."""
+"""Share of the rows named positive that are. Found by name."""
 
 from typing import NamedTuple
 

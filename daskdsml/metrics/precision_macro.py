@@ -1,4 +1,4 @@
-"""Mean precision of the classes. Found by name through `daskdsml.registry`."""
+"""Mean precision of the classes. Found by name."""
 
 from typing import NamedTuple
 

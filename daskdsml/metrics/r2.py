@@ -1,4 +1,4 @@
-"""Coefficient of determination. Found by name through `daskdsml.registry`."""
+"""Coefficient of determination. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Share of the positive rows that are named so. Found by name through `daskdsml.registry`."""
+"""Share of the positive rows that are named so. Found by name."""
 
 from typing import NamedTuple
 

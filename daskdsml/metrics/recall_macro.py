@@ -1,4 +1,4 @@
-"""Mean recall of the classes. Found by name through `daskdsml.registry`."""
+"""Mean recall of the classes. Found by name."""
 
 from typing import NamedTuple
 

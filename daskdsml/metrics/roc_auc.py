@@ -1,4 +1,4 @@
-"""Area under the ROC curve. Found by name through `daskdsml.registry`."""
+"""Area under the ROC curve. Found by name."""
 
 from typing import NamedTuple
 

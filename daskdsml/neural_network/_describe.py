@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.network import Network
 from daskdsml.neural_network._parameters import check_parameters
+from daskdsml.neural_network.network import Network
 
 
 class DescribedLayer(NamedTuple):

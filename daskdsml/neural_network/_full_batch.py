@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Evaluation
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.neural_network._messages import TrainingBar, short_of_optimum
 from daskdsml.neural_network._training import Epoch, check_weight
-from daskdsml.penalties.l2 import L2
 from daskdsml.solvers.lbfgs import LBFGS
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.loop import bar
+from daskdsml.passes.loop import bar
 
 
 class TrainingBar:
     """A bar of training, where ``verbose`` asks for one: loss and the last validation score.
 
-    ``prefix(epoch)`` is what it says before them; ``options`` are those of `daskdsml.loop.bar`.
+    ``prefix(epoch)`` is what it says before them; ``options`` are tqdm's.
     """
 
     def __init__(self, model, prefix, **options):

@@ -15,9 +15,9 @@ from daskdsml.optimizers.adam import Adam
 from daskdsml.optimizers.gradient_descent import GradientDescent
 from daskdsml.optimizers.momentum import Momentum
 from daskdsml.optimizers.nesterov import Nesterov
-from daskdsml.schedules.constant import Constant
-from daskdsml.schedules.invscaling import Invscaling
-from daskdsml.settings import check_flag, check_number
+from daskdsml.optimizers.schedules.constant import Constant
+from daskdsml.optimizers.schedules.invscaling import Invscaling
+from daskdsml.utils.settings import check_flag, check_number
 
 SOLVERS = ("adam", "sgd", "lbfgs")
 LEARNING_RATES = ("constant", "invscaling", "adaptive")

@@ -12,15 +12,12 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml import registry
-from daskdsml.backprop import Backprop
 from daskdsml.data.door import is_dask, likeness
 from daskdsml.data.examples import Examples, admit_examples
 from daskdsml.data.labels import check_weights, checked, split
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.full.predict import lazily_rows
 from daskdsml.engine.minibatch.batches import open_batches
-from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._messages import TrainingBar, failed, out_of_epochs
 from daskdsml.neural_network._parameters import (
@@ -34,8 +31,11 @@ from daskdsml.neural_network._parameters import (
 from daskdsml.neural_network._persistence import Kept
 from daskdsml.neural_network._predictor import Predictor, Scorer
 from daskdsml.neural_network._training import Trainer
-from daskdsml.settings import outside
-from daskdsml.threads import single_threaded_blas
+from daskdsml.neural_network.backprop import Backprop
+from daskdsml.neural_network.network import Network, Point
+from daskdsml.utils import registry
+from daskdsml.utils.settings import outside
+from daskdsml.utils.threads import single_threaded_blas
 
 # Below this many numbers to learn from, over all epochs, compiling takes longer than training.
 COMPILE_FROM = 2**26

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml import registry
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.bidirectional import Bidirectional
 from daskdsml.layers.conv1d import Conv1D
@@ -17,7 +16,8 @@ from daskdsml.layers.gru import GRU
 from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.rnn import RNN
 from daskdsml.neural_network._training import TrainConfig
-from daskdsml.settings import check_flag, check_number
+from daskdsml.utils import registry
+from daskdsml.utils.settings import check_flag, check_number
 
 
 def check_parameters(model) -> None:
@@ -90,12 +90,12 @@ def solver_of(solver, learning_rate):
 def schedule_of(schedule):
     """``factor(step, epoch, n_steps)`` of what a user names or gave, and whether it adapts."""
     if schedule == "adaptive":
-        return registry.find("schedules", "constant")().factor, True
+        return registry.find("optimizers.schedules", "constant")().factor, True
     if isinstance(schedule, str):
-        known = [*registry.available("schedules"), "adaptive"]
+        known = [*registry.available("optimizers.schedules"), "adaptive"]
         if schedule not in known:
             raise ValueError(f"Unknown learning_rate {schedule!r}: expected one of {known}.")
-        return registry.find("schedules", schedule)().factor, False
+        return registry.find("optimizers.schedules", schedule)().factor, False
     factor = getattr(schedule, "factor", schedule)
     if isinstance(schedule, type) or not callable(factor):
         raise ValueError(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml import neural_network, registry
-from daskdsml.network import Network
+from daskdsml import neural_network
 from daskdsml.neural_network import _storage
 from daskdsml.neural_network._torch import to_torch
 from daskdsml.neural_network._training import Epoch, TrainState
+from daskdsml.neural_network.network import Network
+from daskdsml.utils import registry
 
 # Numbers of a train_state; its arrays are kept by their own names.
 ARRAYS = ("classes_", "feature_names_in_", "_class_weight")

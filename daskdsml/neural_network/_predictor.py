@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml import registry
-from daskdsml.backprop import Backprop
-from daskdsml.network import Network, Point
+from daskdsml.neural_network.backprop import Backprop
+from daskdsml.neural_network.network import Network, Point
+from daskdsml.utils import registry
 
 # Rows that are predicted at once: enough for matrix products, few enough for convolutions' columns.
 PREDICTED_ROWS = 256

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml import registry
 from daskdsml.data.labels import checked
 from daskdsml.neural_network._model import NeuralModel
+from daskdsml.utils import registry
 
 LOSSES = (
     "squared_error",

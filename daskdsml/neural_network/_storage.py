@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daskdsml import registry
+from daskdsml.utils import registry
 
 FORMAT, VERSION = "daskdsml network", 1
 # The entry of the file that is the header.

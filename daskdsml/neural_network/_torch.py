@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daskdsml.network import Network, Point
+from daskdsml.neural_network.network import Network, Point
 
 
 def to_torch(network: Network, point: Point):

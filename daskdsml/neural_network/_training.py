@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.backprop import Backprop
-from daskdsml.network import Point
+from daskdsml.neural_network.backprop import Backprop
+from daskdsml.neural_network.network import Point
 
 # "adaptive" divides the learning rate by this where an estimator would stop, down to the smallest.
 DROP, SMALLEST_RATE = 5.0, 1e-6

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from daskdsml import registry
-from daskdsml.backprop import Backprop
-from daskdsml.network import Network, Point
 from daskdsml.neural_network._describe import aligned
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._parameters import check_parameters, seed_of
 from daskdsml.neural_network._training import check_weight
-from daskdsml.threads import single_threaded_blas
+from daskdsml.neural_network.backprop import Backprop
+from daskdsml.neural_network.network import Network, Point
+from daskdsml.utils import registry
+from daskdsml.utils.threads import single_threaded_blas
 
 
 class GradientFlow(NamedTuple):

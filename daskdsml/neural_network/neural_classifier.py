@@ -28,7 +28,8 @@ class NeuralClassifier(SolverOptions, NeuralClassification):
         given with its settings has its own.
     learning_rate : str, schedule or callable, default="constant"
         "constant", "adaptive" (a fifth where training would end), a schedule of
-        `daskdsml.schedules` by name or with settings, or ``f(step, epoch, n_steps)``, a factor.
+        `daskdsml.optimizers.schedules` by name or with settings, or a factor ``f(step, epoch,
+        n_steps)``.
     batch_size : int, default=128
         Rows of a step. The last batch of an epoch may be shorter.
     max_iter : int, default=100

@@ -1,5 +1,5 @@
 """Optimizers: parameters from gradients of mini-batches, one public class per file."""
 
-from daskdsml.registry import exports
+from daskdsml.utils.registry import exports
 
 __getattr__, __dir__ = exports("optimizers")

@@ -1,4 +1,4 @@
-"""Gradient descent. Found by name through `daskdsml.registry`."""
+"""Gradient descent. Found by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.settings import check_number
+from daskdsml.utils.settings import check_number
 
 
 class _State(NamedTuple):

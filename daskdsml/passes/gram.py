@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.double_double import Double, double, two_product
 from daskdsml.passes.normal_residual import TILE_ENTRIES, NormalResidual, Solution, normal_residual
 from daskdsml.passes.r_factor import ColumnScaling, RFactor, r_factor
+from daskdsml.utils.double_double import Double, double, two_product
 
 
 class Exactly(NamedTuple):

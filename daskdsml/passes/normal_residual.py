@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.double_double import Double, double
 from daskdsml.passes.r_factor import ColumnScaling, RFactor, r_factor
+from daskdsml.utils.double_double import Double, double
 
 # Entries of X worked on at once: a tile and its dozen temporaries stay in the cache.
 TILE_ENTRIES = 2**14

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.one_standard_error import best_and_simplest
 from daskdsml.plotting._axes import (
     LEGEND,
     axes_for,
@@ -13,6 +12,7 @@ from daskdsml.plotting._axes import (
     draw_penalty_axis,
     strongest_first,
 )
+from daskdsml.utils.one_standard_error import best_and_simplest
 
 
 class CrossValidationPathDisplay:

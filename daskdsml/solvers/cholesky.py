@@ -1,4 +1,4 @@
-"""The normal equations on centred moments. Found by name through `daskdsml.registry`."""
+"""The normal equations on centred moments. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lasso and elastic net on moments. Found by name through `daskdsml.registry`."""
+"""Lasso and elastic net on moments. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ridge regression on the products of rows. Found by name through `daskdsml.registry`."""
+"""Ridge regression on the products of rows. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ridge paths by one eigendecomposition. Found by name through `daskdsml.registry`."""
+"""Ridge paths by one eigendecomposition. Found by name."""
 
 from __future__ import annotations
 

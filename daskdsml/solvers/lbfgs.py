@@ -1,4 +1,4 @@
-"""Limited-memory BFGS. Found by name through `daskdsml.registry`."""
+"""Limited-memory BFGS. Found by name."""
 
 from __future__ import annotations
 

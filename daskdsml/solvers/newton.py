@@ -1,4 +1,4 @@
-"""Newton's method. Found by name through `daskdsml.registry`."""
+"""Newton's method. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Least squares with no negative coefficient. Found by name through `daskdsml.registry`."""
+"""Least squares with no negative coefficient. Found by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proximal Newton with active sets. Found by name through `daskdsml.registry`."""
+"""Proximal Newton with active sets. Found by name."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class ProximalNewton(NamedTuple):
     sample of the rows, or of a model nearby. At most 2,048 parameters move in one step, those
     farthest from their optimality first.
 
-    Stops when the KKT residual (see `daskdsml.objective.Problem.residual`) is at most ``tol`` and
-    what the next step promises is at most ``tol`` times the objective, or when the objective can be
-    lowered no further in the precision of the data.
+    Stops when the KKT residual (see `daskdsml.passes.objective.Problem.residual`) is at most
+    ``tol`` and what the next step promises is at most ``tol`` times the objective, or when the
+    objective can be lowered no further in the precision of the data.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Least squares to the last digit: R factor and refinement. Found through `daskdsml.registry`."""
+"""Least squares to the last digit: R factor and refinement. Found by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
-from daskdsml.double_double import Double, double
 from daskdsml.solvers._moments import (
     constant_floor,
     ridge_per_output,
@@ -15,6 +14,7 @@ from daskdsml.solvers._moments import (
     with_intercept,
 )
 from daskdsml.solvers._symmetric import EPSILON, SymmetricSolution, complement, solve
+from daskdsml.utils.double_double import Double, double
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
 MAX_CONDITION = 1e6

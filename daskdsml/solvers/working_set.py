@@ -1,4 +1,4 @@
-"""Lasso and elastic net without p x p matrices. Found by name through `daskdsml.registry`."""
+"""Lasso and elastic net without p x p matrices. Found by name."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Synchronous data parallelism. Found by name through `daskdsml.registry`."""
+"""Synchronous data parallelism. Found by name."""
 
 from __future__ import annotations
 
 from daskdsml.contracts import Result
-from daskdsml.loop import Progress, iterate, iterate_together
-from daskdsml.objective import Objective, Objectives
-from daskdsml.threads import single_threaded_blas
+from daskdsml.passes.loop import Progress, iterate, iterate_together
+from daskdsml.passes.objective import Objective, Objectives
+from daskdsml.utils.threads import single_threaded_blas
 
 
 class AllReduce:
@@ -32,7 +32,7 @@ class AllReduce:
     def minimize_together(
         self, problems, rows, solvers, thetas, *, max_iter, progress=None
     ) -> list[Result]:
-        """`minimize` for many models in the same reads: see `daskdsml.loop.iterate_together`."""
+        """`minimize` for many models in the same reads: see `iterate_together`."""
         progress = Progress(problems[0].label, verbose=False) if progress is None else progress
         with single_threaded_blas():
             objectives = Objectives(rows.run, problems)

@@ -1,4 +1,4 @@
-"""Data spread by columns. Found by name through `daskdsml.registry`."""
+"""Data spread by columns. Found by name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block, Result
-from daskdsml.loop import Progress, iterate
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products, columns_of
 from daskdsml.passes.features import chosen, products
+from daskdsml.passes.loop import Progress, iterate
 from daskdsml.passes.moments import group_moments
 from daskdsml.passes.row_products import RowSystem, Weighing, coefficients, row_products
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.slopes import Slopes, ZeroGradient
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 
 class Columns:
@@ -33,7 +33,7 @@ class Columns:
 
 
 class _Objective:
-    """What `daskdsml.objective.Objective` is to a working set, over blocks of columns."""
+    """What `daskdsml.passes.objective.Objective` is to a working set, over blocks of columns."""
 
     def __init__(self, rows, problem):
         self.problem = problem

@@ -4,9 +4,9 @@ import checks
 import numpy as np
 import pytest
 
-from daskdsml import registry
 from daskdsml.backends._array_api import ArrayBackend
 from daskdsml.contracts import Backend
+from daskdsml.utils import registry
 
 
 class Strict(ArrayBackend):

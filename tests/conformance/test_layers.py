@@ -9,7 +9,6 @@ import pickle
 import numpy as np
 import pytest
 
-from daskdsml import registry
 from daskdsml.backends._layers.array import ArrayKernels
 from daskdsml.layers.activation import Activation
 from daskdsml.layers.average_pool2d import AveragePool2D
@@ -26,6 +25,7 @@ from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.layers.rnn import RNN
 from daskdsml.network_contracts import Step
+from daskdsml.utils import registry
 
 pytest.importorskip("numba")
 

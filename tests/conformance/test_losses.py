@@ -5,9 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
-from daskdsml import registry
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
+from daskdsml.utils import registry
 
 EVERY = pytest.mark.parametrize("name", registry.available("losses"))
 # (y, z, value, first derivative, second derivative), from the formula in 40 digits.

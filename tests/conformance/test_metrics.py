@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as reference
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from daskdsml import registry
+from daskdsml.utils import registry
 
 NAMES = registry.available("metrics")
 EVERY = pytest.mark.parametrize("name", NAMES)

@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 
-from daskdsml import registry
 from daskdsml.backends._layers.array import ArrayKernels
 from daskdsml.backends._layers.compiled import CompiledKernels
 from daskdsml.optimizers.adagrad import Adagrad
@@ -16,6 +15,7 @@ from daskdsml.optimizers.lion import Lion
 from daskdsml.optimizers.momentum import Momentum
 from daskdsml.optimizers.nesterov import Nesterov
 from daskdsml.optimizers.rmsprop import RMSProp
+from daskdsml.utils import registry
 
 NAMES = registry.available("optimizers")
 EVERY = pytest.mark.parametrize("name", NAMES)

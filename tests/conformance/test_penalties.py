@@ -5,11 +5,13 @@ import pickle
 import numpy as np
 import pytest
 
-from daskdsml import registry
+from daskdsml.utils import registry
 
-EVERY = pytest.mark.parametrize("name", registry.available("penalties"))
+FAMILY = "losses.penalties"
+EVERY = pytest.mark.parametrize("name", registry.available(FAMILY))
 SMOOTH = pytest.mark.parametrize(
-    "name", [n for n in registry.available("penalties") if registry.find("penalties", n).smooth]
+    "name",
+    [n for n in registry.available(FAMILY) if registry.find(FAMILY, n).smooth],
 )
 THETA = np.array([1.5, -0.7, 0.3, 2.0])
 # The last parameter, as an intercept, goes free.
@@ -17,7 +19,7 @@ SCALE = np.array([1.0, 1.0, 0.5, 0.0])
 
 
 def penalty_of(name, strength=0.8):
-    return registry.find("penalties", name)(strength)
+    return registry.find(FAMILY, name)(strength)
 
 
 @EVERY

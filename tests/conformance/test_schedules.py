@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPRegressor
 
-from daskdsml import registry
-from daskdsml.schedules.cosine import Cosine
-from daskdsml.schedules.exponential import Exponential
-from daskdsml.schedules.invscaling import Invscaling
-from daskdsml.schedules.step_decay import StepDecay
+from daskdsml.optimizers.schedules.cosine import Cosine
+from daskdsml.optimizers.schedules.exponential import Exponential
+from daskdsml.optimizers.schedules.invscaling import Invscaling
+from daskdsml.optimizers.schedules.step_decay import StepDecay
+from daskdsml.utils import registry
 
-EVERY = pytest.mark.parametrize("name", registry.available("schedules"))
+EVERY = pytest.mark.parametrize("name", registry.available("optimizers.schedules"))
 STEPS = 10  # of an epoch
 
 
@@ -24,7 +24,7 @@ def factors(schedule, n_epochs=5):
 
 @EVERY
 def test_factors_are_shares_of_the_learning_rate_and_start_with_all_of_it(name):
-    found = factors(registry.find("schedules", name)(), n_epochs=30)
+    found = factors(registry.find("optimizers.schedules", name)(), n_epochs=30)
     assert found[0] == 1.0
     assert ((found >= 0.0) & (found <= 1.0)).all()
     assert (np.diff(found) <= 0.0).all()
@@ -32,7 +32,7 @@ def test_factors_are_shares_of_the_learning_rate_and_start_with_all_of_it(name):
 
 @EVERY
 def test_a_schedule_can_be_kept(name):
-    schedule = registry.find("schedules", name)()
+    schedule = registry.find("optimizers.schedules", name)()
     assert pickle.loads(pickle.dumps(schedule)) == schedule
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from tables import regression
 
-from daskdsml import registry
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
-from daskdsml.loop import Progress, iterate
 from daskdsml.losses.logistic import Logistic
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
-from daskdsml.objective import Objective, Problem
-from daskdsml.penalties.l2 import L2
+from daskdsml.passes.loop import Progress, iterate
+from daskdsml.passes.objective import Objective, Problem
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
+from daskdsml.utils import registry
 
 # Those that one sum over all rows serves; the ones for mini-batches are in test_batch_solvers.py.
 NAMES = [

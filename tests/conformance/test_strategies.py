@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from tables import classes
 
-from daskdsml import registry
 from daskdsml.backends.numpy import NumPy
 from daskdsml.data.door import Table
 from daskdsml.engine.full import rows as engine_rows
 from daskdsml.engine.full.rows import ByColumns, open_rows
 from daskdsml.losses.logistic import Logistic
+from daskdsml.losses.penalties.l1_l2 import L1L2
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
-from daskdsml.objective import Problem
-from daskdsml.penalties.l1_l2 import L1L2
-from daskdsml.penalties.l2 import L2
+from daskdsml.passes.objective import Problem
+from daskdsml.utils import registry
 
 EVERY = pytest.mark.parametrize("name", registry.available("strategies"))
 # Every strategy with every iterative solver that it can serve.

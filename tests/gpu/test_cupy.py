@@ -4,7 +4,6 @@ import checks
 import numpy as np
 import pytest
 
-from daskdsml import registry
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.bidirectional import Bidirectional
 from daskdsml.layers.conv2d import Conv2D
@@ -14,6 +13,7 @@ from daskdsml.layers.flatten import Flatten
 from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.neural_network import NeuralClassifier
+from daskdsml.utils import registry
 
 pytestmark = pytest.mark.gpu
 

@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, Strati
 from tables import Source, classes, csr_rows, dask_rows
 
 from daskdsml.linear_model import LogisticRegression, LogisticRegressionCV
-from daskdsml.one_standard_error import best_and_simplest
+from daskdsml.utils.one_standard_error import best_and_simplest
 
 X, TWO, W = classes(300, 4)
 NAMES = np.array(["e", "d", "c", "b", "a"])

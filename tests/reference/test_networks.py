@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from sklearn import linear_model
 
-from daskdsml import registry
-from daskdsml.backprop import Backprop, finished
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.dense import Dense
@@ -16,11 +14,13 @@ from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.linear_model import LogisticRegression
 from daskdsml.losses.multinomial import Multinomial
-from daskdsml.network import Network, Point
 from daskdsml.network_contracts import Batch
 from daskdsml.neural_network import MLPClassifier, NeuralClassifier
+from daskdsml.neural_network.backprop import Backprop, finished
+from daskdsml.neural_network.network import Network, Point
 from daskdsml.optimizers.adam import Adam
 from daskdsml.optimizers.nesterov import Nesterov
+from daskdsml.utils import registry
 
 N, K = 6, 3
 backends = pytest.mark.parametrize("backend", ["numpy", "numba"])

@@ -19,13 +19,13 @@ from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
 from daskdsml.linear_model._initial import null_evaluation, plain_reads
 from daskdsml.linear_model._sample import SampledLine, Sampler, anisotropy
-from daskdsml.loop import Progress, iterate
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.poisson import Poisson
-from daskdsml.objective import Objective, Problem
+from daskdsml.passes.loop import Progress, iterate
+from daskdsml.passes.objective import Objective, Problem
 from daskdsml.passes.summary import SummaryRequest, labels_and_codes, summarize
-from daskdsml.penalties.l2 import L2
 from daskdsml.solvers._curvature import DenseHessian, Diagonal, Kronecker
 from daskdsml.solvers.lbfgs import LBFGS
 

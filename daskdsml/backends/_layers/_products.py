@@ -16,7 +16,7 @@ from numba import njit
 from numba.extending import get_cython_function_address
 
 from daskdsml.backends._layers import _mailbox
-from daskdsml.threads import granted_threads
+from daskdsml.utils.threads import granted_threads
 
 # Multiply-adds of a part: some 0.2 ms of a core.
 PART = 6_000_000

@@ -12,7 +12,7 @@ from daskdsml.data.blocks import aligned, as_block, join_small, nbytes
 from daskdsml.engine import tree
 from daskdsml.engine.scheduling import read_ahead
 from daskdsml.engine.tree import PartialSums
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 # A shard is the least a task takes: about 1/64 of the data, within these bounds in bytes.
 SHARDS = 64

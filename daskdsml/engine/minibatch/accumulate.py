@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backprop import finished
 from daskdsml.engine import tree
 from daskdsml.engine.tree import PartialSums
 from daskdsml.network_contracts import Batch
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 # Batches of a pass have this many bytes or more: below, the cost of calling a kernel shows.
 PASS_BYTES = 2**20
@@ -49,3 +48,13 @@ def accumulate(kernel, state, partitions, lengths, n_rows: int) -> PartialSums:
             tree.insert(nodes, (0, i), total, len(lengths))
             del rows
     return PartialSums(nodes, n_rows_met, 0)
+
+
+def finished(generator):
+    """What a kernel returns where the whole batch is in one place: sums are those of its rows."""
+    try:
+        total = next(generator)
+        while True:
+            total = generator.send(total)
+    except StopIteration as stop:
+        return stop.value

@@ -15,7 +15,7 @@ from daskdsml.engine.minibatch.payload import Payload, deserialize, serialize
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
 from daskdsml.network_contracts import Batch
-from daskdsml.threads import single_threaded_blas
+from daskdsml.utils.threads import single_threaded_blas
 
 # The stores of this process, by the names of their actors, for tasks that bring partitions.
 _stores: WeakValueDictionary[str, RowStore] = WeakValueDictionary()

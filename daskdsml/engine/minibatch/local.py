@@ -9,9 +9,8 @@ from typing import NamedTuple
 import dask
 import numpy as np
 
-from daskdsml.backprop import finished
 from daskdsml.engine import tree
-from daskdsml.engine.minibatch.accumulate import accumulate, pass_rows
+from daskdsml.engine.minibatch.accumulate import accumulate, finished, pass_rows
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore
 from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load

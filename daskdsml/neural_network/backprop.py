@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.network import Network, Point
+from daskdsml.engine.minibatch.accumulate import finished
 from daskdsml.network_contracts import Batch, BatchGradient, Step
+from daskdsml.neural_network.network import Network, Point
 
 
 class Backprop:
@@ -185,16 +186,6 @@ class _Workspace:
             store = self._arrays[name, "store"] = self._xp.empty(size, dtype=dtype)
         self._arrays[name] = found = store[:size].reshape(shape)
         return found
-
-
-def finished(generator):
-    """What a kernel returns where the whole batch is in one place: sums are those of its rows."""
-    try:
-        total = next(generator)
-        while True:
-            total = generator.send(total)
-    except StopIteration as stop:
-        return stop.value
 
 
 def _step_weights(w, mask, shape):

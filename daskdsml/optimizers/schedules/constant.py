@@ -1,4 +1,4 @@
-"""A learning rate that does not change. Found by name through `daskdsml.registry`."""
+"""A learning rate that does not change. Found by name."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Half a wave of a cosine, from a slow start on. Found by name through `daskdsml.registry`."""
+"""Half a wave of a cosine, from a slow start on. Found by name."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-from daskdsml.settings import check_number
+from daskdsml.utils.settings import check_number
 
 
 class Cosine(NamedTuple):

@@ -18,8 +18,8 @@ FAMILIES = {
     "losses": "loss",
     "metrics": "metric",
     "optimizers": "optimizer",
-    "penalties": "penalty",
-    "schedules": "schedule",
+    "losses.penalties": "penalty",
+    "optimizers.schedules": "schedule",
     "solvers": "solver",
     "strategies": "strategy",
 }
@@ -33,7 +33,9 @@ def available(family: str) -> list[str]:
 @lru_cache  # listing a folder takes longer than a small fit
 def _names(family: str) -> tuple[str, ...]:
     package = importlib.import_module(f"daskdsml.{family}")
-    names = (m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+    names = (
+        m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_" and not m.ispkg
+    )
     return tuple(sorted(names))
 
 

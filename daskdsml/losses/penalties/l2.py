@@ -1,4 +1,4 @@
-"""Squared Euclidean penalty. Found by name through `daskdsml.registry`."""
+"""Squared Euclidean penalty. Found by name."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def iterate_together(
     Parameters
     ----------
     solvers : list of M solvers that go from point to point (see `daskdsml.contracts.Solver`)
-    objectives : `daskdsml.objective.Objectives`
+    objectives : `daskdsml.passes.objective.Objectives`
     thetas : list of M arrays (size,)
     max_iter : int, most passes
     progress : Progress

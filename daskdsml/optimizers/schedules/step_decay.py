@@ -1,10 +1,10 @@
-"""Decay in jumps. Found by name through `daskdsml.registry`."""
+"""Decay in jumps. Found by name."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from daskdsml.settings import check_number
+from daskdsml.utils.settings import check_number
 
 
 class StepDecay(NamedTuple):

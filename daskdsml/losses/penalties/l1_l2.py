@@ -1,4 +1,4 @@
-"""L1 and squared Euclidean penalty together. Found by name through `daskdsml.registry`."""
+"""L1 and squared Euclidean penalty together. Found by name."""
 
 from __future__ import annotations
 

@@ -1,0 +1,5 @@
+"""Penalties on parameters, one public class per file."""
+
+from daskdsml.utils.registry import exports
+
+__getattr__, __dir__ = exports("losses.penalties")

@@ -1,5 +1,0 @@
-"""Schedules: how the learning rate changes from step to step, one public class per file."""
-
-from daskdsml.registry import exports
-
-__getattr__, __dir__ = exports("schedules")
