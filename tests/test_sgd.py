@@ -430,7 +430,8 @@ def test_bad_combinations(model):
             {"early_stopping": True, "validation_fraction": 1e-9},
             "No row with weight is left for val",
         ),
-        ({"early_stopping": True, "validation_fraction": 1}, "leaves no row to learn from"),
+        ({"early_stopping": True, "validation_fraction": 1}, "above 0 and below 1, got 1"),
+        ({"early_stopping": True, "validation_fraction": 0.999999}, "leaves no row to learn"),
     ]:
         with pytest.raises(ValueError, match=said):
             model(**options).fit(features, y)

@@ -14,6 +14,7 @@ from daskdsml.solvers._newton_after import NewtonAfter
 from daskdsml.solvers.newton import Newton
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.utils import registry
+from daskdsml.utils.settings import seed_of
 from daskdsml.utils.threads import single_threaded_blas
 
 # Most Newton parameters whose Hessian costs no more than reading the data from storage, and than
@@ -73,7 +74,7 @@ class IterativeModel(LinearModel):
         # Rows in this process's memory are drawn when it is known how many are wanted.
         size, rate = (0, 1.0) if table.is_local else self._sample_size(table)
         backend = self._find_backend(None if n is None else n * p)
-        return SummaryRequest(backend, self._labels, size, rate, self._seed())
+        return SummaryRequest(backend, self._labels, size, rate, seed_of(self))
 
     def _sample_size(self, table) -> tuple[int, float]:
         """Rows to sample and the share of a block's rows to offer.
@@ -89,10 +90,7 @@ class IterativeModel(LinearModel):
         size, _ = self._sample_size(table)
         size = min(size, found.stats.n_rows)
         found = found._replace(sample=found.sample.smallest())  # put in order once
-        return Sampler(table, found, self._codes(found), self._seed(), size)
-
-    def _seed(self) -> int:
-        return 0 if self.random_state is None else int(self.random_state)
+        return Sampler(table, found, self._codes(found), seed_of(self), size)
 
     def _problem(self, table, found) -> Problem:
         scales = self._scales(found, table)

@@ -13,16 +13,14 @@ from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Record
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._base import LinearModel, _whole
-from daskdsml.linear_model._sgd_parameters import check_parameters, rule_of, seed_of
+from daskdsml.linear_model._sgd_parameters import check_parameters, rule_of
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.loop import Progress
 from daskdsml.passes.stochastic import HoldOut, SGDEpoch, SGDState
 from daskdsml.passes.summary import SummaryRequest
-from daskdsml.utils.settings import outside
-
-# "adaptive" divides the step size by this, as long as it is above the smallest.
-DROP, SMALLEST_STEP = 5.0, 1e-6
+from daskdsml.utils.early_stopping import DROP, EarlyStopping
+from daskdsml.utils.settings import check_single_epoch, check_validation, outside, seed_of
 
 
 class Validation(NamedTuple):
@@ -32,37 +30,6 @@ class Validation(NamedTuple):
     kernel: Any
     facts: tuple
     score: Any
-
-
-class Patience:
-    """Which of K models still learn, by what each epoch brought them.
-
-    A model ends after ``n_iter_no_change`` epochs in a row that did not better the best value by
-    ``tol``; with "adaptive" step sizes these drop first.
-    """
-
-    def __init__(self, estimator, n_models):
-        self.limit = estimator.n_iter_no_change
-        self.tol = -np.inf if estimator.tol is None else estimator.tol
-        self.drops = estimator.learning_rate == "adaptive"
-        self.best = np.full(n_models, np.inf)
-        self.stale = np.zeros(n_models, dtype=int)
-        self.learn = np.ones(n_models, dtype=bool)
-
-    def judge(self, costs, steps) -> np.ndarray:
-        """Take in the ``costs (K,)`` of an epoch made with step sizes ``steps``; returns the next.
-
-        Costs are objectives, or scores with their sign changed.
-        """
-        with np.errstate(invalid="ignore"):  # models that have ended tell NaN
-            worse = costs > self.best - self.tol
-        self.stale = np.where(worse, self.stale + 1, 0)
-        self.best = np.fmin(self.best, costs)
-        ended = self.learn & (self.stale >= self.limit)
-        slower = ended & (steps > SMALLEST_STEP) & self.drops
-        self.stale[slower] = 0
-        self.learn = self.learn & ~(ended & ~slower)
-        return np.where(slower, steps / DROP, steps)
 
 
 class SGD(LinearModel):
@@ -79,7 +46,7 @@ class SGD(LinearModel):
     def _descend(self, X, y, sample_weight, X_val, y_val) -> None:
         """Fit from the first epoch on."""
         self._check_parameters()
-        self._check_validation(X_val, y_val)
+        check_validation(self, X_val, y_val)
         table = self._admit(X, y, sample_weight, labels=self._labels)
         progress = Progress(type(self).__name__, self.verbose)
         rows, others = self._open(table), None
@@ -113,11 +80,7 @@ class SGD(LinearModel):
     def _descend_once(self, X, y, sample_weight, classes=None) -> None:
         """One epoch over the rows given, from where the last call ended."""
         self._check_parameters()
-        if self.early_stopping:
-            raise ValueError(
-                "early_stopping=True has no effect on partial_fit, which makes one epoch. Use "
-                "early_stopping=False, or fit."
-            )
+        check_single_epoch(self)
         first = not hasattr(self, "_models")
         table = self._admit(X, y, sample_weight, labels=self._labels, reset=first)
         progress = Progress(type(self).__name__, self.verbose)
@@ -176,7 +139,10 @@ class SGD(LinearModel):
 
     def _epochs(self, rows, state, validation, progress):
         """Epochs until all models have ended; the last state, and who would go on."""
-        patience = Patience(self, len(state.models))
+        adaptive = self.learning_rate == "adaptive"
+        stopping = EarlyStopping(self.tol, self.n_iter_no_change, adaptive)
+        best, stale = np.full(len(state.models), np.inf), np.zeros(len(state.models), dtype=int)
+        learn = np.ones(len(state.models), dtype=bool)
         curve, scores, objectives = [], [], []
         for epoch in range(self.max_iter):
             start = time.perf_counter()
@@ -190,16 +156,17 @@ class SGD(LinearModel):
                 progress.add(Record("validation", time.perf_counter() - start))
                 costs = -scores[-1]
             steps = np.array([model.number("eta") for model in state.models])
-            steps = patience.judge(costs, steps)
+            best, stale, ended, slower = stopping.judge(costs, best, stale, steps)
+            learn, steps = learn & ~ended, np.where(slower, steps / DROP, steps)
             models = zip(state.models, steps, strict=True)
             models = tuple(model.with_numbers(eta=eta) for model, eta in models)
-            state = state._replace(models=models, learn=tuple(patience.learn.tolist()))
-            if not patience.learn.any():
+            state = state._replace(models=models, learn=tuple(learn.tolist()))
+            if not learn.any():
                 break
         self.n_iter_ = epoch + 1
         self.loss_curve_ = _curve(curve)
         self.validation_scores_ = _curve(scores) if validation is not None else None
-        return state, patience.learn, np.array(objectives)
+        return state, learn, np.array(objectives)
 
     def _epoch(self, rows, state: SGDEpoch, epoch: int) -> SGDEpoch:
         """Every row once."""
@@ -304,16 +271,6 @@ class SGD(LinearModel):
     def _check_parameters(self) -> None:
         """Raise ValueError if a parameter cannot be used."""
         check_parameters(self)
-
-    def _check_validation(self, X_val, y_val) -> None:
-        if (X_val is None) != (y_val is None):
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
-        if X_val is not None and not self.early_stopping:
-            raise ValueError(
-                "X_val and y_val tell when to stop early, but early_stopping is False. Set "
-                "early_stopping=True, or do not pass them."
-            )
 
 
 def _losses(state) -> np.ndarray:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
-
 import numpy as np
 
 from daskdsml.passes.stochastic import Rule
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.settings import check_epochs, check_flag, check_number
 
 # Step sizes, by what `stochastic.Rule` calls them.
 SCHEDULES = {"constant": 0, "adaptive": 0, "optimal": 1, "invscaling": 2}
@@ -21,23 +19,14 @@ def check_parameters(estimator) -> None:
     check_number(estimator, "eta0", 0, strict=True)
     check_number(estimator, "power_t", 0)
     check_number(estimator, "epsilon", 0)
-    check_number(estimator, "max_iter", 1, integer=True)
-    check_number(estimator, "n_iter_no_change", 1, integer=True)
-    check_flag(estimator, "fit_intercept", "shuffle", "early_stopping", "warm_start")
-    if estimator.tol is not None:
-        check_number(estimator, "tol", 0)
+    check_epochs(estimator)
+    check_flag(estimator, "fit_intercept")
     if estimator.penalty == "elasticnet":
         check_number(estimator, "l1_ratio", 0, high=1)
-    if estimator.early_stopping:
-        check_number(estimator, "validation_fraction", 0, strict=True, high=1)
     if not isinstance(estimator.average, bool | np.bool_):
         check_number(estimator, "average", 1, integer=True)
     if not isinstance(estimator.batch_size, str):
         check_number(estimator, "batch_size", 1, integer=True)
-    if not (estimator.random_state is None or isinstance(estimator.random_state, numbers.Integral)):
-        raise ValueError(
-            f"random_state must be an integer or None, got {estimator.random_state!r}."
-        )
 
 
 def _check_choices(estimator) -> None:
@@ -82,8 +71,3 @@ def rule_of(estimator) -> Rule:
         average=float(estimator.average) if estimator.average else np.inf,
         intercept=float(estimator.fit_intercept),
     )
-
-
-def seed_of(estimator) -> int:
-    """The seed of all that an estimator draws."""
-    return 0 if estimator.random_state is None else int(estimator.random_state)

@@ -23,10 +23,8 @@ from daskdsml.neural_network._messages import TrainingBar, failed, out_of_epochs
 from daskdsml.neural_network._parameters import (
     check_mask,
     check_parameters,
-    check_validation,
     check_warm,
-    rules_of,
-    seed_of,
+    train_config,
 )
 from daskdsml.neural_network._persistence import Kept
 from daskdsml.neural_network._predictor import Predictor, Scorer
@@ -34,7 +32,7 @@ from daskdsml.neural_network._training import Trainer
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry
-from daskdsml.utils.settings import outside
+from daskdsml.utils.settings import check_single_epoch, check_validation, outside, seed_of
 from daskdsml.utils.threads import single_threaded_blas
 
 # Below this many numbers to learn from, over all epochs, compiling takes longer than training.
@@ -95,7 +93,7 @@ class NeuralModel(Kept, BaseEstimator):
             network = self._composed(examples.in_shape, examples.mask)
             point = self._resumed(network, known) if warm else self._drawn(network)
             backend = self._find_backend(examples)
-            trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
+            trainer = self._trainer(network, backend, examples)
             self._network, self._backend = network, backend_name(backend)
             self.history_, self._train_state = [], trainer.begin(point)
             with single_threaded_blas():
@@ -104,11 +102,7 @@ class NeuralModel(Kept, BaseEstimator):
     def _fit_once(self, X, y, sample_weight=None, mask=None) -> None:
         """One epoch over the rows given, from where the last call ended."""
         check_parameters(self)
-        if self.early_stopping:
-            raise ValueError(
-                "early_stopping=True has no effect on partial_fit, which makes one epoch. Use "
-                "early_stopping=False, or fit."
-            )
+        check_single_epoch(self)
         with self._as_before_on_failure():
             first = not hasattr(self, "_train_state")
             examples = self._admitted(X, y, sample_weight, mask, reset=first)
@@ -125,13 +119,16 @@ class NeuralModel(Kept, BaseEstimator):
             self._network = network
             network = self._predictor(examples.in_shape, point).network
             backend = registry.find("backends", self._backend)()
-            trainer = Trainer(Backprop(network, backend), rules_of(self, examples), self.max_iter)
+            trainer = self._trainer(network, backend, examples)
             if first or not self._goes_on(trainer):
                 self._train_state = trainer.begin(point)
             else:  # steps change arrays: a call that fails halfway leaves those of before alone
                 self._train_state = deepcopy(self._train_state)
             with single_threaded_blas():
                 self._train(trainer, examples, None, n_epochs=1)
+
+    def _trainer(self, network, backend, examples) -> Trainer:
+        return Trainer(Backprop(network, backend), train_config(self, examples), self.max_iter)
 
     def _drawn(self, network) -> Point:
         """Weights to begin with."""

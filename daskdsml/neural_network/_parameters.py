@@ -17,27 +17,20 @@ from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.rnn import RNN
 from daskdsml.neural_network._training import TrainConfig
 from daskdsml.utils import registry
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.early_stopping import EarlyStopping
+from daskdsml.utils.settings import check_epochs, check_number
 
 
 def check_parameters(model) -> None:
     """Raise ValueError if a parameter that all neural estimators have cannot be used."""
-    for name in ("max_iter", "n_iter_no_change", "pool_bytes"):
-        check_number(model, name, 1, integer=True)
-    check_flag(model, "shuffle", "early_stopping", "warm_start")
+    check_epochs(model)
+    check_number(model, "pool_bytes", 1, integer=True)
     if not (model.batch_size == "auto" and model._rows_by_itself):
         check_number(model, "batch_size", 1, integer=True)
-    if model.tol is not None:
-        check_number(model, "tol", 0)
     if model.clip_norm is not None:
         check_number(model, "clip_norm", 0, strict=True)
-    if model.early_stopping:
-        check_number(model, "validation_fraction", 0, strict=True, below=1)
     if not _is_precision(model.dtype):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {model.dtype!r}.")
-    seed = model.random_state
-    if not (seed is None or (isinstance(seed, numbers.Integral) and seed >= 0)):
-        raise ValueError(f"random_state must be an integer of at least 0 or None, got {seed!r}.")
     listed = model.callbacks is None or isinstance(model.callbacks, list | tuple)
     for callback in (model.callbacks or ()) if listed else (model.callbacks,):
         if not (listed and callable(callback)):
@@ -55,19 +48,17 @@ def _is_precision(dtype) -> bool:
         return False
 
 
-def rules_of(model, examples) -> TrainConfig:
+def train_config(model, examples) -> TrainConfig:
     """How a model with good parameters trains."""
     l1, l2 = model._strengths(examples)
     factor, adaptive = model._schedule(examples)
     return TrainConfig(
         model._solver(),
         factor,
-        adaptive,
+        EarlyStopping(model.tol, model.n_iter_no_change, adaptive),
         l1=l1,
         l2=l2,
         clip=None if model.clip_norm is None else float(model.clip_norm),
-        tol=model.tol,
-        patience=model.n_iter_no_change,
     )
 
 
@@ -120,11 +111,6 @@ class _Checked(NamedTuple):
         return float(found)
 
 
-def seed_of(model) -> int:
-    """The seed of all that a model draws; None means 0, so that fits can be repeated."""
-    return 0 if model.random_state is None else int(model.random_state)
-
-
 def check_layers(layers) -> None:
     """Raise ValueError unless ``layers`` is a list of layers."""
     if not isinstance(layers, list | tuple) or not layers:
@@ -155,20 +141,6 @@ def check_warm(model, network, classes) -> None:
         raise ValueError(
             "Training is to go on with the weights of the last fit, but the layers are others or "
             "have other shapes now. Use fit with warm_start=False, or the layers of the last fit."
-        )
-
-
-def check_validation(model, X_val, y_val, mask_val) -> None:
-    """Raise ValueError unless rows for validation are given as a whole, and are of use."""
-    if X_val is None and mask_val is not None:
-        raise ValueError("mask_val was given without X_val: pass X_val and y_val, or neither.")
-    if (X_val is None) != (y_val is None):
-        given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-        raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
-    if X_val is not None and not model.early_stopping:
-        raise ValueError(
-            "X_val and y_val tell when to stop early, but early_stopping is False. Set "
-            "early_stopping=True, or do not pass them."
         )
 
 

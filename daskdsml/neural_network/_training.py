@@ -11,28 +11,23 @@ import numpy as np
 
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
-
-# "adaptive" divides the learning rate by this where an estimator would stop, down to the smallest.
-DROP, SMALLEST_RATE = 5.0, 1e-6
+from daskdsml.utils.early_stopping import DROP, EarlyStopping
 
 
 class TrainConfig(NamedTuple):
     """How to train.
 
-    ``factor(step, epoch, n_steps)`` multiplies the solver's learning rate; ``adaptive`` drops it
-    where training would end. ``l1`` and ``l2`` are strengths against the mean loss; ``clip`` the
-    largest norm of a gradient, or None. Training ends after ``patience`` epochs in a row none of
-    which bettered the best loss (or score) by ``tol``; None for no such end.
+    ``factor(step, epoch, n_steps)`` multiplies the solver's learning rate, ``stopping`` tells when
+    to end; ``l1`` and ``l2`` are strengths against the mean loss; ``clip`` is the largest norm of a
+    gradient, or None.
     """
 
     solver: Any
     factor: Callable
-    adaptive: bool = False
+    stopping: EarlyStopping = EarlyStopping()
     l1: float = 0.0
     l2: float = 0.0
     clip: float | None = None
-    tol: float | None = None
-    patience: int = 10
 
 
 class Epoch(NamedTuple):
@@ -138,20 +133,14 @@ class Trainer:
 
         ``keep`` has the weights of the best epoch kept.
         """
-        config = self.config
-        tol = 0.0 if config.tol is None else config.tol
-        better = cost < train_state.best - tol
-        stale = 0 if better else train_state.stale + 1
+        rate = self.config.solver.learning_rate * train_state.drop
+        verdict = self.config.stopping.judge(cost, train_state.best, train_state.stale, rate)
         if cost < train_state.best:
             copy = Point(*map(np.copy, train_state.point)) if keep else None
             train_state = train_state._replace(best=cost, kept=copy)
-        train_state = train_state._replace(stale=stale)
-        if config.tol is None or stale < config.patience:
-            return train_state, True
-        rate = config.solver.learning_rate * train_state.drop
-        if config.adaptive and rate > SMALLEST_RATE:
-            return train_state._replace(stale=0, drop=train_state.drop / DROP), True
-        return train_state, False
+        if verdict.slower:
+            train_state = train_state._replace(drop=train_state.drop / DROP)
+        return train_state._replace(stale=int(verdict.stale)), not verdict.ended
 
     def _step(self, train_state, batch, n_steps):
         """The train_state after a batch, its mean objective, weight and gradient norm."""

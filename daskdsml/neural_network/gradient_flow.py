@@ -9,11 +9,12 @@ from sklearn.base import clone
 
 from daskdsml.neural_network._describe import aligned
 from daskdsml.neural_network._model import NeuralModel
-from daskdsml.neural_network._parameters import check_parameters, seed_of
+from daskdsml.neural_network._parameters import check_parameters
 from daskdsml.neural_network._training import check_weight
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry
+from daskdsml.utils.settings import seed_of
 from daskdsml.utils.threads import single_threaded_blas
 
 

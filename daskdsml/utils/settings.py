@@ -40,6 +40,48 @@ def check_flag(part, *names) -> None:
             )
 
 
+def check_epochs(estimator) -> None:
+    """Raise ValueError if a parameter that tells how long to train cannot be used."""
+    for name in ("max_iter", "n_iter_no_change"):
+        check_number(estimator, name, 1, integer=True)
+    check_flag(estimator, "shuffle", "early_stopping", "warm_start")
+    if estimator.tol is not None:
+        check_number(estimator, "tol", 0)
+    if estimator.early_stopping:
+        check_number(estimator, "validation_fraction", 0, strict=True, below=1)
+    seed = estimator.random_state
+    if not (seed is None or (isinstance(seed, numbers.Integral) and seed >= 0)):
+        raise ValueError(f"random_state must be an integer of at least 0 or None, got {seed!r}.")
+
+
+def check_validation(estimator, X_val, y_val, mask_val=None) -> None:
+    """Raise ValueError unless rows for validation are given as a whole, and are of use."""
+    if X_val is None and mask_val is not None:
+        raise ValueError("mask_val was given without X_val: pass X_val and y_val, or neither.")
+    if (X_val is None) != (y_val is None):
+        given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+        raise ValueError(f"{given} was given without {missing}: pass both, or neither.")
+    if X_val is not None and not estimator.early_stopping:
+        raise ValueError(
+            "X_val and y_val tell when to stop early, but early_stopping is False. Set "
+            "early_stopping=True, or do not pass them."
+        )
+
+
+def check_single_epoch(estimator) -> None:
+    """Raise ValueError if ``partial_fit`` is to stop early."""
+    if estimator.early_stopping:
+        raise ValueError(
+            "early_stopping=True has no effect on partial_fit, which makes one epoch. Use "
+            "early_stopping=False, or fit."
+        )
+
+
+def seed_of(estimator) -> int:
+    """The seed of all that an estimator draws; None means 0, so that fits can be repeated."""
+    return 0 if estimator.random_state is None else int(estimator.random_state)
+
+
 def outside() -> int:
     """How far up the stack the user's own call is, for the function that warns."""
     frame, level = sys._getframe(1), 1
