@@ -229,7 +229,11 @@ class Backend(Protocol):
 
 
 class Strategy(Protocol):
-    """The only place that knows how work is spread over the rows."""
+    """The only place that knows how work is spread over the rows.
+
+    ``provides`` names what a solver may need. A strategy that provides "batches" has ``train(step,
+    state, batches)`` too, an iterator of (state, what ``step(state, batch)`` told, batch).
+    """
 
     provides: frozenset[str]
 

@@ -21,8 +21,8 @@ from daskdsml.passes.loop import Progress
 from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.utils.one_standard_error import RULES, best_and_simplest
-from daskdsml.utils.settings import check_flag
 from daskdsml.utils.threads import single_threaded_blas
+from daskdsml.utils.validation import check_flag
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from daskdsml.layers._activations import check_entrywise, uniform_weights
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 def check_filters(layer) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from daskdsml.layers._settings import layer
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 class Tape(NamedTuple):

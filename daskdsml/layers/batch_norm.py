@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.layers._activations import activation_of, check_entrywise
 from daskdsml.layers._settings import layer
 from daskdsml.layers._views import View, channels_of, rows_of
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 class _Tape(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from daskdsml.layers import _filters, _images
 from daskdsml.layers._activations import activation_of
 from daskdsml.layers._settings import layer
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 @layer

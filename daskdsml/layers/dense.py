@@ -7,7 +7,7 @@ import numpy as np
 from daskdsml.layers._activations import activation_of, check_activation, uniform_weights
 from daskdsml.layers._settings import layer
 from daskdsml.layers._views import rows_of
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 @layer

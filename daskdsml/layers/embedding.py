@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from daskdsml.layers._settings import layer
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 @layer

@@ -20,7 +20,7 @@ from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.summary import summarize
 from daskdsml.utils import registry
-from daskdsml.utils.settings import outside
+from daskdsml.utils.validation import outside
 
 # Below this many entries of X a fit takes less than compiling kernels would.
 COMPILE_FROM = 2**24

@@ -26,7 +26,7 @@ from daskdsml.solvers._newton_after import NewtonAfter
 from daskdsml.solvers.lbfgs import LBFGS
 from daskdsml.solvers.newton import Newton
 from daskdsml.solvers.proximal_newton import ProximalNewton
-from daskdsml.strategies.all_reduce import AllReduce
+from daskdsml.utils import registry
 
 # One Hessian of the sample serves this many neighbouring penalties: its loss changes slowly.
 NEIGHBOURS = 3
@@ -86,7 +86,8 @@ def _smooth_starts(problem, block, penalties, theta):
         for each in problems
     ]
     rows = open_rows(Table(block.X, block.y, block.w), "memory")
-    found = AllReduce().minimize_together(problems, rows, parts, [theta] * len(parts), max_iter=50)
+    strategy, thetas = registry.find_strategy(parts[0]), [theta] * len(parts)
+    found = strategy.minimize_together(problems, rows, parts, thetas, max_iter=50)
     m = len(block.y) if len(block.y) < problem.n_rows else np.inf
     starts, hessian = [], None
     for i, result in enumerate(found):
@@ -146,7 +147,7 @@ class Search(NamedTuple):
     def run(self, problems, rows, parts, thetas, progress):
         """The Results of all models, in the same reads."""
         solvers = [self._sure(part) for part in parts]
-        return AllReduce().minimize_together(
+        return registry.find_strategy(solvers[0]).minimize_together(
             problems, rows, solvers, thetas, max_iter=self.max_iter, progress=progress
         )
 

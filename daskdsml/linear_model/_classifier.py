@@ -19,7 +19,7 @@ from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.evaluate import hits, likeliest
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 class LinearClassifier(ClassifierMixin, IterativeModel):

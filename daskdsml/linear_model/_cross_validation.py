@@ -9,8 +9,8 @@ from daskdsml.linear_model.paths import MOST_PASSES, intercepts_of
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.loop import Progress
 from daskdsml.utils.one_standard_error import RULES
-from daskdsml.utils.settings import check_flag
 from daskdsml.utils.threads import single_threaded_blas
+from daskdsml.utils.validation import check_flag
 
 
 def fit_folds(model, table, folds, solver, part, specs):

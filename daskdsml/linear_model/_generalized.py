@@ -10,7 +10,7 @@ from daskdsml.linear_model._initial import null_evaluation
 from daskdsml.linear_model._iterative import IterativeModel
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.deviance import deviance
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 class IterativeRegressor(RegressorMixin, IterativeModel):

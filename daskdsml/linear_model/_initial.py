@@ -15,7 +15,7 @@ from daskdsml.linear_model._sample import SampledLine, anisotropy, first_rows
 from daskdsml.passes.moments import moments
 from daskdsml.passes.objective import Objective
 from daskdsml.solvers._curvature import Blocks, DenseHessian, Diagonal, Kronecker
-from daskdsml.strategies.all_reduce import AllReduce
+from daskdsml.utils import registry
 from daskdsml.utils.threads import single_threaded_blas
 
 # Most numbers in the Hessians of all outputs (256 MiB).
@@ -324,7 +324,8 @@ def minimize_sample(problem, block, solver, theta, max_iter):
     if not problem.weight > 0.0:
         return None
     rows = open_rows(Table(block.X, block.y, block.w), "memory")
-    return AllReduce().minimize(problem, rows, solver, theta, max_iter=max_iter)
+    strategy = registry.find_strategy(solver)
+    return strategy.minimize(problem, rows, solver, theta, max_iter=max_iter)
 
 
 def of_sample(problem, block):

@@ -12,10 +12,9 @@ from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import SummaryRequest
 from daskdsml.solvers._newton_after import NewtonAfter
 from daskdsml.solvers.newton import Newton
-from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.utils import registry
-from daskdsml.utils.settings import seed_of
 from daskdsml.utils.threads import single_threaded_blas
+from daskdsml.utils.validation import seed_of
 
 # Most Newton parameters whose Hessian costs no more than reading the data from storage, and than
 # reading it from memory; the latter also up to the third number if there are so many rows for each
@@ -47,9 +46,7 @@ class IterativeModel(LinearModel):
             problem = self._problem(table, found)
             name = self._choose(problem, table)
             theta, solver, known = self._start(problem, table, found, name)
-            strategy = AllReduce()
-            registry.check_needs(solver, strategy)
-            result = strategy.minimize(
+            result = registry.find_strategy(solver).minimize(
                 problem, rows, solver, theta, max_iter=self.max_iter, progress=progress, known=known
             )
         finally:

@@ -17,10 +17,8 @@ from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import SummaryRequest
 from daskdsml.solvers.nnls import NNLS
 from daskdsml.solvers.qr import MAX_CONDITION, QR, SMALL_ENTRIES
-from daskdsml.strategies.all_reduce import AllReduce
-from daskdsml.strategies.columns import Columns
 from daskdsml.utils import registry
-from daskdsml.utils.settings import check_flag
+from daskdsml.utils.validation import check_flag
 
 
 class LeastSquares(RegressorMixin, LinearModel):
@@ -171,8 +169,7 @@ class LeastSquares(RegressorMixin, LinearModel):
 
 def minimize(problem, rows, solver, max_iter, progress):
     """The result of ``solver`` from zero, by the strategy that suits how ``rows`` are laid out."""
-    strategy = Columns() if isinstance(rows, ByColumns) else AllReduce()
-    registry.check_needs(solver, strategy)
+    strategy = registry.find_strategy(solver, isinstance(rows, ByColumns))
     start = np.zeros(problem.size)
     return strategy.minimize(problem, rows, solver, start, max_iter=max_iter, progress=progress)
 

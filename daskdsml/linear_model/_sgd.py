@@ -20,7 +20,7 @@ from daskdsml.passes.loop import Progress
 from daskdsml.passes.stochastic import HoldOut, SGDEpoch, SGDState
 from daskdsml.passes.summary import SummaryRequest
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
-from daskdsml.utils.settings import check_single_epoch, check_validation, outside, seed_of
+from daskdsml.utils.validation import check_single_epoch, check_validation, outside, seed_of
 
 
 class Validation(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.passes.stochastic import Rule
-from daskdsml.utils.settings import check_epochs, check_flag, check_number
+from daskdsml.utils.validation import check_epochs, check_flag, check_number
 
 # Step sizes, by what `stochastic.Rule` calls them.
 SCHEDULES = {"constant": 0, "adaptive": 0, "optimal": 1, "invscaling": 2}

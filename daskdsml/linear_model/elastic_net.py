@@ -11,7 +11,7 @@ from daskdsml.linear_model._routes import suits_working_set
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.solvers.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
 from daskdsml.utils import registry
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 class ElasticNet(LeastSquares):

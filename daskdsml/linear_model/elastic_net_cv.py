@@ -16,7 +16,7 @@ from daskdsml.linear_model.elastic_net import (
 )
 from daskdsml.linear_model.paths import checked_alphas
 from daskdsml.utils.one_standard_error import best_and_simplest
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 class ElasticNetCV(ElasticNet):

@@ -22,7 +22,7 @@ from daskdsml.passes.concomitant import Concomitant, residuals
 from daskdsml.passes.evaluate import errors
 from daskdsml.solvers._curvature import DenseHessian
 from daskdsml.utils import registry
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
 SCALE_TOL, MAX_ROUNDS = 1e-3, 50

@@ -8,7 +8,7 @@ from daskdsml.linear_model._base import LARGEST_GRAM, warn_of_few_rows
 from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 class LinearRegression(LeastSquares):

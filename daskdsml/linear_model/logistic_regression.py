@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.linear_model._classifier import LinearClassifier, penalty_of
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 class LogisticRegression(LinearClassifier):

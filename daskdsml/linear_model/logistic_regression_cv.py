@@ -38,7 +38,7 @@ from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
 from daskdsml.utils import registry
 from daskdsml.utils.one_standard_error import best_and_simplest
-from daskdsml.utils.settings import check_flag
+from daskdsml.utils.validation import check_flag
 
 LOG_LOSS = "neg_log_loss"
 

@@ -19,7 +19,7 @@ from daskdsml.linear_model.elastic_net import (
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.loop import Progress
 from daskdsml.solvers.eigen import Eigen
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 # More than any working set needs: it doubles.
 MOST_PASSES = 1000

@@ -10,7 +10,7 @@ from daskdsml.linear_model._least_squares import LeastSquares
 from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.linear_model._routes import suits_dual
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 class Ridge(LeastSquares):

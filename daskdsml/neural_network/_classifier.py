@@ -21,7 +21,7 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel, unwound
 from daskdsml.neural_network._predictor import likeliest
-from daskdsml.passes.summary import check_labels
+from daskdsml.utils.validation import check_labels
 
 
 class NeuralClassification(ClassifierMixin, NeuralModel):

@@ -60,7 +60,7 @@ class Whole(NamedTuple):
 
 def train_full_batch(model, trainer, examples) -> None:
     """Iterations of L-BFGS until no entry of the gradient is above ``tol``."""
-    theta, tol = model._train_state.point.theta, trainer.config.tol
+    theta, tol = model._train_state.point.theta, trainer.config.stopping.tol
     problem = WholeProblem(len(theta), L2(trainer.config.l2), trainer.scale)
     solver = LBFGS(0.0 if tol is None else tol)
     batches = model._open(examples)

@@ -17,7 +17,7 @@ from daskdsml.optimizers.momentum import Momentum
 from daskdsml.optimizers.nesterov import Nesterov
 from daskdsml.optimizers.schedules.constant import Constant
 from daskdsml.optimizers.schedules.invscaling import Invscaling
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 SOLVERS = ("adam", "sgd", "lbfgs")
 LEARNING_RATES = ("constant", "invscaling", "adaptive")

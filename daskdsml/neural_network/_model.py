@@ -32,8 +32,8 @@ from daskdsml.neural_network._training import Trainer
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry
-from daskdsml.utils.settings import check_single_epoch, check_validation, outside, seed_of
 from daskdsml.utils.threads import single_threaded_blas
+from daskdsml.utils.validation import check_single_epoch, check_validation, outside, seed_of
 
 # Below this many numbers to learn from, over all epochs, compiling takes longer than training.
 COMPILE_FROM = 2**26

@@ -6,7 +6,7 @@ import numpy as np
 
 from daskdsml.layers.activation import Activation
 from daskdsml.neural_network._parameters import check_layers, schedule_of, solver_of
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 class SolverOptions:

@@ -18,7 +18,7 @@ from daskdsml.layers.rnn import RNN
 from daskdsml.neural_network._training import TrainConfig
 from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import EarlyStopping
-from daskdsml.utils.settings import check_epochs, check_number
+from daskdsml.utils.validation import check_epochs, check_number
 
 
 def check_parameters(model) -> None:

@@ -6,7 +6,7 @@ import numbers
 
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 

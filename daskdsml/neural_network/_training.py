@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
+from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
 
 
@@ -88,7 +90,10 @@ class Trainer:
         Epochs planned, which schedules refer to.
     """
 
+    needs = frozenset({"batches"})
+
     def __init__(self, backprop: Backprop, config: TrainConfig, n_epochs: int):
+        self._strategy = registry.find_strategy(self)
         self.backprop, self.config, self._n_epochs = backprop, config, n_epochs
         network = backprop.network
         self._kernels = backprop.backend.layers()
@@ -107,8 +112,9 @@ class Trainer:
         """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
         begun, total, weight, norms, n_rows = time.perf_counter(), 0.0, 0.0, [], 0
         n_steps = self._n_epochs * batches.steps_per_epoch
-        for batch in batches.epoch(train_state.epoch):
-            train_state, loss, share, norm = self._step(train_state, batch, n_steps)
+        step, made = partial(self._step, n_steps=n_steps), batches.epoch(train_state.epoch)
+        steps = self._strategy.train(step, train_state, made)
+        for train_state, (loss, share, norm), batch in steps:
             if self.failure is not None:
                 break
             total, weight, n_rows = total + loss * share, weight + share, n_rows + batch.n_rows
@@ -143,11 +149,11 @@ class Trainer:
         return train_state._replace(stale=int(verdict.stale)), not verdict.ended
 
     def _step(self, train_state, batch, n_steps):
-        """The train_state after a batch, its mean objective, weight and gradient norm."""
+        """The train_state after a batch; its mean objective, weight and gradient norm."""
         config, kernels, point = self.config, self._kernels, train_state.point
         found = batch.run(self.backprop.gradient, point)
         if not found.weight > 0.0:
-            return train_state._replace(step=train_state.step + 1), 0.0, 0.0, 0.0
+            return train_state._replace(step=train_state.step + 1), (0.0, 0.0, 0.0)
         gradient, share = found.gradient, 1.0 / found.weight
         penalty, squares = kernels.complete(
             gradient, point.theta, self.scale, share, config.l1, config.l2
@@ -155,7 +161,7 @@ class Trainer:
         loss, norm = found.loss * share + penalty, math.sqrt(squares)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self.failure = self._diagnosed(train_state, batch)
-            return train_state, 0.0, 0.0, 0.0
+            return train_state, (0.0, 0.0, 0.0)
         if config.clip is not None and norm > config.clip:
             kernels.scale(gradient, config.clip / norm)
         factor = train_state.drop * config.factor(train_state.step, train_state.epoch, n_steps)
@@ -164,7 +170,7 @@ class Trainer:
         if len(statistics):
             statistics += self._momentum * (found.statistics - statistics)
         train_state = train_state._replace(state=state, step=train_state.step + 1)
-        return train_state, loss, found.weight, norm
+        return train_state, (loss, found.weight, norm)
 
     def _rate(self, train_state, n_steps) -> float:
         last = max(train_state.step - 1, 0)

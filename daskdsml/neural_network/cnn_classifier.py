@@ -9,7 +9,7 @@ from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.neural_network._classifier import NeuralClassification
 from daskdsml.neural_network._network_model import SolverOptions
 from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
 class CNNClassifier(SolverOptions, NeuralClassification):

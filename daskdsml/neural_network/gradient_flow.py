@@ -14,8 +14,8 @@ from daskdsml.neural_network._training import check_weight
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry
-from daskdsml.utils.settings import seed_of
 from daskdsml.utils.threads import single_threaded_blas
+from daskdsml.utils.validation import seed_of
 
 
 class GradientFlow(NamedTuple):

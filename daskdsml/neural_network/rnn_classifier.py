@@ -10,7 +10,7 @@ from daskdsml.layers.rnn import RNN
 from daskdsml.neural_network._classifier import NeuralClassification
 from daskdsml.neural_network._network_model import SolverOptions
 from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
-from daskdsml.utils.settings import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 CELLS = {"gru": GRU, "lstm": LSTM, "elman": RNN}
 

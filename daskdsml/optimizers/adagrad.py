@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 class _State(NamedTuple):

@@ -9,9 +9,7 @@ from scipy import sparse
 
 from daskdsml.contracts import Block
 from daskdsml.passes.row_stats import RowStats, row_stats_of
-
-# More labels than this are a continuous target by mistake; keeping them would fill the memory.
-MOST_LABELS = 10_000
+from daskdsml.utils.validation import MOST_LABELS, check_labels
 
 
 class SummaryRequest(NamedTuple):
@@ -197,16 +195,6 @@ def _joined(a: DataSummary, b: DataSummary):
     sums = np.zeros((len(labels), len(a.squares)))
     np.add.at(sums, codes, np.concatenate([a.sums, b.sums]))
     return labels, np.bincount(codes, weights=np.concatenate([a.counts, b.counts])), sums
-
-
-def check_labels(labels) -> None:
-    """Raise ValueError if sorted distinct ``labels`` are those of a continuous target."""
-    continuous = labels.dtype.kind == "f" and (labels != np.trunc(labels)).any()
-    if continuous or labels.size > MOST_LABELS:
-        raise ValueError(
-            f"Unknown label type: continuous. y holds {labels.size} different values such as "
-            f"{labels[0]}: expected class labels. Use a regressor, or bin y first."
-        )
 
 
 def _drawn(request: SummaryRequest, block: Block) -> Sample:

@@ -14,7 +14,7 @@ class AllReduce:
     Nothing but sums travels, so the result does not depend on how many workers there are.
     """
 
-    provides = frozenset({"gradient", "hessian", "moments", "slopes"})
+    provides = frozenset({"gradient", "hessian", "moments", "slopes", "batches"})
 
     def minimize(
         self, problem, rows, solver, theta, *, max_iter, progress=None, known=None
@@ -37,3 +37,20 @@ class AllReduce:
         with single_threaded_blas():
             objectives = Objectives(rows.run, problems)
             return iterate_together(solvers, objectives, thetas, max_iter, progress)
+
+    def train(self, step, state, batches):
+        """Mini-batches one after the other, each summed over all who hold rows of it.
+
+        Parameters
+        ----------
+        step : callable, ``step(state, batch)`` gives the next state and what to tell of it
+        state : where training stands
+        batches : iterator of `daskdsml.network_contracts.BatchStep`
+
+        Yields
+        ------
+        state, what ``step`` told, and the batch, after each step
+        """
+        for batch in batches:
+            state, told = step(state, batch)
+            yield state, told, batch

@@ -98,6 +98,19 @@ def exports(family: str):
     return get, names
 
 
+def find_strategy(solver, by_columns: bool = False):
+    """The strategy that suits how rows are laid out, if it gives ``solver`` what it needs.
+
+    Raises
+    ------
+    ValueError
+        If it does not; the message names solvers that it could serve.
+    """
+    strategy = find("strategies", "columns" if by_columns else "all_reduce")()
+    check_needs(solver, strategy)
+    return strategy
+
+
 def check_needs(solver, strategy) -> None:
     """Raise ValueError if ``strategy`` cannot give ``solver`` what it needs, naming what could."""
     missing = sorted(solver.needs - strategy.provides)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from daskdsml.engine.memory import worker_info
 from daskdsml.engine.minibatch.actor import receive_partition
 from daskdsml.engine.minibatch.actor_pool import POLL_SECONDS
-from daskdsml.utils.settings import outside
+from daskdsml.utils.validation import outside
 
 # Dask has a worker whose memory is nearly full take no tasks: after how long a wait for it that is
 # told, and after how long there is no more hope.

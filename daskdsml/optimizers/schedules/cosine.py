@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 class Cosine(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from daskdsml.utils.settings import check_number
+from daskdsml.utils.validation import check_number
 
 
 class StepDecay(NamedTuple):

@@ -1,4 +1,4 @@
-"""Checks of the settings of estimators and parts; anyone may import it."""
+"""Checks of the parameters of estimators and parts, and of labels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numbers
 import sys
 
 import numpy as np
+
+# More labels than this are a continuous target by mistake; keeping them would fill the memory.
+MOST_LABELS = 10_000
 
 
 def check_number(
@@ -80,6 +83,16 @@ def check_single_epoch(estimator) -> None:
 def seed_of(estimator) -> int:
     """The seed of all that an estimator draws; None means 0, so that fits can be repeated."""
     return 0 if estimator.random_state is None else int(estimator.random_state)
+
+
+def check_labels(labels) -> None:
+    """Raise ValueError if sorted distinct ``labels`` are those of a continuous target."""
+    continuous = labels.dtype.kind == "f" and (labels != np.trunc(labels)).any()
+    if continuous or labels.size > MOST_LABELS:
+        raise ValueError(
+            f"Unknown label type: continuous. y holds {labels.size} different values such as "
+            f"{labels[0]}: expected class labels. Use a regressor, or bin y first."
+        )
 
 
 def outside() -> int:
