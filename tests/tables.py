@@ -13,6 +13,14 @@ import dask.array as da
 import numpy as np
 from scipy import sparse
 
+from daskdsml.data.validation import validate_dataset
+
+
+def network_rows(X, y=None, sample_weight=None, mask=None, *, ranks=None, **options):
+    """The Dataset that neural estimators make of what the user passes."""
+    options |= {"ranks": ranks, "any_dtype": True, "known_rows": True}
+    return validate_dataset(X, y, sample_weight, mask=mask, **options)
+
 
 def regression(n, p, n_outputs=None, seed=0):
     """X (n, p), y (n,) or (n, K), weights (n,): a linear model with noise and an intercept."""

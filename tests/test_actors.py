@@ -24,8 +24,8 @@ from actor_kernels import (
 )
 from batch_kernels import column_sums, failing, met
 from distributed import Actor, Client, wait
+from tables import network_rows
 
-from daskdsml.data.examples import admit_examples
 from daskdsml.engine import memory
 from daskdsml.engine.minibatch import actor_pool, shuffle_buffer, transfer_tasks
 from daskdsml.engine.minibatch.actor import TrainingActor
@@ -51,7 +51,7 @@ def opened(client, monkeypatch):
         X = np.zeros((N, 4), dtype=np.float32)
         X[:, 0] = np.arange(N)
         X = da.from_array(X, chunks=(50, 4))
-        examples = admit_examples(client.persist(X) if persisted else X, None)
+        examples = network_rows(client.persist(X) if persisted else X, None)
         made.append(open_batches(examples, 64, seed=3, **options))
         return made[-1]
 

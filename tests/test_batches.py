@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from batch_kernels import DeadlyMeeting, DeadlyPass, column_sums, failing, key_of, met, weighed
 from scipy import sparse
-from tables import Source, csr_rows, dask_rows
+from tables import Source, csr_rows, dask_rows, network_rows
 
-from daskdsml.data.examples import admit_examples
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine import memory
 from daskdsml.engine.minibatch import cluster, shuffle_buffer
@@ -51,7 +50,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def opened(X, size=64, seed=3, y=None, **options):
-    return open_batches(admit_examples(X, y), size, seed=seed, **options)
+    return open_batches(network_rows(X, y), size, seed=seed, **options)
 
 
 def epoch_of(batches, epoch):
@@ -140,7 +139,7 @@ def test_all_parts_stay_aligned():
     y, w, mask = rng.normal(size=n), rng.uniform(size=n), rng.random((n, T)) > 0.3
     expected = (X * (y * w)[:, None, None]).sum(axis=0).ravel()
     for pool_bytes in (3000, 2**28):
-        examples = admit_examples(
+        examples = network_rows(
             da.from_array(X, chunks=(47, 2, 3)), dask_rows(y, 3), w, da.from_array(mask, chunks=100)
         )
         batches = open_batches(examples, 50, seed=0, pool_bytes=pool_bytes)
@@ -397,7 +396,7 @@ def test_sums_over_places_are_those_of_the_whole_batch(client, monkeypatch):
     monkeypatch.setattr(memory, "HOME_BYTES", 0)
     rng = np.random.default_rng(0)
     X = da.from_array(rng.normal(size=(600, 5, 3)), chunks=(50, 5, 3))
-    examples = admit_examples(
+    examples = network_rows(
         X, rng.normal(size=600), rng.uniform(size=600), rng.random((600, 5)) > 0.5
     )
     found = []

@@ -22,7 +22,7 @@ from tables import (
     task_name,
 )
 
-from daskdsml.data.door import admit
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine import memory
 from daskdsml.engine.full.cluster import ClusterRows
 from daskdsml.engine.full.local import LocalRows
@@ -75,7 +75,7 @@ def test_same_bits_of_persisted_blocks(client, name, tmp_path):
 def test_same_bits_of_data_that_were_sent(client, name, sent):
     X, y, w = classes(24_000, 25)
     arrays = [dask_rows(a, 12) for a in (X, y, w)]
-    assert isinstance(open_rows(admit(*arrays)), ClusterRows)
+    assert isinstance(open_rows(validate_dataset(*arrays)), ClusterRows)
     there = MODELS[name]().fit(*arrays)
     with dask.config.set(scheduler="threads"):
         here = MODELS[name]().fit(*arrays)
@@ -102,11 +102,11 @@ def test_same_bits_with_shared_work_upstream(client, tmp_path):
 
 
 def test_where_work_goes(client, tmp_path):
-    made = admit(*Source(tmp_path, **SHAPE).table())
-    small = admit(dask_rows(np.ones((40_000, 3)), 4))
+    made = validate_dataset(*Source(tmp_path, **SHAPE).table())
+    small = validate_dataset(dask_rows(np.ones((40_000, 3)), 4))
     assert isinstance(open_rows(made), ClusterRows)
     assert isinstance(open_rows(small), LocalRows)  # its blocks are in this process anyway
-    assert isinstance(open_rows(admit(np.ones((100, 3)))), LocalRows)
+    assert isinstance(open_rows(validate_dataset(np.ones((100, 3)))), LocalRows)
     with dask.config.set(scheduler="threads"):
         assert isinstance(open_rows(made), LocalRows)
 
@@ -114,7 +114,7 @@ def test_where_work_goes(client, tmp_path):
 @pytest.mark.parametrize("cache", ["none", "memory"])
 def test_tasks_are_named_by_what_they_do(client, cache, tmp_path):
     X, y = Source(tmp_path, **SHAPE).table()
-    rows = open_rows(admit(X, y), cache)
+    rows = open_rows(validate_dataset(X, y), cache)
     names = rows.run(task_name, None, "logistic-gradient")
     rows.close()
     assert names
@@ -184,7 +184,7 @@ def test_a_worker_killed_while_it_holds_blocks(client, place, tmp_path, monkeypa
         X = dask_rows(classes(24_000, 25)[0], 12)
     else:
         X, _ = Source(tmp_path, **SHAPE).table()
-    rows = open_rows(admit(X), "memory")
+    rows = open_rows(validate_dataset(X), "memory")
     assert isinstance(rows, ClusterRows)
     first = rows.run(row_sum, None, "before")
     again = rows.run(deadly_row_sum, (str(tmp_path), os.getpid()), "deadly")
@@ -201,13 +201,15 @@ def test_a_fold_has_the_same_bits(client, place, deadly, tmp_path, monkeypatch):
     X = X.rechunk((1700, 25)) if place == "rechunked" else X
     here = dask_rows(X.compute(), 12) if place == "sent" else X
     with dask.config.set(scheduler="synchronous"):
-        rows = open_rows(admit(here), "none")
+        rows = open_rows(validate_dataset(here), "none")
         order = np.random.default_rng(0).permutation(rows.n_shards).tolist()
         expected = rows.fold(in_turn, 0.0, order, "fold")
     if place == "sent":
         monkeypatch.setattr(memory, "HOME_BYTES", 0)
     there = client.persist(X) if place == "persisted" else here
-    rows = open_rows(admit(there), "none" if place in ("none", "rechunked") else "memory")
+    rows = open_rows(
+        validate_dataset(there), "none" if place in ("none", "rechunked") else "memory"
+    )
     assert isinstance(rows, ClusterRows)
     kernel = DeadlyTurn(str(tmp_path), os.getpid()) if deadly else in_turn
     found = rows.fold(kernel, 0.0, order, "fold")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tables import Source, dask_rows, in_turn, row_sum
 
-from daskdsml.data.door import Table, admit
+from daskdsml.data.dataset import Dataset
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine import chunk_tasks
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -18,13 +19,13 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def table_of(X, y=None, w=None):
-    return admit(X, y, w)
+    return validate_dataset(X, y, w)
 
 
 def test_recipes_make_the_chunks():
     X = np.arange(24.0).reshape(8, 3)
     table = table_of(da.from_array(X, chunks=(3, 2)) + 1, dask_rows(X[:, 0], 2))
-    cut = chunk_tasks.cut(table)
+    cut = chunk_tasks.cut(table.row_parts)
     assert (cut.shared, cut.held) == (False, False)
     blocks = [pickle.loads(pickle.dumps(chunk_tasks.serialize(chunk)))() for chunk in cut.chunks]
     rows = [np.concatenate(columns, axis=1) for columns, *_ in blocks]
@@ -35,16 +36,16 @@ def test_recipes_make_the_chunks():
 
 def test_recipes_know_shared_work():
     X = da.ones((40, 2), chunks=(10, 2))
-    assert not chunk_tasks.cut(table_of(X * 2)).shared
-    assert chunk_tasks.cut(table_of(X.map_blocks(np.cumsum).rechunk((4, 2)))).shared
-    assert chunk_tasks.cut(table_of(X - X.mean(axis=0))).shared
+    assert not chunk_tasks.cut(table_of(X * 2).row_parts).shared
+    assert chunk_tasks.cut(table_of(X.map_blocks(np.cumsum).rechunk((4, 2))).row_parts).shared
+    assert chunk_tasks.cut(table_of(X - X.mean(axis=0)).row_parts).shared
 
 
 def test_recipes_know_what_carries_the_data(tmp_path):
     held = table_of(dask_rows(np.random.default_rng(0).normal(size=(20_000, 10)), 4))
     made = table_of(Source(tmp_path, 4, 5000, 10).table()[0])
     for table, carries in ((held, True), (made, False)):
-        cut = chunk_tasks.cut(table)
+        cut = chunk_tasks.cut(table.row_parts)
         assert chunk_tasks.at_home(cut, chunk_tasks.chunk_bytes(table)) == carries
 
 
@@ -172,7 +173,7 @@ def test_same_bits_of_an_array_in_memory_with_any_number_of_threads():
 
 def test_rows_count_what_they_read():
     X = np.ones((100, 3))
-    rows = open_rows(Table(X, None, None), "none")
+    rows = open_rows(Dataset(X, None, None), "none")
     for passes in (1, 2):
         np.testing.assert_array_equal(rows.run(row_sum, None, "test"), [100.0] * 3)
         assert (rows.n_rows_read, rows.n_bytes_read) == (100 * passes, X.nbytes * passes)

@@ -18,8 +18,9 @@ from tables import Source, csr_rows, dask_rows, regression
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
 from daskdsml.data import folds as module
-from daskdsml.data.door import Table, admit
+from daskdsml.data.dataset import Dataset
 from daskdsml.data.folds import assign_folds, stratify
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import ElasticNetCV, Lasso, LassoCV, RidgeCV
 from daskdsml.passes.moments import group_moments, moments
@@ -57,7 +58,7 @@ def cells_of(table):
 @pytest.mark.parametrize("n_blocks", [None, 1, 7, N])
 def test_cells_make_the_splits(cv, n_blocks):
     A = X if n_blocks is None else dask_rows(X, n_blocks)
-    table, folds = assign_folds(admit(A, Y), cv)
+    table, folds = assign_folds(validate_dataset(A, Y), cv)
     cells = cells_of(table)
     assert cells.shape == (N,)
     assert set(cells) == set(range(folds.train.shape[1]))
@@ -73,7 +74,7 @@ def test_cells_make_the_splits(cv, n_blocks):
 @pytest.mark.parametrize("k", [2, 5, 7, N])
 def test_partitions_have_a_cell_a_fold(k):
     for cv in (k, KFold(k), KFold(k, shuffle=True, random_state=0)):
-        table, folds = assign_folds(admit(X, Y), cv)
+        table, folds = assign_folds(validate_dataset(X, Y), cv)
         assert folds.train.shape == folds.test.shape == (k, k)
         sizes = [len(test) for _, test in KFold(k).split(X)]
         assert sorted(np.bincount(cells_of(table)), reverse=True) == sizes
@@ -83,24 +84,24 @@ def test_partitions_have_a_cell_a_fold(k):
 
 def test_none_is_five():
     for cv in (None, 5):
-        table, folds = assign_folds(admit(X, Y), cv)
+        table, folds = assign_folds(validate_dataset(X, Y), cv)
         np.testing.assert_array_equal(cells_of(table), np.repeat(np.arange(5), 12))
     assert len(folds) == 5
 
 
 def test_patterns_share_cells():
     # Two repeats of three folds: each row is in one of 3 x 3 cells.
-    _, folds = assign_folds(admit(X, Y), SPLITTERS["repeated"])
+    _, folds = assign_folds(validate_dataset(X, Y), SPLITTERS["repeated"])
     assert folds.train.shape == (6, 9)
     # Every split leaves out what is after it: runs of rows, and gaps before test sets.
-    _, folds = assign_folds(admit(X, Y), SPLITTERS["TimeSeriesSplit"])
+    _, folds = assign_folds(validate_dataset(X, Y), SPLITTERS["TimeSeriesSplit"])
     assert folds.train.shape[1] <= 9
 
 
 def test_a_splitter_sees_labels_that_are_in_memory():
     labels = np.repeat([0, 1], [40, 20])
     cv = StratifiedKFold(4)
-    table, folds = assign_folds(admit(X, labels), cv)
+    table, folds = assign_folds(validate_dataset(X, labels), cv)
     for (_, test), (_, tested) in zip(cv.split(X, labels), folds, strict=True):
         np.testing.assert_array_equal(np.flatnonzero(np.isin(cells_of(table), tested)), test)
 
@@ -110,19 +111,19 @@ def test_too_many_cells():
         with pytest.raises(
             ValueError, match="overlap in more than 128 ways.*such as KFold, or few"
         ):
-            assign_folds(Table(np.zeros((400, 1))), cv)
-    _, folds = assign_folds(Table(np.zeros((400, 1))), module.MOST_CELLS)
+            assign_folds(Dataset(np.zeros((400, 1))), cv)
+    _, folds = assign_folds(Dataset(np.zeros((400, 1))), module.MOST_CELLS)
     assert folds.train.shape == (128, 128)
 
 
 @pytest.mark.parametrize("cv", [61, KFold(61), KFold(61, shuffle=True, random_state=0)])
 def test_more_folds_than_rows(cv):
     with pytest.raises(ValueError, match="cv=61 folds need at least 61 rows, but X has 60.*Lower"):
-        assign_folds(admit(X, Y), cv)
+        assign_folds(validate_dataset(X, Y), cv)
 
 
 def test_a_fold_of_one_row():
-    table, folds = assign_folds(admit(X, Y), N)
+    table, folds = assign_folds(validate_dataset(X, Y), N)
     np.testing.assert_array_equal(cells_of(table), np.arange(N))
     mine = RidgeCV([1.0], cv=N).fit(dask_rows(X, 7), Y)
     # As many folds as rows leave each out in turn.
@@ -141,7 +142,7 @@ def numbers_of_folds(state, block):
 
 def stratified(A, y, k, cache="auto"):
     """The fold of each row (n,), and the rows of each class in each fold (K, k)."""
-    rows = open_rows(admit(A, y, labels=True), cache)
+    rows = open_rows(validate_dataset(A, y, labels=True), cache)
     total = rows.run(strata, SummaryRequest(NumPy(), True), "look")
     label, counts = stratify(total.found.labels, total.blocks, k)
     mapped = rows.map(label)
@@ -199,7 +200,7 @@ def test_stratified_folds_of_many_shards():
     n = 150_000
     y = rng.choice(["a", "b", "c"], size=n, p=[0.9, 0.09, 0.01])
     wide = da.zeros((n, 100), chunks=(1000, 100))
-    assert open_rows(admit(wide, y, labels=True), "none").n_shards > 1
+    assert open_rows(validate_dataset(wide, y, labels=True), "none").n_shards > 1
     cells, _ = stratified(wide, da.from_array(y, chunks=1000), 7, "none")
     np.testing.assert_array_equal(cells, scikit_learn_folds(y, 7))
 
@@ -215,12 +216,12 @@ def test_stratified_folds_need_a_class_with_as_many_rows():
 
 
 def test_splits_that_cannot_be():
-    table = admit(X, Y)
+    table = validate_dataset(X, Y)
     with pytest.raises(ValueError, match="cv holds no splits: expected pairs"):
         assign_folds(table, [])
     with pytest.raises(ValueError, match="rows that there are not: X has 60 rows.*index 60 "):
         assign_folds(table, [([0, 1], [60])])
-    far = admit(dask_rows(X, 7), dask_rows(CLASS_CODES, 7))
+    far = validate_dataset(dask_rows(X, 7), dask_rows(CLASS_CODES, 7))
     with pytest.raises(ValueError, match="StratifiedKFold.* need y in this process's memory"):
         assign_folds(far, StratifiedKFold(3))
     _, folds = assign_folds(far, StratifiedKFold(3), CLASS_CODES)
@@ -252,7 +253,7 @@ def test_moments_of_training_sets(cv, kind):
         "CSR": lambda: csr_rows(far, 7),
         "uneven": lambda: da.from_array(far, chunks=((0, 1, 40, 0, 19), (3, 1))),
     }[kind]()
-    table, folds = assign_folds(admit(A, Y, W), cv)
+    table, folds = assign_folds(validate_dataset(A, Y, W), cv)
     rows = open_rows(table)
     found = rows.run(group_moments, NumPy(), "moments")
     rows.close()

@@ -10,7 +10,7 @@ from tables import Source, counts, csr_rows, dask_rows, outlying
 from daskdsml.backends.numba import Numba
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, HuberRegressor, PoissonRegressor
 from daskdsml.losses.gamma import Gamma
@@ -366,7 +366,7 @@ def test_the_first_look_tells_of_targets(weighted):
     w = w if weighted else None
     for n_blocks in (1, 7, 60):
         parts = [None if a is None else dask_rows(a, n_blocks) for a in (X, y.astype(int), w)]
-        rows = open_rows(Table(*parts), "none")
+        rows = open_rows(Dataset(*parts), "none")
         span = rows.run(summarize, SummaryRequest(NumPy(), labels=False), "look").span
         total = y.sum() if w is None else w @ y
         np.testing.assert_allclose(span, (total, y.min(), y.max()), rtol=1e-13)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from batch_kernels import column_sums, met
 from scipy import sparse
-from tables import Source, dask_rows
+from tables import Source, dask_rows, network_rows
 
-from daskdsml.data.examples import admit_examples
 from daskdsml.engine import memory
 from daskdsml.engine.minibatch import shuffle_buffer, transfer
 from daskdsml.engine.minibatch.actor_pool import ActorPool
@@ -90,7 +89,7 @@ def table(n=600):
 
 
 def opened(X, **options):
-    return open_batches(admit_examples(X), 64, seed=3, **options)
+    return open_batches(network_rows(X), 64, seed=3, **options)
 
 
 def numbers_of(batches, epoch):

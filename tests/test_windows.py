@@ -5,8 +5,8 @@ import dask.array as da
 import numpy as np
 import pytest
 from batch_kernels import met
+from tables import network_rows
 
-from daskdsml.data.examples import admit_examples
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.minibatch import partitions, shuffle_buffer
 from daskdsml.engine.minibatch.batches import open_batches
@@ -48,7 +48,7 @@ def test_targets_ahead(stride, chunks):
         after = np.asarray(windows.after(given[:, 1], steps))
         np.testing.assert_array_equal(after, np.asarray(windows.X)[:, -1, 1] + 2 * steps)
     assert np.asarray(windows.after(X[:, 1], 3))[-1] <= X[-1, 1]
-    examples = admit_examples(windows, windows.after(given[:, 1], 3))
+    examples = network_rows(windows, windows.after(given[:, 1], 3))
     assert examples.n_rows == len(windows) and examples.in_shape == (6, 2)
     if chunks is not None:
         assert examples.y.chunks[0] == examples.X.chunks[0]
@@ -71,10 +71,10 @@ def test_windows_are_views():
     X = series(10_000, 8)
     windows = WindowedSequences(X, 100).X
     assert np.shares_memory(windows, X)
-    examples = admit_examples(windows)
-    assert examples.n_bytes == X.nbytes
+    examples = network_rows(windows)
+    assert examples.stored_bytes == X.nbytes
     lazy = WindowedSequences(da.from_array(X, chunks=(1000, 8)), 100)
-    base = partitions.cut(admit_examples(lazy), travel=False).sources[3]().X
+    base = partitions.cut(network_rows(lazy), travel=False).sources[3]().X
     assert base.shape == (1000, 100, 8)
     while base.base is not None:
         base = base.base
@@ -88,7 +88,7 @@ def test_batches_have_each_window_once(chunks, pool_bytes, monkeypatch):
     monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 1000)
     X = series(1000)
     windows = WindowedSequences(X if chunks is None else da.from_array(X, chunks=(chunks, 2)), 12)
-    batches = open_batches(admit_examples(windows), 32, seed=0, pool_bytes=pool_bytes)
+    batches = open_batches(network_rows(windows), 32, seed=0, pool_bytes=pool_bytes)
     found = sum((step.run(met, None).numbers for step in batches.epoch(0)), [])
     batches.close()
     assert sorted(found) == X[: len(windows), 0].tolist() != found
@@ -106,7 +106,7 @@ def test_chunks_are_read_as_they_are_needed(monkeypatch):
     windows = WindowedSequences(da.concatenate(parts), 10)
     row_bytes = 10 * 2 * 4
     options = {"seed": 0, "pool_bytes": 500 * row_bytes, "cache": "none"}
-    batches = open_batches(admit_examples(windows), 32, **options)
+    batches = open_batches(network_rows(windows), 32, **options)
     steps = batches.epoch(0)
     next(steps)
     # A pool of 9 chunks of windows and one read ahead, each of which takes two chunks of rows.

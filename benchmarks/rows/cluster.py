@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from daskdsml.backends.numba import Numba
-from daskdsml.data.door import admit
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.losses.logistic import Logistic
 from daskdsml.passes.gradient import GradientRequest, gradient
@@ -98,7 +98,7 @@ def cluster_1024(setup) -> list[Line]:
 
 def _passes(at, X, y) -> float:
     """Median seconds of 30 gradient passes over rows that stay in the workers' memory."""
-    rows = open_rows(admit(X, y, labels=True), cache="memory")
+    rows = open_rows(validate_dataset(X, y, labels=True), cache="memory")
     try:
         for _ in range(2):
             rows.run(gradient, at, "gradient")

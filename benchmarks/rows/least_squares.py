@@ -85,14 +85,14 @@ def _quietly(model, X, y):
 def moments_single(setup) -> list[Line]:
     """5,000,000 x 100 float32: moments against one ``X.T @ X`` of two BLAS threads."""
     from daskdsml.backends.numpy import NumPy
-    from daskdsml.data.door import Table
+    from daskdsml.data.dataset import Dataset
     from daskdsml.engine.full.rows import open_rows
     from daskdsml.passes.moments import moments
 
     n = setup.size(5_000_000, 10_000)
     X = np.random.default_rng(0).standard_normal((n, 100), dtype=np.float32)
     y = X[:, 0].astype(np.float64)
-    rows = open_rows(Table(X, y), "memory")
+    rows = open_rows(Dataset(X, y), "memory")
     ours, blas = [], []
     for _ in range(setup.repeats + 1):
         ours.append(timed(lambda: rows.run(moments, NumPy(), "moments"))[0])

@@ -17,7 +17,7 @@ import dask.array as da
 import numpy as np
 import psutil
 
-from daskdsml.data.door import admit
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
 from data import dask_table, labels_of
@@ -169,7 +169,7 @@ def _disk_reads(pids) -> int:
 
 
 def _empty_pass(X, y, kernel) -> None:
-    rows = open_rows(admit(X, y, labels=True), cache="none")
+    rows = open_rows(validate_dataset(X, y, labels=True), cache="none")
     try:
         rows.run(kernel, None, "nothing")
     finally:

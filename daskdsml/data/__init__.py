@@ -1,1 +1,1 @@
-"""The door: whatever the user holds becomes aligned, named, checked blocks of rows."""
+"""What the user holds becomes aligned, named, checked blocks of rows."""

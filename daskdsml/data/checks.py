@@ -1,4 +1,4 @@
-"""Checks of shapes and dtypes that the door makes, each with the sentence that says how to mend."""
+"""Checks of shapes and dtypes of data, each with its remedy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ def check_two_dimensional(X) -> None:
     """Raise ValueError unless X is a matrix."""
     if X.ndim == 2:
         return
-    mend = (
+    remedy = (
         "X[:, None] if it has a single feature or X[None, :] if it is a single sample"
         if X.ndim < 2
         else "X.reshape(len(X), -1), or use CNNClassifier for images, RNNClassifier for sequences"
     )
     raise ValueError(
-        f"Expected 2D array, got {X.ndim}D array instead for X. Reshape your data using {mend}."
+        f"Expected 2D array, got {X.ndim}D array instead for X. Reshape your data using {remedy}."
     )
 
 
@@ -49,4 +49,30 @@ def check_rows(n_part, n) -> None:
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: "
             f"X has {n} rows, but y or sample_weight has {n_part}."
+        )
+
+
+def check_rank(X, ranks) -> None:
+    """Raise ValueError unless X has one of these ranks."""
+    if ranks == (2,) or (ranks is None and X.ndim < 2):
+        check_two_dimensional(X)
+    if ranks is not None and X.ndim not in ranks:
+        expected = " or ".join(str(rank) for rank in ranks)
+        raise ValueError(
+            f"X has shape {tuple(X.shape)}, an array of {X.ndim} dimensions, expected {expected}: "
+            "rows first, then the shape of a row. Reshape it with X.reshape(len(X), ...)."
+        )
+
+
+def check_steps(X, y, mask) -> None:
+    """Raise ValueError unless a mask, and a y of steps, have a value for each step of each row."""
+    expected = tuple(X.shape[:2])
+    if mask is not None and tuple(mask.shape) != expected:
+        raise ValueError(
+            f"mask.shape == {tuple(mask.shape)}, expected {expected}: one flag per step."
+        )
+    if y is not None and tuple(y.shape) != expected:
+        raise ValueError(
+            f"y.shape == {tuple(y.shape)}, expected {expected}: one target per step. "
+            "Pad shorter sequences and pass mask."
         )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from daskdsml.data.door import matrix_of
+from daskdsml.data.dataset import dask_rows
 from daskdsml.data.frames import is_dask_frame
 
 
@@ -32,5 +32,5 @@ def take_columns(X, support):
     if is_dask_frame(X):
         return X.iloc[:, columns.tolist()]
     if len(columns):
-        return matrix_of(X)[:, columns]
-    return matrix_of(X)[:, :0]
+        return dask_rows(X)[:, columns]
+    return dask_rows(X)[:, :0]

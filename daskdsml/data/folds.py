@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import KFold, check_cv
 
 from daskdsml.contracts import Block
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.data.encode import codes_of
 
 # Each cell costs a matrix of moments. Splits that partition the rows have one cell a fold; others
@@ -35,12 +35,12 @@ class Folds(NamedTuple):
             yield np.flatnonzero(train).tolist(), np.flatnonzero(test).tolist()
 
 
-def assign_folds(table: Table, cv=None, y=None) -> tuple[Table, Folds]:
+def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
     """Label each row of a table with its cell under the splits of ``cv``.
 
     Parameters
     ----------
-    table : Table with a known number of rows, and no groups
+    table : Dataset with a known number of rows, and no groups
     cv : int, splitter, iterable of (train, test), or None
         An integer k, or None for 5, stands for k runs of consecutive rows, as scikit-learn's KFold.
         A splitter sees the number of rows and, if y is in this process's memory, y.
@@ -49,7 +49,7 @@ def assign_folds(table: Table, cv=None, y=None) -> tuple[Table, Folds]:
 
     Returns
     -------
-    table : Table with ``g (n,)``, the cell of each row
+    table : Dataset with ``g (n,)``, the cell of each row
     folds : Folds
 
     Raises

@@ -1,4 +1,4 @@
-"""Dask DataFrames and Series as Dask Arrays; for the door."""
+"""Dask DataFrames and Series as Dask Arrays."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ import dask
 import dask.array as da
 import numpy as np
 
+from daskdsml.data.dataset import Dataset
 from daskdsml.data.encode import codes_of
-from daskdsml.data.examples import Examples
 
 
-def classes_of(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+def classes_of(examples: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The sorted classes (K,) in y, and how often each occurs (K,), from one pass over y alone.
 
     Steps that ``examples.mask`` leaves out do not count.
@@ -62,12 +62,12 @@ def check_known(labels) -> None:
         raise ValueError(f"Input y contains {kind}. Drop the rows whose label is not known.")
 
 
-def encode(examples: Examples, classes, class_weight=None) -> Examples:
+def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
     """Replace labels by their places among the classes, lazily for Dask Arrays.
 
     Parameters
     ----------
-    examples : Examples
+    examples : Dataset
         With labels ``y`` (n,) or (n, T); steps that do not count get the code 0.
     classes : array (K,), sorted
     class_weight : array (K,) or None
@@ -86,7 +86,7 @@ def encode(examples: Examples, classes, class_weight=None) -> Examples:
     return coded if class_weight is None else weigh(coded, class_weight)
 
 
-def weigh(examples: Examples, class_weight) -> Examples:
+def weigh(examples: Dataset, class_weight) -> Dataset:
     """Multiply the weights of rows, or of steps, by ``class_weight (K,)`` at their codes."""
     weight, w = np.asarray(class_weight, dtype=np.float64), examples.w
     if w is not None and examples.y.ndim > 1:
@@ -94,7 +94,7 @@ def weigh(examples: Examples, class_weight) -> Examples:
     return examples._replace(w=_blockwise(_weights, np.float64, examples.y, w, by_class=weight))
 
 
-def checked(examples: Examples, part: str, check) -> Examples:
+def checked(examples: Dataset, part: str, check) -> Dataset:
     """The examples, after ``check(a)`` of their ``part``: when it is read, for Dask Arrays."""
     a, passed = getattr(examples, part), partial(_passed, check=check)
     lazy = isinstance(a, da.Array)
@@ -141,7 +141,7 @@ def class_weights(given, classes, counts) -> tuple[float, ...] | None:
     return tuple(float(given.get(label, 1.0)) for label in labels)
 
 
-def split(examples: Examples, fraction, seed, stratify=False) -> tuple[Examples, Examples]:
+def split(examples: Dataset, fraction, seed, stratify=False) -> tuple[Dataset, Dataset]:
     """Rows to train on and rows held out, drawn by position and seed whatever the chunks.
 
     Dask Arrays are split lazily: both halves read their chunks on their own. Arrays in memory are
@@ -149,7 +149,7 @@ def split(examples: Examples, fraction, seed, stratify=False) -> tuple[Examples,
 
     Parameters
     ----------
-    examples : Examples
+    examples : Dataset
     fraction : float in (0, 1)
         Share of the rows held out, rounded up.
     seed : int
@@ -159,7 +159,7 @@ def split(examples: Examples, fraction, seed, stratify=False) -> tuple[Examples,
 
     Returns
     -------
-    train, held : Examples
+    train, held : Dataset
 
     Raises
     ------
@@ -194,17 +194,21 @@ def _spread(order, y):
     return order[np.argsort((ranks + 0.5) / counts[codes], kind="stable")]
 
 
-def _where(examples: Examples, chosen) -> Examples:
+def _where(examples: Dataset, chosen) -> Dataset:
     """The rows where ``chosen (n,)`` is True."""
     if examples.is_local:
-        return Examples(*(None if part is None else part[chosen] for part in examples.parts))
+        return _with_parts(examples, lambda part: part[chosen])
     flags = da.from_array(chosen, chunks=(examples.X.chunks[0],))
     borders = np.concatenate([[0], np.cumsum(examples.X.chunks[0])])
     before = np.concatenate([[0], np.cumsum(chosen)])
     lengths = tuple(int(k) for k in np.diff(before[borders]))
-    return Examples(
-        *(None if part is None else _rows_where(part, flags, lengths) for part in examples.parts)
-    )
+    return _with_parts(examples, lambda part: _rows_where(part, flags, lengths))
+
+
+def _with_parts(examples: Dataset, change) -> Dataset:
+    """The examples with each part as ``change(part)`` gives it."""
+    parts = zip(("X", "y", "w", "mask"), examples.batch_parts, strict=True)
+    return Dataset(**{name: change(part) for name, part in parts if part is not None})
 
 
 def _rows_where(part, flags, lengths):

@@ -1,4 +1,4 @@
-"""Sequences cut from a long series as they are needed; for users and the door of examples."""
+"""Sequences cut from a long series as they are needed; for users and for networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from daskdsml.data.door import is_dask, matrix_of
+from daskdsml.data.dataset import dask_rows, is_dask
 from daskdsml.data.frames import is_dask_frame
 
 
@@ -161,7 +161,7 @@ def _series(X):
     if not is_dask(X):
         X = np.asarray(X)
     elif is_dask_frame(X):
-        X = matrix_of(X) if X.ndim == 2 else X.to_dask_array()
+        X = dask_rows(X) if X.ndim == 2 else X.to_dask_array()
     if X.ndim == 0:
         raise ValueError(
             f"Expected a series of rows in the order of time, got the single value {X}."

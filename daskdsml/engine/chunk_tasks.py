@@ -15,8 +15,8 @@ from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 
-if TYPE_CHECKING:  # workers unpack tasks, and can do without what the door imports
-    from daskdsml.data.door import Table
+if TYPE_CHECKING:  # workers unpack tasks, and can do without what checking data imports
+    from daskdsml.data.dataset import Dataset
 
 # A task of more bytes than this share of the chunk it makes carries the data itself.
 MAX_EMBEDDED_SHARE = 0.25
@@ -51,12 +51,14 @@ class SerializedTask(NamedTuple):
 class Slice(NamedTuple):
     """Rows [start, stop) of a table in this process's memory."""
 
-    table: Table
+    table: Dataset
     start: int
     stop: int
 
     def __call__(self):
-        X, *others = (None if a is None else a[self.start : self.stop] for a in self.table.parts)
+        X, *others = (
+            None if a is None else a[self.start : self.stop] for a in self.table.row_parts
+        )
         return [X], *others
 
 
@@ -74,15 +76,15 @@ class ChunkTasks(NamedTuple):
     repeats: int = 1
 
 
-def cut(table: Table) -> ChunkTasks:
-    """Cut a Dask table into one task per chunk of rows."""
-    graph = _graph(table.parts)
+def cut(parts: tuple) -> ChunkTasks:
+    """Cut Dask Arrays of the same row chunks, X first, or None, into a task for each chunk."""
+    graph = _graph(parts)
     # Optimising would leave persisted parts out.
     held = any(_is_future(node) for node in graph.values())
     if not held:
-        graph = _optimized_together(table.parts)
+        graph = _optimized_together(parts)
     chunks, uses = [], Counter()
-    for keys in chunk_keys(*table.parts):
+    for keys in chunk_keys(*parts):
         columns, *others = keys
         wanted = [*columns, *(key for key in others if key is not None)]
         piece, _ = cull(graph, wanted)
@@ -102,7 +104,7 @@ def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
     return rows
 
 
-def chunk_bytes(table: Table) -> list[float]:
+def chunk_bytes(table: Dataset) -> list[float]:
     """Bytes of each row chunk of X, NaN where unknown."""
     n_bytes = table.n_bytes
     rows = np.asarray(table.X.chunks[0], dtype=float)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.data.columns import Spread, take_columns
-from daskdsml.data.door import is_dask, likeness
+from daskdsml.data.dataset import is_dask, meta_of
 from daskdsml.engine.full.predict import lazily
 
 
@@ -33,7 +33,7 @@ class LazySelection:
         if not is_dask(X):
             return super().transform(X)
         check_is_fitted(self)
-        validate_data(self, likeness(X), skip_check_array=True, reset=False)
+        validate_data(self, meta_of(X), skip_check_array=True, reset=False)
         if not self.support_.any():
             warnings.warn(
                 "No features were selected: either the data is too noisy or the selection test "
@@ -72,7 +72,7 @@ class LazySelection:
             Spread(self.support_),
             _same,
             columns=len(self.support_),
-            dtype=likeness(X).dtype if hasattr(X, "chunks") else np.float64,
+            dtype=meta_of(X).dtype if hasattr(X, "chunks") else np.float64,
             name="unselect",
         )
 

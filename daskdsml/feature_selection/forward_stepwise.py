@@ -11,8 +11,9 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.contracts import Record
-from daskdsml.data.door import admit, likeness
+from daskdsml.data.dataset import meta_of
 from daskdsml.data.folds import assign_folds
+from daskdsml.data.validation import validate_dataset
 from daskdsml.feature_selection import _criteria as criteria
 from daskdsml.feature_selection._lazy import LazySelection
 from daskdsml.feature_selection._path import forward_path, test_errors
@@ -202,8 +203,8 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
                 "Fit one selector for each column of y."
             )
         split = self.criterion == "cv"
-        table = admit(X, y, sample_weight, known_rows=split, estimator=self)
-        validate_data(self, likeness(X), skip_check_array=True, reset=True)
+        table = validate_dataset(X, y, sample_weight, known_rows=split, estimator=self)
+        validate_data(self, meta_of(X), skip_check_array=True, reset=True)
         p = table.n_features
         if p > LARGEST_GRAM:
             raise ValueError(

@@ -6,7 +6,8 @@ import numbers
 
 import numpy as np
 
-from daskdsml.data.door import admit, is_dask
+from daskdsml.data.dataset import is_dask
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.inference._covariance import find_covariance
 from daskdsml.inference._likelihood_result import tabulate as tabulate_likelihood
@@ -112,7 +113,7 @@ def infer(
     kind = find_covariance(cov_type, likely)
     _check_options(kind, cov_type, groups, level)
     fitted = check_reasons(fitted, kind.robust, allow_penalized)
-    table = _admit(X, y, sample_weight, groups, fitted)
+    table = _dataset(X, y, sample_weight, groups, fitted)
     with single_threaded_blas():
         rows = open_rows(table, fitted.model.cache, getattr(fitted.model, "n_jobs", None))
         try:
@@ -141,7 +142,7 @@ def _check_options(kind, cov_type, groups, level) -> None:
         raise ValueError(f"level must be a number between 0 and 1, such as 0.95, got {level!r}.")
 
 
-def _admit(X, y, sample_weight, groups, fitted):
+def _dataset(X, y, sample_weight, groups, fitted):
     """The table, with y (n,), and groups that keep their types."""
     if y is None:
         raise ValueError("infer needs the y that the model was fitted to, but y is None.")
@@ -153,7 +154,7 @@ def _admit(X, y, sample_weight, groups, fitted):
                 f"groups must have one label per row: X has {n} rows and groups {len(groups)}."
             )
     labels = fitted.family is not None and fitted.family.classes is not None
-    table = admit(X, y, sample_weight, groups, labels=labels, multi_output=True)
+    table = validate_dataset(X, y, sample_weight, groups, labels=labels, multi_output=True)
     if table.y.ndim == 2:
         if table.y.shape[1] != 1:
             raise ValueError(

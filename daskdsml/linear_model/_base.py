@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.contracts import Record
 from daskdsml.data.blocks import float_dtype
-from daskdsml.data.door import admit, is_dask, likeness, score_dtype
+from daskdsml.data.dataset import is_dask, meta_of, score_dtype
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.evaluate import LinearPredictor
@@ -36,7 +37,7 @@ class LinearModel(BaseEstimator):
     # What it means that the optimum lies at infinity, and what would bring it back.
     _separated = "the classes separated by a linear combination of columns", "C to a finite value"
 
-    def _admit(
+    def _dataset(
         self, X, y, sample_weight, *, labels=False, multi_output=False, known_rows=False, reset=True
     ):
         """The table of a fit (``reset``) or a score, with features counted and named."""
@@ -45,7 +46,7 @@ class LinearModel(BaseEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None. Call fit(X, y)."
             )
-        table = admit(
+        table = validate_dataset(
             X,
             y,
             sample_weight,
@@ -54,7 +55,7 @@ class LinearModel(BaseEstimator):
             known_rows=known_rows,
             estimator=self,
         )
-        validate_data(self, likeness(X), skip_check_array=True, reset=reset)
+        validate_data(self, meta_of(X), skip_check_array=True, reset=reset)
         return table
 
     def _open(self, table, solver=None):
@@ -107,7 +108,7 @@ class LinearModel(BaseEstimator):
 
     def _evaluate(self, kernel, state, X, y, sample_weight, **kind):
         """Sum of ``kernel`` over the rows of a score, after the rows are found usable."""
-        table = self._admit(X, y, sample_weight, reset=False, **kind)
+        table = self._dataset(X, y, sample_weight, reset=False, **kind)
         rows = open_rows(table, "none", getattr(self, "n_jobs", None))
         try:
             total = rows.run(kernel, state, f"{self._label}-score")
@@ -143,7 +144,7 @@ class LinearModel(BaseEstimator):
                 self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
             )
             return finish(predictor(X))
-        validate_data(self, likeness(X), skip_check_array=True, reset=False)
+        validate_data(self, meta_of(X), skip_check_array=True, reset=False)
         return lazily(
             X,
             predictor,

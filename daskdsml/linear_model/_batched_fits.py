@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._initial import (
     PLAIN_PROMISE,
@@ -85,7 +85,7 @@ def _smooth_starts(problem, block, penalties, theta):
         smooth_part(each, SAMPLE_TOL, first) if dense else LBFGS(SAMPLE_TOL, floor=0.0)
         for each in problems
     ]
-    rows = open_rows(Table(block.X, block.y, block.w), "memory")
+    rows = open_rows(Dataset(block.X, block.y, block.w), "memory")
     strategy, thetas = registry.find_strategy(parts[0]), [theta] * len(parts)
     found = strategy.minimize_together(problems, rows, parts, thetas, max_iter=50)
     m = len(block.y) if len(block.y) < problem.n_rows else np.inf

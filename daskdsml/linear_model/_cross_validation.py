@@ -19,7 +19,7 @@ def fit_folds(model, table, folds, solver, part, specs):
     Parameters
     ----------
     model : LinearModel, which publishes how the fit went
-    table : Table whose rows are labelled with their cells
+    table : Dataset whose rows are labelled with their cells
     folds : `daskdsml.data.folds.Folds`
     solver : str, the name of ``part``
     part : solver of paths

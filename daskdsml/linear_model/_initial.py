@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block, Evaluation
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._sample import SampledLine, anisotropy, first_rows
@@ -277,7 +277,7 @@ def _correlation(problem, block, means) -> np.ndarray:
     p, X = problem.n_features, block.X
     if means is not None and isinstance(X, np.ndarray):
         X = X - means[np.asarray(block.y, dtype=int)]
-    rows = open_rows(Table(X, np.zeros(len(block.y)), block.w), "memory")
+    rows = open_rows(Dataset(X, np.zeros(len(block.y)), block.w), "memory")
     found = rows.run(moments, NumPy(), "sample-moments")
     found = found if problem.fit_intercept else found.about_zero()
     inner = found.cross[:p, :p] / found.weight / np.outer(problem.spread, problem.spread)
@@ -313,7 +313,7 @@ def weight_of(block) -> float:
 
 def _value(problem, block, theta) -> float:
     """The mean objective of a few rows."""
-    rows = open_rows(Table(block.X, block.y, block.w), "memory")
+    rows = open_rows(Dataset(block.X, block.y, block.w), "memory")
     with single_threaded_blas():
         return Objective(rows.run, of_sample(problem, block)).evaluate(theta).value
 
@@ -323,7 +323,7 @@ def minimize_sample(problem, block, solver, theta, max_iter):
     problem = of_sample(problem, block)
     if not problem.weight > 0.0:
         return None
-    rows = open_rows(Table(block.X, block.y, block.w), "memory")
+    rows = open_rows(Dataset(block.X, block.y, block.w), "memory")
     strategy = registry.find_strategy(solver)
     return strategy.minimize(problem, rows, solver, theta, max_iter=max_iter)
 
@@ -360,7 +360,7 @@ def _rows_that_count(problem, block, theta) -> float:
 
 def hessian_at(problem, block, theta):
     """The Hessian (size, size) over sampled rows."""
-    rows = open_rows(Table(block.X, block.y, block.w), "memory")
+    rows = open_rows(Dataset(block.X, block.y, block.w), "memory")
     with single_threaded_blas():
         return Objective(rows.run, of_sample(problem, block)).evaluate(theta, True).hessian
 
@@ -374,7 +374,7 @@ def _hessians_of_outputs(problem, block, theta):
     curves = np.einsum("nkk->nk", problem.loss.second_derivative(np, y, z))
     p, d = problem.n_features, problem.size // problem.n_outputs
     for k in range(problem.n_outputs):
-        rows = open_rows(Table(X, y, w * curves[:, k] / w.sum()), "memory")
+        rows = open_rows(Dataset(X, y, w * curves[:, k] / w.sum()), "memory")
         found = rows.run(moments, NumPy(), "sample-moments")
         mean = np.append(found.mean[:p], 1.0)
         hessian = found.weight * np.outer(mean, mean)

@@ -37,7 +37,7 @@ class IterativeModel(LinearModel):
 
     def _fit(self, X, y, sample_weight):
         """The result of a fit, its problem and the first look."""
-        table = self._admit(X, y, sample_weight, labels=self._labels)
+        table = self._dataset(X, y, sample_weight, labels=self._labels)
         self._check_solver()
         rows = self._open(table, None if self.solver == "auto" else self.solver)
         progress = Progress(type(self).__name__, self.verbose)

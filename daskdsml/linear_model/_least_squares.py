@@ -30,7 +30,7 @@ class LeastSquares(RegressorMixin, LinearModel):
     def _fit(self, X, y, sample_weight, penalty, max_iter):
         """Fit with ``penalty``, an L2 relative to the summed loss or any relative to the mean."""
         check_flag(self, "fit_intercept", "positive")
-        table = self._admit(X, y, sample_weight, multi_output=True)
+        table = self._dataset(X, y, sample_weight, multi_output=True)
         return self._fit_by(self._route(table), table, penalty, max_iter)
 
     def _fit_by(self, solver, table, penalty, max_iter, rotation=None):

@@ -69,7 +69,7 @@ class Sampler(NamedTuple):
         elif size:
             rng = np.random.default_rng([self.seed, skip])
             drawn = rng.choice(self.table.n_rows, size, replace=False)
-            X, y, w = (None if part is None else part[drawn] for part in self.table.parts[:3])
+            X, y, w = (None if part is None else part[drawn] for part in self.table.row_parts[:3])
             block = as_block(([X], y, w, None))
         else:
             block = None

@@ -47,7 +47,7 @@ class SGD(LinearModel):
         """Fit from the first epoch on."""
         self._check_parameters()
         check_validation(self, X_val, y_val)
-        table = self._admit(X, y, sample_weight, labels=self._labels)
+        table = self._dataset(X, y, sample_weight, labels=self._labels)
         progress = Progress(type(self).__name__, self.verbose)
         rows, others = self._open(table), None
         try:
@@ -82,7 +82,7 @@ class SGD(LinearModel):
         self._check_parameters()
         check_single_epoch(self)
         first = not hasattr(self, "_models")
-        table = self._admit(X, y, sample_weight, labels=self._labels, reset=first)
+        table = self._dataset(X, y, sample_weight, labels=self._labels, reset=first)
         progress = Progress(type(self).__name__, self.verbose)
         rows = self._open(table)
         try:
@@ -233,7 +233,7 @@ class SGD(LinearModel):
         return np.atleast_1d(validation.score(total))
 
     def _open_validation(self, X_val, y_val, found):
-        table = self._admit(X_val, y_val, None, labels=self._labels, reset=False)
+        table = self._dataset(X_val, y_val, None, labels=self._labels, reset=False)
         rows = open_rows(table, self.cache, getattr(self, "n_jobs", None))
         looked = self._look(
             rows, SummaryRequest(NumPy(), self._labels), Progress("validation", False)

@@ -147,7 +147,7 @@ class ElasticNetCV(ElasticNet):
         check_flag(self, "positive")
         check_number(self, "eps", 0, strict=True, high=1)
         alphas = checked_alphas(self.alphas)
-        table = self._admit(X, y, sample_weight, known_rows=True)
+        table = self._dataset(X, y, sample_weight, known_rows=True)
         table, folds = assign_folds(table, self.cv)
         n_sets, n_alphas = 1 + len(folds), alphas if isinstance(alphas, int) else len(alphas)
         n_paths, strengths = len(ratios) * n_sets, 1.0 if isinstance(alphas, int) else alphas

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.door import score_dtype
+from daskdsml.data.dataset import score_dtype
 from daskdsml.engine.full.predict import lazily
 from daskdsml.linear_model._base import LARGEST_GRAM
 from daskdsml.linear_model._generalized import IterativeRegressor
@@ -232,7 +232,7 @@ class HuberRegressor(IterativeRegressor):
         array (n,) of bool: a lazy Dask Array for a Dask collection, else NumPy.
         """
         check_is_fitted(self)
-        table = self._admit(X, y, None, reset=False)
+        table = self._dataset(X, y, None, reset=False)
         predictor = self._predictor()
         if table.is_local:
             scores = predictor(table.X)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.contracts import Record
-from daskdsml.data.door import is_dask
+from daskdsml.data.dataset import is_dask
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.folds import assign_folds, stratify
 from daskdsml.linear_model._batched_fits import Search, fit_all, fit_folds, starts_of
@@ -187,7 +187,7 @@ class LogisticRegressionCV(LinearClassifier):
         """
         Cs, shares, metric = self._check_parameters()
         n_folds = stratified_folds(self.cv)
-        table = self._admit(X, y, sample_weight, labels=True, known_rows=n_folds is None)
+        table = self._dataset(X, y, sample_weight, labels=True, known_rows=n_folds is None)
         folds = None
         if n_folds is None:
             table, folds = assign_folds(table, self.cv, None if is_dask(y) else np.ravel(y))

@@ -199,7 +199,7 @@ def ridge_path(
 def _path(model, X, y, sample_weight, spec) -> Path:
     """The fits of ``spec`` for each output of y."""
     check_flag(model, "fit_intercept", "positive")
-    table = model._admit(X, y, sample_weight, multi_output=True)
+    table = model._dataset(X, y, sample_weight, multi_output=True)
     n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
     given = () if isinstance(spec.alphas, int) else spec.alphas
     strengths = spec.l1_ratio * np.array(given or (1.0,))

@@ -120,7 +120,7 @@ class RidgeCV(LeastSquares):
             If data, folds or parameters cannot be used; the message names the remedy.
         """
         alphas = self._check_parameters()
-        table = self._admit(X, y, sample_weight, multi_output=True, known_rows=True)
+        table = self._dataset(X, y, sample_weight, multi_output=True, known_rows=True)
         rotation = None
         if suits_rotation(table, LARGEST_GRAM):
             table, rotation = rotated(table, self.fit_intercept)

@@ -28,7 +28,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
     """Base of the classifiers and of the tagger."""
 
     _metric = "accuracy"
-    _admission = {"labels": True}
+    _target_options = {"labels": True}
     # Axes of the scores of one row.
     _out_rank = 1
 
@@ -85,7 +85,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
         self._fit_once(X, y, sample_weight, mask)
         return self
 
-    def _admitted(self, X, y, sample_weight, mask, *, reset):
+    def _dataset(self, X, y, sample_weight, mask, *, reset):
         row = getattr(unwound(y), "shape", ())[1:]
         if len(row) >= self._out_rank and row != (1,):
             wanted = "a label" if self._out_rank == 1 else "(T,), a label for each step"
@@ -93,7 +93,7 @@ class NeuralClassification(ClassifierMixin, NeuralModel):
                 f"y has rows of shape {row}, expected {wanted}. Turn one-hot rows into codes with "
                 "np.argmax(y, axis=-1); for a label for each time step use SequenceTagger."
             )
-        return super()._admitted(X, y, sample_weight, mask, reset=reset)
+        return super()._dataset(X, y, sample_weight, mask, reset=reset)
 
     def _targets(self, examples, first=True):
         """The examples with codes of classes; the classes are learnt where ``first``."""

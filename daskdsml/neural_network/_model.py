@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml.data.door import is_dask, likeness
-from daskdsml.data.examples import Examples, admit_examples
+from daskdsml.data.dataset import Dataset, is_dask, meta_of
 from daskdsml.data.labels import check_weights, checked, split
+from daskdsml.data.validation import validate_dataset
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.full.predict import lazily_rows
 from daskdsml.engine.minibatch.batches import open_batches
@@ -52,7 +52,7 @@ class NeuralModel(Kept, BaseEstimator):
     _label = "network"
     _ranks: tuple[int, ...] | None = None
     _metric = "r2"
-    _admission: dict = {}
+    _target_options: dict = {}
     # Whether batch_size="auto" is known.
     _rows_by_itself = False
 
@@ -87,7 +87,7 @@ class NeuralModel(Kept, BaseEstimator):
         warm = self.warm_start and hasattr(self, "_train_state")
         with self._as_before_on_failure():
             known = getattr(self, "classes_", None)
-            examples = self._targets(self._admitted(X, y, sample_weight, mask, reset=True))
+            examples = self._targets(self._dataset(X, y, sample_weight, mask, reset=True))
             examples, held = self._held_out(examples, validation)
             examples = self._weighted(examples)
             network = self._composed(examples.in_shape, examples.mask)
@@ -105,7 +105,7 @@ class NeuralModel(Kept, BaseEstimator):
         check_single_epoch(self)
         with self._as_before_on_failure():
             first = not hasattr(self, "_train_state")
-            examples = self._admitted(X, y, sample_weight, mask, reset=first)
+            examples = self._dataset(X, y, sample_weight, mask, reset=first)
             examples = self._weighted(self._targets(examples, first))
             if not first:
                 self._predictor(examples.in_shape)
@@ -243,7 +243,7 @@ class NeuralModel(Kept, BaseEstimator):
     def _warn(self, text) -> None:
         warnings.warn(text, ConvergenceWarning, stacklevel=outside())
 
-    def _admitted(self, X, y, sample_weight, mask, *, reset) -> Examples:
+    def _dataset(self, X, y, sample_weight, mask, *, reset) -> Dataset:
         """The examples of a fit (``reset``) or a score, with features counted and named."""
         X, y, mask = unwound(X), unwound(y), unwound(mask)
         if y is None:
@@ -251,19 +251,30 @@ class NeuralModel(Kept, BaseEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None. Call fit(X, y)."
             )
-        examples = admit_examples(
-            X, y, sample_weight, mask, ndim=self._ranks, estimator=self, **self._admission
+        examples = self._validated(
+            X, mask, y=y, sample_weight=sample_weight, **self._target_options
         )
         self._count_features(X, examples, reset)
         if isinstance(examples.mask, np.ndarray) and not examples.mask.any():
             raise ValueError("mask hides all steps: expected True at those that count.")
         return examples if examples.w is None else checked(examples, "w", check_weights)
 
+    def _validated(self, X, mask, **targets) -> Dataset:
+        return validate_dataset(
+            X,
+            mask=mask,
+            ranks=self._ranks,
+            any_dtype=True,
+            known_rows=True,
+            estimator=self,
+            **targets,
+        )
+
     def _count_features(self, X, examples, reset) -> None:
         """Count and name the columns of a table; rows of more axes have a shape in their place."""
         fitted = vars(self).get("_network")
         if len(examples.in_shape) == 1 and (reset or fitted is None or len(fitted.in_shape) == 1):
-            validate_data(self, likeness(X), skip_check_array=True, reset=reset)
+            validate_data(self, meta_of(X), skip_check_array=True, reset=reset)
         elif reset:
             self.n_features_in_ = int(np.prod(examples.in_shape))
             vars(self).pop("feature_names_in_", None)
@@ -272,7 +283,7 @@ class NeuralModel(Kept, BaseEstimator):
         """Rows to learn from and rows to be scored, or None for these."""
         X_val, y_val, mask_val = validation
         if X_val is not None:
-            held = self._admitted(X_val, y_val, None, mask_val, reset=False)
+            held = self._dataset(X_val, y_val, None, mask_val, reset=False)
             return examples, self._targets(held, first=False)
         if not self.early_stopping:
             return examples, None
@@ -340,7 +351,7 @@ class NeuralModel(Kept, BaseEstimator):
 
     def _score(self, X, y, sample_weight=None, mask=None) -> float:
         check_is_fitted(self)
-        examples = self._admitted(X, y, sample_weight, mask, reset=False)
+        examples = self._dataset(X, y, sample_weight, mask, reset=False)
         examples = self._targets(examples, first=False)
         check_mask(self._network, examples.mask)
         batches = self._open(examples, rows=SCORED_ROWS)
@@ -355,7 +366,7 @@ class NeuralModel(Kept, BaseEstimator):
         check_is_fitted(self)
         X, mask = unwound(X), unwound(mask)
         lazy = is_dask(X)
-        examples = admit_examples(X, mask=mask, ndim=self._ranks, estimator=self)
+        examples = self._validated(X, mask)
         self._count_features(X, examples, reset=False)
         predictor = self._predictor(examples.in_shape)
         check_mask(predictor.network, examples.mask)

@@ -26,7 +26,7 @@ class NeuralRegression(RegressorMixin, NeuralModel):
     """Base of the regressors."""
 
     _metric = "r2"
-    _admission = {"multi_output": True}
+    _target_options = {"multi_output": True}
 
     def fit(self, X, y, sample_weight=None, mask=None, *, X_val=None, y_val=None, mask_val=None):
         """Train from new weights or, with ``warm_start``, from those of the last fit.

@@ -143,7 +143,7 @@ def _looked_at(model, X, y, mask, sample_weight):
     if fresh:
         check_parameters(model)
         model = clone(model)
-    examples = model._admitted(X, y, sample_weight, mask, reset=fresh)
+    examples = model._dataset(X, y, sample_weight, mask, reset=fresh)
     examples = model._weighted(model._targets(examples, first=fresh))
     if fresh:
         network = model._composed(examples.in_shape, examples.mask)

@@ -42,7 +42,7 @@ class SequenceTagger(SolverOptions, NeuralClassification):
 
     _label = "sequence-tagger"
     _links = ("softmax",)
-    _admission = {"labels": True, "y_steps": True}
+    _target_options = {"labels": True, "y_steps": True}
     _out_rank = 2
 
     __init__ = NeuralClassifier.__init__

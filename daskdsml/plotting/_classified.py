@@ -8,8 +8,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml.data.door import admit, is_dask, likeness
+from daskdsml.data.dataset import is_dask, meta_of
 from daskdsml.data.frames import is_dask_frame
+from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.passes.classified import Question, classified
 from daskdsml.passes.row_stats import raise_invalid
@@ -36,7 +37,7 @@ class Response(NamedTuple):
     def __call__(self, X):
         names = getattr(self.estimator, "feature_names_in_", None)
         if names is not None and not sparse.issparse(X):
-            # Scikit-learn warns where names it knows are missing; the door has compared them.
+            # Scikit-learn warns where names it knows are missing; they were compared before.
             from pandas import DataFrame
 
             X = DataFrame(X, columns=names)
@@ -81,7 +82,7 @@ def count_estimator(
         )
     classes = np.asarray(estimator.classes_).tolist()
     method = _method_of(estimator, response_method)
-    validate_data(estimator, likeness(X), skip_check_array=True, reset=False)
+    validate_data(estimator, meta_of(X), skip_check_array=True, reset=False)
     question = Question(
         Response(estimator, method, len(classes)),
         _drawn(classes, pos_label),
@@ -131,7 +132,7 @@ def count_predictions(count, y, scores, sample_weight, pos_label, classes, part)
 
 def _counted(question, X, y, sample_weight, names=None, part="X", guess=False) -> list[Counted]:
     load_pyplot()  # or the rows would be read in vain
-    rows = open_rows(admit(X, y, sample_weight, labels=True), "none")
+    rows = open_rows(validate_dataset(X, y, sample_weight, labels=True), "none")
     try:
         found = rows.run(classified, question, "classified")
     finally:

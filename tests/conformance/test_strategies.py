@@ -5,7 +5,7 @@ import pytest
 from tables import classes
 
 from daskdsml.backends.numpy import NumPy
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.engine.full import rows as engine_rows
 from daskdsml.engine.full.rows import ByColumns, open_rows
 from daskdsml.losses.logistic import Logistic
@@ -36,7 +36,7 @@ def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
     penalty = L1L2(0.01) if sparse else L2(0.01)
     scales = X.mean(axis=0), X.std(axis=0)
     problem = Problem(loss, penalty, NumPy(), 4, True, 600, 600.0, *scales)
-    table = Table(X, y.astype(float))
+    table = Dataset(X, y.astype(float))
     by_columns = strategy_name == "columns"
     rows = (
         ByColumns(table, "memory", None, square=False) if by_columns else open_rows(table, "memory")

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tables import dask_rows
 
 import daskdsml.linear_model as ours
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.linear_model import huber_regressor
 from daskdsml.linear_model._routes import suits_dual, suits_working_set
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
@@ -50,7 +50,7 @@ class Shaped:
     """Stands for an array of a shape that is not made."""
 
     def __init__(self, n, p):
-        self.table = Table(np.broadcast_to(0.0, (n, p)), np.zeros(n))
+        self.table = Dataset(np.broadcast_to(0.0, (n, p)), np.zeros(n))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.data.encode import LabelCodes
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
@@ -181,7 +181,7 @@ def test_the_first_look_tells_the_objective_at_the_null_model(kind, fit_intercep
         y = rng.poisson(2.0, 300).astype(float) if kind == "counts" else rng.gamma(2.0, size=300)
         model = PoissonRegressor() if kind == "counts" else GammaRegressor()
     model.set_params(fit_intercept=fit_intercept)
-    table = model._admit(X, y, w, labels=kind in ("two", "four"))
+    table = model._dataset(X, y, w, labels=kind in ("two", "four"))
     found, rows = model._found(table, open_rows(table), Progress("test", False))
     problem = model._problem(table, found)
     theta = model._first(problem, found)
@@ -207,7 +207,7 @@ def problem_of(X, y, loss=None, l2=1e-2):
     """A problem and rows of X (n, p) and codes or counts y (n,)."""
     n, p = X.shape
     loss = Logistic() if loss is None else loss
-    rows = open_rows(Table(X, np.asarray(y, dtype=float)), "memory")
+    rows = open_rows(Dataset(X, np.asarray(y, dtype=float)), "memory")
     means, spread = X.mean(axis=0), X.std(axis=0)
     return Problem(loss, L2(l2), NumPy(), p, True, n, float(n), means, spread), rows
 
@@ -247,7 +247,7 @@ def test_labels_and_codes(y):
 @pytest.mark.parametrize("n_blocks", [None, 5])
 def test_samples_are_rows_of_the_table(n_blocks):
     X, y = np.arange(2000.0).reshape(1000, 2), np.arange(1000) % 3
-    table = Table(X, y) if n_blocks is None else Table(dask_rows(X, n_blocks), dask_rows(y, 5))
+    table = Dataset(X, y) if n_blocks is None else Dataset(dask_rows(X, n_blocks), dask_rows(y, 5))
     look = SummaryRequest(NumPy(), True, 0 if n_blocks is None else 400)
     found = open_rows(table).run(summarize, look, "look")
     sampler = Sampler(table, found, LabelCodes(found.labels), 0, 400)

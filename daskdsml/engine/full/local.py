@@ -186,7 +186,7 @@ class LocalRows:
 
 def delayed_shards(table, plan) -> list:
     """Shards as Dask Delayed objects, for chunks that only Dask's own scheduler should make."""
-    X, *others = table.parts
+    X, *others = table.row_parts
     columns = X.to_delayed()
     others = [None if part is None else part.to_delayed().ravel() for part in others]
     make = dask.delayed(hold_chunks, pure=False)

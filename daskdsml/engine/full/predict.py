@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
-from daskdsml.data.door import matrix_of
+from daskdsml.data.dataset import dask_rows
 
 
 def lazily(X, predictor, finish, *, columns, dtype, name):
@@ -24,7 +24,7 @@ def lazily(X, predictor, finish, *, columns, dtype, name):
     name : str
         What the names of the tasks begin with.
     """
-    X = matrix_of(X)
+    X = dask_rows(X)
     X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
     name = f"{name}-{tokenize(X.name, predictor, finish, columns)}"
     shape = {"drop_axis": 1} if columns is None else {"chunks": (X.chunks[0], (columns,))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.data.door import Table
+from daskdsml.data.dataset import Dataset
 from daskdsml.data.transpose import columns_first
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine import memory
@@ -18,7 +18,7 @@ LOCAL_BLOCK, LOCAL_ROWS = 2**23, 128
 EVEN_BLOCKS = 8
 
 
-def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None, square: bool = True):
+def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, square: bool = True):
     """Lay out a table for passes.
 
     Uses the current Dask client if there is one, else this process with the scheduler that
@@ -27,7 +27,7 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None, squa
 
     Parameters
     ----------
-    table : Table
+    table : Dataset
     cache : {"auto", "memory", "none"}
         Keep blocks in memory after the first read, stream each pass, or decide by the free memory.
     n_jobs : int or None
@@ -46,7 +46,7 @@ def open_rows(table: Table, cache: str = "auto", n_jobs: int | None = None, squa
         sizes = [table.n_bytes / len(chunks)] * len(chunks)
         tasks, at_home = ct.ChunkTasks(chunks), True
     else:
-        tasks, sizes = ct.cut(table), ct.chunk_bytes(table)
+        tasks, sizes = ct.cut(table.row_parts), ct.chunk_bytes(table)
         at_home = client is not None and ct.at_home(tasks, sizes)
     shards = shd.plan(sizes)
     if client is not None:
@@ -68,7 +68,7 @@ class ByColumns:
     Passes see the transposed X: a block's rows are features, numbered by its ``y``.
     """
 
-    def __init__(self, table: Table, cache: str, n_jobs: int | None, square: bool):
+    def __init__(self, table: Dataset, cache: str, n_jobs: int | None, square: bool):
         X, self.y, self.w, self.g = columns_first(table)
         self.n_rows = table.n_rows
         self._features = X.X.shape[0]
@@ -82,7 +82,7 @@ class ByColumns:
         return self._rows.n_rows_read * self.n_rows / self._features
 
 
-def suits_columns(table: Table) -> bool:
+def suits_columns(table: Dataset) -> bool:
     """Whether X is laid out by columns: more column chunks than row chunks, or in Fortran order."""
     if table.n_rows is None:
         return False
@@ -91,7 +91,7 @@ def suits_columns(table: Table) -> bool:
     return table.X.numblocks[1] > table.X.numblocks[0]
 
 
-def _slices(table: Table, square: bool) -> list[ct.Slice]:
+def _slices(table: Dataset, square: bool) -> list[ct.Slice]:
     n = table.n_rows
     n_blocks = -(-table.n_bytes // LOCAL_BLOCK)
     least = max(LOCAL_ROWS, table.n_features * square)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.data.examples import Examples
+from daskdsml.data.dataset import Dataset
 from daskdsml.engine import memory
 from daskdsml.engine.memory import fits_here, fits_workers
 from daskdsml.engine.minibatch import partitions as pts
@@ -13,7 +13,7 @@ from daskdsml.engine.scheduling import current_client
 
 
 def open_batches(
-    examples: Examples,
+    examples: Dataset,
     batch_size: int,
     *,
     shuffle: bool = True,
@@ -32,7 +32,7 @@ def open_batches(
 
     Parameters
     ----------
-    examples : Examples
+    examples : Dataset
     batch_size : int
         Rows of a batch; the last one of an epoch may be smaller.
     shuffle : bool
@@ -72,7 +72,7 @@ def open_batches(
         from daskdsml.engine.minibatch.cluster import ClusterBatches
 
         n_bytes = partitions.n_bytes
-        small = (examples.n_bytes or n_bytes) < memory.HOME_BYTES
+        small = (examples.stored_bytes or n_bytes) < memory.HOME_BYTES
         apart = small or cache == "none" or partitions.at_once or not fits_workers(client, n_bytes)
         if not (partitions.at_home and apart):
             keep = partitions.at_home or _keep(cache, layout, lambda: fits_workers(client, n_bytes))

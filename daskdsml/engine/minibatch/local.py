@@ -50,7 +50,7 @@ class LocalBatches:
         self._layout, self._lengths = layout, layout.lengths.tolist()
         self._shuffle, self._seed, self._n_jobs = shuffle, seed, n_jobs or 1
         self._pass_rows = pass_rows(examples, layout.batch_size)
-        self._memory = RowBlock(*examples.parts) if examples.is_local else None
+        self._memory = RowBlock(*examples.batch_parts) if examples.is_local else None
         self._store = RowStore(keep, keep and layout.whole, layout.capacity)
         self._store.learn(dict(enumerate(partitions.sources)))
         self._tasks = partitions.tasks if keep else None

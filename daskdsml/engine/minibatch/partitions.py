@@ -9,7 +9,7 @@ import numpy as np
 from dask.delayed import Delayed
 from scipy import sparse
 
-from daskdsml.data.examples import Examples
+from daskdsml.data.dataset import Dataset
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine.minibatch import shuffle_buffer
 from daskdsml.engine.minibatch.row_buffer import RowBlock, row_bytes
@@ -64,11 +64,11 @@ class Partitions(NamedTuple):
         return self.row_bytes * sum(self.lengths)
 
 
-def cut(examples: Examples, travel: bool) -> Partitions:
+def cut(examples: Dataset, travel: bool) -> Partitions:
     """Cut examples into partitions; ``travel`` tells that other processes are to read them."""
     if examples.is_local:
         return _cut_local(examples)
-    chunk_tasks = ct.cut(examples)
+    chunk_tasks = ct.cut(examples.batch_parts)
     lengths = [int(k) for k in examples.X.chunks[0]]
     row_bytes = _row_bytes(examples, chunk_tasks, lengths)
     at_home = travel and ct.at_home(chunk_tasks, [k * row_bytes for k in lengths])
@@ -133,9 +133,9 @@ def _stacked(parts):
     return np.concatenate(parts)
 
 
-def _cut_local(examples: Examples) -> Partitions:
+def _cut_local(examples: Dataset) -> Partitions:
     n = examples.n_rows
-    row_bytes = RowBlock(*examples.parts).n_bytes / n
+    row_bytes = RowBlock(*examples.batch_parts).n_bytes / n
     step = max(int(shuffle_buffer.PARTITION_BYTES / max(row_bytes, 1.0)), 1)
     borders = [*range(0, n, step), n]
     sources = [
@@ -147,8 +147,8 @@ def _cut_local(examples: Examples) -> Partitions:
 
 def _row_bytes(examples, tasks, lengths) -> float:
     """Bytes of a row in slots: told by dtypes and shapes, or by a few chunks if X is sparse."""
-    if examples.n_bytes is not None:
-        parts = [part for part in examples.parts if part is not None]
+    if examples.stored_bytes is not None:
+        parts = [part for part in examples.batch_parts if part is not None]
         return sum(float(part.nbytes) for part in parts) / examples.n_rows
     # The fullest of them counts, for rows may lie sorted by what they hold.
     filled = [j for j, length in enumerate(lengths) if length]
@@ -166,7 +166,9 @@ def _joint(examples) -> list:
     """Delayed parts of each chunk, all of one graph."""
     # Optimised one by one, parts would read a source they share twice, and persisted chunks would
     # be given other names than those that the scheduler knows them by.
-    parts = [p if p is None else p.to_delayed(optimize_graph=False).ravel() for p in examples.parts]
+    parts = [
+        p if p is None else p.to_delayed(optimize_graph=False).ravel() for p in examples.batch_parts
+    ]
     n_chunks = examples.X.numblocks[0]
     return [[None if part is None else part[j] for part in parts] for j in range(n_chunks)]
 

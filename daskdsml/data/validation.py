@@ -1,175 +1,136 @@
-"""The one door: checks, aligns and names what the user passes; imported by estimators.
+"""Checks and aligns what the user passes; imported by estimators.
 
 Nothing here reads a Dask collection, except to learn chunk sizes that are unknown and needed.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import re
 
 import dask.array as da
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import column_or_1d
 
-from daskdsml.data.blocks import float_dtype, nbytes
-from daskdsml.data.checks import check_not_empty, check_numeric, check_rows, check_two_dimensional
-from daskdsml.data.frames import frame_to_array, is_dask_frame, series_to_array
+from daskdsml.data.checks import (
+    check_not_empty,
+    check_numeric,
+    check_rank,
+    check_rows,
+    check_steps,
+)
+from daskdsml.data.dataset import MATRIX, Dataset, dask_rows, is_dask
+from daskdsml.data.frames import is_dask_frame, series_to_array
+from daskdsml.data.windows import WindowedSequences
 
 
-class Table(NamedTuple):
-    """Aligned X, y, weights and groups: either all in this process's memory or all Dask Arrays.
-
-    ``X`` is (n, p); ``y`` (n,), (n, K) or None; ``w`` and ``g`` (n,) or None. Dask Arrays have
-    equal row chunks, whose lengths may be unknown (NaN). ``extra_reads`` counts reads of X spent on
-    lengths.
-    """
-
-    X: Any
-    y: Any = None
-    w: Any = None
-    g: Any = None
-    extra_reads: int = 0
-
-    @property
-    def parts(self) -> tuple:
-        """X, y, w and g."""
-        return self[:4]
-
-    @property
-    def is_local(self) -> bool:
-        return not isinstance(self.X, da.Array)
-
-    @property
-    def n_features(self) -> int:
-        return self.X.shape[1]
-
-    @property
-    def n_rows(self) -> int | None:
-        """Number of rows, or None while unknown."""
-        n = self.X.shape[0]
-        return None if np.isnan(n) else int(n)
-
-    @property
-    def n_bytes(self) -> float | None:
-        """Bytes of X in the form it is computed with, or None while unknown."""
-        if self.is_local:
-            return nbytes(self.X)
-        if self.n_rows is None or not isinstance(self.X._meta, np.ndarray):
-            return None
-        return float(self.n_rows) * self.n_features * float_dtype(self.X.dtype).itemsize
-
-
-def is_dask(X) -> bool:
-    """Whether X is a Dask Array, DataFrame or Series."""
-    return isinstance(X, da.Array) or is_dask_frame(X)
-
-
-def likeness(X):
-    """What tells the names and number of columns: the empty frame behind a Dask DataFrame."""
-    return X._meta if is_dask_frame(X) else X
-
-
-def score_dtype(X) -> np.dtype:
-    """The dtype of the scores of a Dask collection: the one X is computed with."""
-    return float_dtype(matrix_of(X).dtype)
-
-
-def admit(
+def validate_dataset(
     X,
     y=None,
     sample_weight=None,
     groups=None,
+    mask=None,
     *,
     labels=False,
     multi_output=False,
+    y_steps=False,
+    ranks=MATRIX,
+    any_dtype=False,
     known_rows=False,
     estimator=None,
-) -> Table:
+) -> Dataset:
     """Check and align what the user passed.
 
     Parameters
     ----------
-    X : array (n, p), CSR, pandas or Dask DataFrame, or Dask Array
-    y : array (n,) or (n, K), series, or None
+    X : array (n, ...), list, CSR (n, p), pandas or Dask DataFrame, Dask Array, WindowedSequences
+    y : array (n,), (n, K) or (n, T), series, or None
     sample_weight : array (n,), series, number or None
     groups : array (n,), series or None
         A label of any kind for each row.
+    mask : array (n, T) or None
+        True at the time steps that count.
     labels : bool
         Whether ``y`` holds class labels of any dtype; otherwise it must hold numbers.
     multi_output : bool
         Whether ``y`` may be (n, K).
+    y_steps : bool
+        Whether ``y`` is (n, T), a target for each time step.
+    ranks : tuple of int or None
+        Numbers of axes that X may have; None stands for any from 2 on.
+    any_dtype : bool
+        Whether X stays in the dtype it is stored in, and in one chunk along all axes but the first,
+        as networks want it; otherwise an X in memory becomes floating point.
     known_rows : bool
         Whether chunk lengths must be known: they are counted, at the cost of a read, if not.
     estimator : estimator instance, named in messages
 
     Returns
     -------
-    Table
+    Dataset
 
     Raises
     ------
     ValueError, TypeError
-        If a shape, dtype or length is not what is expected; the message names the remedy.
+        If a rank, shape, dtype or length is not what is expected; the message names the remedy.
     """
+    X = X.X if isinstance(X, WindowedSequences) else X
     if is_dask(X):
-        return _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows)
-    X = _local_matrix(X, estimator)
-    y = None if y is None else local_target(_fetch(y), labels, multi_output)
-    w = local_weight(sample_weight, X.shape[0])
-    g = None if groups is None else _local_groups(_fetch(groups))
-    check_consistent_length(X, y, w, g)
-    return Table(X, y, w, g)
+        X = dask_rows(X, ranks)
+        if any_dtype and max(X.numblocks[1:]) > 1:
+            X = X.rechunk({axis: -1 for axis in range(1, X.ndim)})
+        y = None if y is None else _dask_target(y, labels, multi_output or y_steps)
+        w = None if sample_weight is None else _dask_weight(sample_weight)
+        g = None if groups is None else _dask_groups(groups)
+        found = _aligned(X, y, w, g, None if mask is None else _dask_mask(mask), known_rows)
+    else:
+        X = _local_rows(X, ranks, any_dtype, estimator)
+        y = None if y is None else _local_target(_fetch(y), labels, multi_output or y_steps)
+        w = _local_weight(sample_weight, X.shape[0])
+        g = None if groups is None else _local_groups(_fetch(groups))
+        mask = None if mask is None else _flags(np.asarray(_fetch(mask)))
+        check_consistent_length(X, y, w, g)
+        found = Dataset(X, y, w, g, mask)
+    check_steps(found.X, found.y if y_steps else None, found.mask)
+    return found
 
 
-def matrix_of(X):
-    """X (n, p) as a Dask Array, from a Dask Array or DataFrame, after checking shape and dtype.
-
-    Columns end up in one chunk per row chunk only where a caller needs it; row chunks are kept.
-    """
-    if is_dask_frame(X):
-        return frame_to_array(X, "X")
-    check_two_dimensional(X)
-    check_numeric(X.dtype, "X")
-    if np.isnan(X.shape[1]):
-        raise ValueError(
-            "The number of columns of X is unknown: expected an array with known columns. "
-            "Call X.compute_chunk_sizes() first."
-        )
-    check_not_empty(X.shape)
-    return X
-
-
-def _local_matrix(X, estimator):
-    """X in this process's memory as a float array or CSR matrix; finiteness is left to a pass."""
+def _local_rows(X, ranks, any_dtype, estimator):
+    """X in this process's memory; finiteness is left to a pass, or to the loss of a network."""
     if isinstance(X, np.ndarray):
-        check_two_dimensional(X)
+        check_rank(X, ranks)
         if X.dtype.kind == "c":
             check_numeric(X.dtype, "X")
     try:
-        return check_array(
+        X = check_array(
             X,
             accept_sparse="csr",
-            dtype=(np.float64, np.float32),
+            dtype="numeric" if any_dtype else (np.float64, np.float32),
+            allow_nd=ranks != MATRIX,
+            ensure_2d=ranks == MATRIX,
             ensure_all_finite=False,
             estimator=estimator,
             input_name="X",
         )
-    except ValueError as error:
-        if "could not convert" not in str(error):
+    except (TypeError, ValueError) as error:
+        if not re.search("could not convert|promoted", str(error)):
             raise
+        why = str(error).partition(". ")[0]
         raise ValueError(
-            f"X must hold numbers, but {error}. Encode or drop what is not a number."
+            f"X must hold numbers, but {why}. Encode or drop what is not a number."
         ) from error
+    check_rank(X, ranks)
+    check_numeric(X.dtype, "X")
+    check_not_empty(X.shape)
+    return X
 
 
-def _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows) -> Table:
-    X = matrix_of(X)
-    y = None if y is None else dask_target(y, labels, multi_output)
-    w = None if sample_weight is None else dask_weight(sample_weight)
-    g = None if groups is None else _dask_groups(groups)
-    for name, part in (("y", y), ("sample_weight", w), ("groups", g)):
-        if part is None or part.ndim == 0 or np.isnan(part.shape[0]) or np.isnan(X.shape[0]):
+def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
+    """All parts as Dask Arrays with the row chunks of X."""
+    parts = {"y": y, "sample_weight": w, "groups": g, "mask": mask}
+    given = {name: part for name, part in parts.items() if part is not None}
+    for name, part in given.items():
+        if part.ndim == 0 or np.isnan(part.shape[0]) or np.isnan(X.shape[0]):
             continue
         if part.shape[0] != X.shape[0]:
             raise ValueError(
@@ -177,13 +138,13 @@ def _admit_dask(X, y, sample_weight, groups, labels, multi_output, known_rows) -
                 f"X has {X.shape[0]} rows and {name} has {part.shape[0]}."
             )
     extra_reads = 0
-    if known_rows or any(_needs_lengths(X, part) for part in (y, w, g) if part is not None):
+    if known_rows or any(_needs_lengths(X, part) for part in given.values()):
         if np.isnan(X.shape[0]):
             X = X.copy().compute_chunk_sizes()
             extra_reads = 1
             check_not_empty(X.shape)
-    others = (part if part is None else like_rows(part, X, extra_reads > 0) for part in (y, w, g))
-    return Table(X, *others, extra_reads)
+    aligned = {name: _like_rows(part, X, extra_reads > 0) for name, part in given.items()}
+    return Dataset(X, *(aligned.get(name) for name in parts), extra_reads)
 
 
 def _needs_lengths(X, part) -> bool:
@@ -194,7 +155,7 @@ def _needs_lengths(X, part) -> bool:
     return unknown and not (same_blocks and both_unknown)
 
 
-def like_rows(part, X, counted):
+def _like_rows(part, X, counted):
     """``part``, or a number for all rows, as a Dask Array with the row chunks of X.
 
     ``counted`` tells that the lengths of X were as unknown as those of ``part``: where both have as
@@ -219,10 +180,10 @@ def like_rows(part, X, counted):
     return part.rechunk(chunks) if chunks else part
 
 
-def dask_target(y, labels, multi_output):
+def _dask_target(y, labels, multi_output):
     """A target for a Dask X: checked, as a Dask Array if it is a Dask collection."""
     if not is_dask(y):
-        return local_target(y, labels, multi_output)
+        return _local_target(y, labels, multi_output)
     y = series_to_array(y, labels)
     if y.ndim == 2 and y.shape[1] == 1 and not multi_output:
         y = y[:, 0]
@@ -236,10 +197,10 @@ def dask_target(y, labels, multi_output):
     return y
 
 
-def dask_weight(w):
+def _dask_weight(w):
     """Weights for a Dask X: a number, or (n,) in memory or as a Dask Array."""
     if not is_dask(w):
-        return local_weight(w, None)
+        return _local_weight(w, None)
     w = series_to_array(w, labels=False)
     if w.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
@@ -264,7 +225,7 @@ def _local_groups(g):
     return g
 
 
-def local_target(y, labels, multi_output):
+def _local_target(y, labels, multi_output):
     """A target in memory (n,), or (n, K) if ``multi_output``; numbers in float64."""
     dtype = None if labels else "numeric"
     y = check_array(y, dtype=dtype, ensure_2d=False, ensure_all_finite=False, input_name="y")
@@ -273,7 +234,7 @@ def local_target(y, labels, multi_output):
     return y if labels else np.asarray(y, dtype=np.float64)
 
 
-def local_weight(w, n):
+def _local_weight(w, n):
     """Weights (n,) in float64, or None; ``n`` None leaves length, or a number, for later."""
     if w is None:
         return None
@@ -285,6 +246,30 @@ def local_weight(w, n):
     if n is not None and w.shape != (n,):
         raise ValueError(f"sample_weight.shape == {w.shape}, expected {(n,)}: one weight per row.")
     return w
+
+
+def _dask_mask(mask):
+    if is_dask_frame(mask):
+        mask = mask.to_dask_array()
+    if not is_dask(mask):
+        return _flags(np.asarray(mask))
+    meta = np.empty((0,) * mask.ndim, dtype=bool)
+    return mask if mask.dtype == bool else mask.map_blocks(_flags, dtype=bool, meta=meta)
+
+
+def _flags(mask):
+    """A mask as booleans; ValueError where it holds what is neither true nor false."""
+    if mask.dtype == bool:
+        return mask
+    strange = np.ones(mask.shape, dtype=bool)
+    if mask.dtype.kind in "iufO":
+        strange = ~np.isin(mask, (0, 1))
+    if strange.any():
+        raise ValueError(
+            f"mask holds {mask[strange].tolist()[0]!r}: expected True (or 1) at the steps that "
+            "count and False (or 0) at all others, such as mask = codes != padding."
+        )
+    return mask.astype(bool)
 
 
 def _fetch(part):
