@@ -174,7 +174,8 @@ def fit_folds(search, rows, folds, starts, found, parts, progress):
 
     ``folds`` are tuples (train (G,), weight, penalties) of each training set; ``starts``, ``found``
     and ``parts`` those of the fits to all rows. A fold begins at the fit to all rows where its end
-    is told precisely: what is left of that start would be knowledge of the test rows.
+    is told precisely: what is left of that start would be knowledge of the test rows. One with an
+    L1 penalty begins there too, and anew at the null model if it was left before its end.
     """
     problems, solvers, thetas = [], [], []
     for train, weight, penalties in folds:
@@ -191,6 +192,20 @@ def fit_folds(search, rows, folds, starts, found, parts, progress):
             solvers.append(part)
             thetas.append(theta)
     results = search.run(problems, rows, solvers, thetas, progress)
+    # With an L1 penalty ends are precise, but not where a fit was left before its end.
+    early = [
+        i
+        for i, problem in enumerate(problems)
+        if problem.penalty.l1
+        and results[i].status == "max_iter"
+        and not _is_overdetermined(problem, search.problem)
+    ]
+    if early:
+        parts, again = [ProximalNewton(search.tol)] * len(early), [problems[i] for i in early]
+        null = [search.theta] * len(early)
+        anew = search.run(again, rows, parts, null, progress)
+        for i, result in zip(early, anew, strict=True):
+            results[i] = result
     n = len(starts)
     return [results[i : i + n] for i in range(0, len(results), n)]
 

@@ -67,8 +67,7 @@ class HuberRegressor(IterativeRegressor):
         the mean objective in units of the interquartile range of y.
     solver : {"auto", "newton", "lbfgs"}
         "newton" holds the Hessian of all p + 2 parameters; "lbfgs" does not: it begins with that of
-        a sample, and takes more and cheaper reads. "auto" is "newton" up to 256 parameters, or up
-        to 4096 where n is small, and "lbfgs" beyond.
+        a sample, and takes more and cheaper reads. "auto" is as for `LogisticRegression`.
     verbose : bool
         Whether to show a progress bar with objective, gradient and seconds of each pass.
     n_jobs : int or None

@@ -22,9 +22,7 @@ class PoissonRegressor(GeneralizedRegressor):
         Whether to fit ``b0``.
     solver : {"auto", "newton", "lbfgs"}
         "newton" holds the Hessian of all p + 1 parameters; "lbfgs" does not: it begins with that of
-        a sample, and takes more and cheaper reads. "auto" is "newton" up to 256 parameters, or up
-        to 4096 where n is small; "lbfgs" beyond, which Newton's method takes over where it has not
-        ended after as many reads as its Hessians cost.
+        a sample, and takes more and cheaper reads. "auto" is as for `LogisticRegression`.
     max_iter : int
         Most reads that the solver may take after the first look.
     tol : float

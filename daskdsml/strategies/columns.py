@@ -26,7 +26,7 @@ class Columns:
     provides = frozenset({"slopes", "row products"})
 
     def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
-        """Minimise ``problem`` over ``rows``, a `daskdsml.engine.rows.ByColumns`."""
+        """Minimise ``problem`` over ``rows``, a `daskdsml.engine.full.rows.ByColumns`."""
         progress = Progress(problem.label, verbose=False) if progress is None else progress
         with single_threaded_blas():
             return iterate(solver, _Objective(rows, problem), theta, max_iter, progress)

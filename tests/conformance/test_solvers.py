@@ -17,7 +17,7 @@ from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
 from daskdsml.utils import registry
 
-# Those that one sum over all rows serves; the ones for mini-batches are in test_batch_solvers.py.
+# Those that one sum over all rows serves; the ones for mini-batches are in test_optimizers.py.
 NAMES = [
     name
     for name in registry.available("solvers")

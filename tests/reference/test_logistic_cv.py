@@ -462,12 +462,14 @@ def test_folds_forget_their_test_rows_where_classes_are_separated(p, l1_ratio):
             assert model.scores_[f, 0, c] == pytest.approx(logs.mean(), rel=0.02)
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
 @pytest.mark.parametrize("n, p, K", [(200, 160, 2), (200, 60, 3), (90, 1200, 2)])
-def test_labels_drawn_at_random_cannot_be_told(n, p, K):
+def test_labels_drawn_at_random_cannot_be_told(n, p, K, l1_ratio):
     # Also where folds are left before they have converged.
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(n, p)), rng.integers(0, K, size=n)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = LogisticRegressionCV(Cs=5, scoring="accuracy", max_iter=8).fit(X, y)
+        model = LogisticRegressionCV(Cs=5, l1_ratios=(l1_ratio,), scoring="accuracy", max_iter=8)
+        model.fit(X, y)
     assert np.all(np.abs(model.scores_.mean(axis=0) - 1.0 / K) < 4.0 * np.sqrt(0.25 / n))

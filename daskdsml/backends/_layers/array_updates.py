@@ -9,11 +9,15 @@ SILENT = {"over": "ignore", "invalid": "ignore"}
 
 
 class ArrayUpdates:
-    """Kernels of optimizers; ``self.xp`` is the namespace.
+    """Kernels of optimizers; ``self.xp`` is the namespace of the device.
 
-    Arrays are (d,), contiguous and of one dtype, which numbers take on. A step changes
-    ``theta`` and what the optimizer keeps in place, and leaves ``gradient`` as it is.
+    Parameters may stay in this process's memory while layers run on that. Arrays are (d,),
+    contiguous and of one dtype, which numbers take on. A step changes ``theta`` and what the
+    optimizer keeps in place, and leaves ``gradient`` as it is.
     """
+
+    def _namespace(self, theta):
+        return np if isinstance(theta, np.ndarray) else self.xp
 
     @np.errstate(**SILENT)
     def complete(self, gradient, theta, scale, factor, l1, l2) -> tuple[float, float]:
@@ -22,7 +26,7 @@ class ArrayUpdates:
         The penalty is ``sum_j scale_j (l1 |theta_j| + l2 theta_j**2 / 2)``. Both are summed in
         float64, and are not finite where an entry is not.
         """
-        xp, penalty = self.xp, 0.0
+        xp, penalty = self._namespace(theta), 0.0
         gradient *= factor
         if l1 or l2:
             gradient += scale * (l1 * xp.sign(theta) + l2 * theta)
@@ -38,6 +42,6 @@ class ArrayUpdates:
     def update(self, optimizer, theta, gradient, slots, numbers) -> None:
         """Take a step: ``optimizer.move`` of each parameter, its ``slots (d,)`` and ``numbers``."""
         numbers = (theta.dtype.type(number) for number in numbers)
-        moved = optimizer.move(self.xp, gradient, theta, *slots, *numbers)
+        moved = optimizer.move(self._namespace(theta), gradient, theta, *slots, *numbers)
         for array, new in zip((theta, *slots), moved, strict=True):
             array[...] = new
