@@ -69,7 +69,7 @@ class ArrayBackend(ManyModels):
         coef = xp.astype(self.put(coef), X.dtype)
         value, gradient = 0.0, np.zeros(X.shape[1] + 1)
         hess = np.zeros((X.shape[1] + 1,) * 2) if hessian else None
-        for rows in self._tiles(*X.shape, copied=hessian):
+        for rows in self._tiles(X.shape[0], X.shape[1], copied=hessian):
             x, y, w = X[rows, :], self._rows(block.y, rows), self._rows(block.w, rows)
             y = xp.astype(y, X.dtype)
             z = x @ coef + intercept
@@ -101,7 +101,7 @@ class ArrayBackend(ManyModels):
         weight, mean = self._means(block, y)
         cross = np.zeros((mean.size, mean.size))
         centre = self.put(mean)
-        for rows in self._tiles(*X.shape, copied=True):
+        for rows in self._tiles(X.shape[0], X.shape[1], copied=True):
             tile = xp.concat([xp.astype(X[rows, :], xp.float64), y[rows, :]], axis=1) - centre
             if block.w is not None:
                 tile = xp.sqrt(self._rows(block.w, rows))[:, None] * tile

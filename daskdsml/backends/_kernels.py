@@ -26,7 +26,7 @@ from numba.extending import overload
 from daskdsml.backends import _scalar
 
 # "reassoc" lets LLVM sum in vector lanes; NaN and infinity keep their meaning.
-FAST = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+FAST: dict = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 TILE_BYTES = 2**19  # half of the usual 1 MiB; from 2**18 to 2**20 it hardly matters
 TILE_ROWS = (8, 512)
 
@@ -37,11 +37,12 @@ def _source_digest(signature):
     None if a loss was defined in ``__main__``, whose classes no other process can look up.
     """
     digest = sha256(b"".join(map(Path.read_bytes, sorted(Path(__file__).parent.rglob("_*.py")))))
-    for loss in (t.instance_class for t in signature if isinstance(t, types.BaseNamedTuple)):
+    named = filter(lambda t: isinstance(t, types.BaseNamedTuple), signature)
+    for loss in (t.instance_class for t in named):
         if loss.__module__ == "__main__":
             return None
         digest.update(f"{loss.__module__}.{loss.__qualname__}".encode())
-        digest.update(Path(inspect.getsourcefile(loss)).read_bytes())
+        digest.update(Path(inspect.getsourcefile(loss) or "").read_bytes())
     return digest.hexdigest()
 
 
@@ -53,8 +54,7 @@ class _KernelCache(FunctionCache):
     """
 
     def _index_key(self, sig, codegen):
-        _, *rest = super()._index_key(sig, codegen)
-        return (str(sig), *rest, _source_digest(sig))
+        return (str(sig), *super()._index_key(sig, codegen)[1:], _source_digest(sig))
 
     def load_overload(self, sig, target_context):
         return super().load_overload(sig, target_context) if _source_digest(sig) else None

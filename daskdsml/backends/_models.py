@@ -7,6 +7,7 @@ which is a view where the memory goes as (K, M, r). Sums over tiles are float64 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,11 @@ class ModelRows(NamedTuple):
 
 class ManyModels:
     """How a backend evaluates many models; it brings ``xp``, ``put``, ``get`` and ``gradient``."""
+
+    xp: Any
+    put: Callable
+    get: Callable
+    gradient: Callable
 
     tile_rows = 8192
     # Numbers in a tile: its rows of X, their scores, slopes and what comes between these.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from types import FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -19,7 +19,7 @@ from numba.extending import intrinsic, overload
 # No "nnan" nor "ninf": NaN and infinity must come out where they belong. No "reassoc": it cancels
 # the shift that rounds to the nearest integer. "contract" allows a fused multiply and add. The
 # NumPy error model keeps the check for a zero divisor, which is a branch, out of the loops.
-OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
+OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
 
 
 def in_precision(function, real):
@@ -170,7 +170,7 @@ def _exp_parts(x):
     """
     f = _format(x)
     # Comparisons this way round let NaN through.
-    bounded = where(x < f.smallest, f.smallest, x)
+    bounded: Any = where(x < f.smallest, f.smallest, x)
     bounded = where(bounded > f.largest, f.largest, bounded)
     k = (bounded * f.log2_e + f.shift) - f.shift
     r = (bounded - k * f.ln2_high) - k * f.ln2_low
@@ -207,7 +207,7 @@ def tanh(x):
     of two is enough: it takes two thirds of the time that `expm1` would.
     """
     f = _format(x)
-    bounded = where(x < -f.tanh_flat, -f.tanh_flat, x)
+    bounded: Any = where(x < -f.tanh_flat, -f.tanh_flat, x)
     bounded = f.two * where(bounded > f.tanh_flat, f.tanh_flat, bounded)
     shifted = bounded * f.log2_e + f.shift
     k = shifted - f.shift

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -47,7 +49,7 @@ class NumPy(ArrayBackend):
         X, y = block.X, block.y
         z = X @ coef + intercept
         value, dz = loss.value_and_derivative(np, y, z)
-        c = loss.second_derivative(np, y, z) if hessian else None
+        c: Any = loss.second_derivative(np, y, z) if hessian else None
         if block.w is not None:
             parts = (value, dz, c)
             value, dz, c = (None if a is None else weighted(np, block.w, a) for a in parts)

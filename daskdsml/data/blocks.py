@@ -55,7 +55,8 @@ def aligned(block: Block) -> Block:
             X = sparse.csr_matrix(tuple(map(_aligned, parts)), shape=X.shape)
     else:
         X = _aligned(X)
-    return Block(X, *(None if part is None else _aligned(part) for part in others), id)
+    y, w, g = (None if part is None else _aligned(part) for part in others)
+    return Block(X, y, w, g, id)
 
 
 def _aligned(array):
@@ -89,11 +90,11 @@ def nbytes(X) -> int:
 def _joined(blocks: list[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
-    joined = (
+    X, y, w, g = (
         None if parts[0] is None else _join(list(parts), axis=0)
         for parts in zip(*(block[:4] for block in blocks), strict=True)
     )
-    return Block(*joined, blocks[0].id)
+    return Block(X, y, w, g, blocks[0].id)
 
 
 def _join(parts: list, axis: int):

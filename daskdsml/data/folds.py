@@ -156,7 +156,8 @@ def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
     ValueError
         If no class has as many rows as there are folds.
     """
-    before, total, appearance = {}, np.zeros(len(classes), dtype=np.int64), {}
+    before, total = {}, np.zeros(len(classes), dtype=np.int64)
+    appearance: dict = {}
     for block in blocks:
         before[block.id] = total.copy()
         places = np.searchsorted(classes, block.labels)

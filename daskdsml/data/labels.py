@@ -118,7 +118,8 @@ def check_class_weight(given) -> None:
     if not (given is None or isinstance(given, dict) or named):
         raise ValueError(f"class_weight must be a dict, 'balanced' or None, got {given!r}.")
     for label, weight in given.items() if isinstance(given, dict) else ():
-        if not (isinstance(weight, numbers.Real) and 0 <= weight < np.inf):
+        good = isinstance(weight, numbers.Real)
+        if not (good and 0 <= weight < np.inf):
             raise ValueError(
                 "class_weight must hold a finite number of at least 0 for each label, got "
                 f"{weight!r} for {label!r}."

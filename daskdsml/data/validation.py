@@ -174,10 +174,10 @@ def _like_rows(part, X, counted):
         else:
             part = part.copy().compute_chunk_sizes()
         check_rows(part.shape[0], X.shape[0])
-    chunks = {0: X.chunks[0]} if not np.isnan(X.shape[0]) else {}
+    wanted = {0: X.chunks[0]} if not np.isnan(X.shape[0]) else {}
     if part.ndim == 2:
-        chunks[1] = -1
-    return part.rechunk(chunks) if chunks else part
+        wanted[1] = -1
+    return part.rechunk(wanted) if wanted else part
 
 
 def _dask_target(y, labels, multi_output):

@@ -96,7 +96,7 @@ def cut(parts: tuple) -> ChunkTasks:
 
 def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
     """Keys of each row chunk: those of X's column chunks, of y, w and g."""
-    rows = []
+    rows: list[Any] = []
     for i in range(X.numblocks[0]):
         columns = [(X.name, i, j, *(0 for _ in X.shape[2:])) for j in range(X.numblocks[1])]
         keys = (None if a is None else (a.name, i, *(0 for _ in a.shape[1:])) for a in others)
@@ -106,9 +106,11 @@ def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
 
 def chunk_bytes(table: Dataset) -> list[float]:
     """Bytes of each row chunk of X, NaN where unknown."""
-    n_bytes = table.n_bytes
+    n_bytes, n_rows = table.n_bytes, table.n_rows
     rows = np.asarray(table.X.chunks[0], dtype=float)
-    return list(rows * (np.nan if n_bytes is None else n_bytes / max(table.n_rows, 1)))
+    if n_bytes is None or n_rows is None:
+        return [np.nan] * len(rows)
+    return list(rows * (n_bytes / max(n_rows, 1)))
 
 
 def at_home(tasks: ChunkTasks, sizes: list[float]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -11,8 +12,13 @@ from daskdsml.data.columns import Spread, take_columns
 from daskdsml.data.dataset import is_dask, meta_of
 from daskdsml.engine.full.predict import lazily
 
+if TYPE_CHECKING:  # a mixin, which its selectors mix with this
+    from sklearn.feature_selection import SelectorMixin
+else:
+    SelectorMixin = object
 
-class LazySelection:
+
+class LazySelection(SelectorMixin):
     """Stands before scikit-learn's SelectorMixin and takes the Dask collections.
 
     scikit-learn wraps the methods of its own mixins to make what ``set_output`` asks for, which

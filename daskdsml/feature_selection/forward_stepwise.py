@@ -237,12 +237,12 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
         wanted = self.n_features_to_select
         if isinstance(wanted, str) and wanted == "auto":
             return None
-        if isinstance(wanted, numbers.Integral) and not isinstance(wanted, bool):
-            if 1 <= wanted <= p:
+        good = isinstance(wanted, numbers.Real) and not isinstance(wanted, bool)
+        if isinstance(wanted, numbers.Integral):
+            if good and 1 <= int(wanted) <= p:
                 return int(wanted)
-        elif isinstance(wanted, numbers.Real) and not isinstance(wanted, bool):
-            if 0.0 < wanted <= 1.0:
-                return max(1, int(wanted * p))
+        elif good and 0.0 < wanted <= 1.0:
+            return max(1, int(wanted * p))
         raise ValueError(
             f"n_features_to_select of {type(self).__name__} must be 'auto', an integer from 1 to "
             f"the {p} columns of X, or a share of them above 0.0 and up to 1.0, got {wanted!r}."

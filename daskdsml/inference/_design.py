@@ -143,8 +143,8 @@ def refined(design: Design, gram: Double) -> Design:
         inverse = inverse + double(step)
         if 100.0 * change**2 < EPSILON:  # what a correction leaves is about its square
             break
-    inverse = inverse.high / np.outer(scale, scale)
-    return design._replace(inverse=0.5 * (inverse + inverse.T))
+    rounded = inverse.high / np.outer(scale, scale)
+    return design._replace(inverse=0.5 * (rounded + rounded.T))
 
 
 def _product(A, B) -> Double:

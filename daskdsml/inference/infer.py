@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def infer(
     with single_threaded_blas():
         rows = open_rows(table, fitted.model.cache, getattr(fitted.model, "n_jobs", None))
         try:
-            sums = (read_likelihood if likely else read)(rows, table, fitted, cov_type, kind)
+            sums: Any = (read_likelihood if likely else read)(rows, table, fitted, cov_type, kind)
         finally:
             rows.close()
         if not fitted.reasons:
@@ -137,8 +138,8 @@ def _check_options(kind, cov_type, groups, level) -> None:
             f"groups only has a use with cov_type='cluster', but cov_type is {cov_type!r}. Pass "
             "cov_type='cluster', or no groups."
         )
-    good = isinstance(level, numbers.Real) and not isinstance(level, bool) and 0.0 < level < 1.0
-    if not good:
+    good = isinstance(level, numbers.Real) and not isinstance(level, bool)
+    if not (good and 0.0 < level < 1.0):
         raise ValueError(f"level must be a number between 0 and 1, such as 0.95, got {level!r}.")
 
 

@@ -91,13 +91,13 @@ def _exactly(rows, fitted: FittedModel, moments, kept, gram):
     design = from_factor(found.factor.R, moments, kept, one, names)
     if gram:
         design = refined(design, found.gram)
-    score = Double(*(part[:, 0] for part in found.residual.score))
-    inner = Double(score.high[one:], score.low[one:])
+    exact = Double(*(part[:, 0] for part in found.residual.score))
+    inner = Double(exact.high[one:], exact.low[one:])
     if one:
-        level = Double(*(np.broadcast_to(part[0], (p,)) for part in score))
+        level = Double(*(np.broadcast_to(part[0], (p,)) for part in exact))
         inner = inner + -level.times(frame.centre[:p])
-    inner = inner.high[design.kept] / design.frame.scale
-    score = np.append(score.high[:1], inner) if one else inner
+    score = inner.high[design.kept] / design.frame.scale
+    score = np.append(exact.high[:1], score) if one else score
     return design, float(found.residual.rss.high[0]), score[None, :]
 
 

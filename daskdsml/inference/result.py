@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daskdsml.inference import _summary
 from daskdsml.inference._wald import WaldTest, wald
+
+NO_NAMES: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,8 +71,16 @@ class InferenceResult:
 
     # What a kind of result may have instead; none of them is a field.
     letter = "t"
-    separated = ()
-    panels = ()
+    separated = NO_NAMES
+    panels = NO_NAMES
+
+    if TYPE_CHECKING:  # each kind of result has its own
+
+        @property
+        def _df_denom(self) -> float: ...
+
+        @property
+        def _r_squared(self) -> float: ...
 
     def wald_test(self, R, r=None) -> WaldTest:
         """Test that ``R beta = r`` for the parameters beta, in the order of ``names``.

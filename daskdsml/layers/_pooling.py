@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from daskdsml.layers import _images
@@ -21,6 +22,8 @@ class Pool2D:
 
     penalised: ClassVar[frozenset[str]] = frozenset()
     collective: ClassVar[bool] = False
+    _run: ClassVar[Callable]
+    _run_back: ClassVar[Callable]
 
     def __post_init__(self):
         self._settings()
@@ -51,7 +54,8 @@ class Pool2D:
         return self._run_back(kernels, dout, memory, images, frame, step.work).reshape(shape)
 
     def _frame(self, shape):
-        return _images.frame(self, shape, *self._settings(), [(0, 0), (0, 0)])
+        size, stride = self._settings()
+        return _images.frame(self, shape, size, stride, [(0, 0), (0, 0)])
 
     def _settings(self):
         """Size and stride as pairs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -39,6 +40,9 @@ class Recurrent:
     collective: ClassVar[bool] = False
     blocks: ClassVar[tuple[int, ...]]
     states: ClassVar[tuple[str, ...]] = ("h0",)
+    _memory: ClassVar[Callable]
+    _run: ClassVar[Callable]
+    _run_back: ClassVar[Callable]
 
     def __post_init__(self):
         check_number(self, "units", 1, integer=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
-from typing import dataclass_transform
+from typing import Any, dataclass_transform
 
 
 @dataclass_transform(frozen_default=True)
 def layer(cls):
     """A frozen dataclass whose repr leaves out settings at their defaults."""
-    made = dataclass(frozen=True, repr=False)(cls)
+    made: Any = dataclass(frozen=True, repr=False)(cls)
     made.__repr__ = _typed
     return made
 

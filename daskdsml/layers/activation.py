@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from daskdsml.layers._activations import check_activation
 from daskdsml.layers._settings import layer
 from daskdsml.layers._views import channels_of, rows_of
@@ -44,7 +46,7 @@ class Activation:
 
     name: str
 
-    penalised = frozenset()
+    penalised: ClassVar[frozenset[str]] = frozenset()
     collective = False
 
     def __post_init__(self):

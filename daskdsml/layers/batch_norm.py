@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from daskdsml.layers._activations import activation_of, check_entrywise
 from daskdsml.layers._settings import layer
-from daskdsml.layers._views import View, channels_of, rows_of
+from daskdsml.layers._views import channels_of, rows_of
 from daskdsml.utils.validation import check_number
 
 
@@ -16,12 +16,12 @@ class _Tape(NamedTuple):
     """``counted (r,)`` is None for all rows, ``count`` their number in the whole batch or 0."""
 
     statistics: dict
-    view: View
+    view: Any
     rows: Any
     out: Any
     deviation: Any
     counted: Any
-    count: float
+    count: float  # type: ignore[assignment]  # nobody asks a tape for a tuple's method
 
 
 @layer
@@ -70,7 +70,7 @@ class BatchNorm:
     epsilon: float = 1e-5
     activation: str | None = None
 
-    penalised = frozenset()
+    penalised: ClassVar[frozenset[str]] = frozenset()
     collective = True
 
     def __post_init__(self):

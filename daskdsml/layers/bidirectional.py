@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from daskdsml.layers._recurrent import Recurrent
 from daskdsml.layers._settings import layer
@@ -51,7 +51,7 @@ class Bidirectional:
 
     def init(self, rng, in_shape):
         """Draw the parameters of both directions; see `Recurrent.init`."""
-        params = {}
+        params: dict[str, Any] = {}
         for way in DIRECTIONS:
             drawn, shape = self.layer.init(rng, in_shape)
             params |= {way + name: array for name, array in drawn.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from daskdsml.layers import _filters, _images
 from daskdsml.layers._activations import activation_of
 from daskdsml.layers._settings import layer
@@ -117,7 +119,7 @@ class Conv1D:
         return _images.frame(self, (1, length), size, stride, [(0, 0), padding])
 
     def _padding(self, length):
-        words = {
+        words: dict[Any, tuple] = {
             "valid": (0, 0),
             "same": _images.same(length, self.size, self.stride),
             "causal": (self.size - 1, 0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from daskdsml.layers._settings import layer
@@ -33,7 +35,7 @@ class Dropout:
 
     rate: float
 
-    penalised = frozenset()
+    penalised: ClassVar[frozenset[str]] = frozenset()
     collective = False
 
     def __post_init__(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from daskdsml.layers._settings import layer
 
@@ -14,7 +15,7 @@ class Flatten:
     Entry (c, y, x) of an image (C, H, W) becomes entry ``(c H + y) W + x``.
     """
 
-    penalised = frozenset()
+    penalised: ClassVar[frozenset[str]] = frozenset()
     collective = False
 
     def init(self, rng, in_shape):

@@ -158,7 +158,7 @@ def fit_all(search, rows, penalties, starts, progress):
     for penalty, start in zip(penalties, starts, strict=True):
         problem = search.problem._replace(penalty=penalty)
         if penalty.l1:
-            part = ProximalNewton(search.tol, start.columns, start.hessian)
+            part: Any = ProximalNewton(search.tol, start.columns, start.hessian)
         elif start.hessian is None:
             part = search.plain(problem)
         else:

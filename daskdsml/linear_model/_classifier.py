@@ -64,8 +64,8 @@ class LinearClassifier(ClassifierMixin, IterativeModel):
         return (rows - rows.mean(axis=0)).ravel()
 
     def _known(self, problem, found, theta):
-        weights = self._class_weights(found)
-        weights = np.ones(len(found.counts)) if weights is None else np.asarray(weights)
+        given = self._class_weights(found)
+        weights = np.ones(len(found.counts)) if given is None else np.asarray(given)
         counts, sums = found.counts * weights, found.sums * weights[:, None]
         return null_evaluation(problem, theta, counts, sums)
 

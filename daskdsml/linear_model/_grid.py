@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
@@ -18,7 +18,7 @@ from daskdsml.passes.scores import scores
 class Laid(NamedTuple):
     """The first look, and which cells (n_folds, G) the folds train and test on."""
 
-    found: object
+    found: Any
     train: np.ndarray
     test: np.ndarray
 
@@ -26,7 +26,7 @@ class Laid(NamedTuple):
 class GridFits(NamedTuple):
     """Results of all settings on all rows, and of each fold."""
 
-    problem: object
+    problem: Any
     whole: list
     folds: list
 
@@ -34,7 +34,7 @@ class GridFits(NamedTuple):
 class Prepared(NamedTuple):
     """Labels rows with cells, if ``cells`` is not None, and turns labels into codes."""
 
-    cells: object
+    cells: Any
     codes: LabelCodes
 
     def __call__(self, block):
@@ -44,7 +44,7 @@ class Prepared(NamedTuple):
 class Weighted(NamedTuple):
     """Rows whose weights are multiplied by those of the classes (K,) in each pass."""
 
-    rows: object
+    rows: Any
     class_weight: np.ndarray
 
     def run(self, kernel, state, name):
@@ -88,7 +88,7 @@ def stratified_folds(cv) -> int | None:
 
 def strengths(Cs) -> np.ndarray:
     """Inverse strengths in ascending order."""
-    if isinstance(Cs, numbers.Integral) and not isinstance(Cs, bool) and Cs >= 1:
+    if isinstance(Cs, numbers.Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
         return np.logspace(-4.0, 4.0, int(Cs))
     values = np.sort(_numbers(Cs))
     if not values.size or not (values > 0.0).all():

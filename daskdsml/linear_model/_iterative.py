@@ -32,7 +32,7 @@ class IterativeModel(LinearModel):
     ``_codes(found)`` if its y is to be transformed; ``found`` is what the first look told.
     """
 
-    _solvers = ("newton", "lbfgs", "proximal_newton")
+    _solvers: tuple[str, ...] = ("newton", "lbfgs", "proximal_newton")
     _labels = False
 
     def _fit(self, X, y, sample_weight):

@@ -24,7 +24,10 @@ from daskdsml.utils.validation import check_flag
 class LeastSquares(RegressorMixin, LinearModel):
     """Squared error with a penalty; ``_large`` is the solver without p x p matrices."""
 
-    _solvers = ("cholesky", "qr", "lbfgs")
+    coef_: np.ndarray
+    intercept_: np.ndarray | float
+
+    _solvers: tuple[str, ...] = ("cholesky", "qr", "lbfgs")
     _default, _large = "qr", "lbfgs"
 
     def _fit(self, X, y, sample_weight, penalty, max_iter):

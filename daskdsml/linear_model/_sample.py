@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -50,9 +50,9 @@ class Sampler(NamedTuple):
     that a Dask collection has.
     """
 
-    table: object
+    table: Any
     found: DataSummary
-    codes: object
+    codes: Any
     seed: int
     size: int
 
@@ -101,7 +101,7 @@ class SampledLine(NamedTuple):
     whatever the number of columns.
     """
 
-    problem: object
+    problem: Any
     block: Block
 
     def __call__(self, theta, direction, slope) -> float:

@@ -40,6 +40,9 @@ class SGD(LinearModel):
     ``_publish_coefficients(coef, intercept, found)``; ``found`` is what the first look told.
     """
 
+    loss_curve_: np.ndarray
+    validation_scores_: np.ndarray | None
+
     _labels = False
     _losses: dict = {}
 
@@ -98,7 +101,7 @@ class SGD(LinearModel):
         finally:
             progress.close()
             rows.close()
-        earlier = [] if first else self.loss_curve_
+        earlier = () if first else self.loss_curve_
         self.loss_curve_ = np.array([*earlier, *_curve([_losses(state)])])
         self.n_iter_ = 1
         self.validation_scores_ = None
@@ -158,8 +161,8 @@ class SGD(LinearModel):
             steps = np.array([model.number("eta") for model in state.models])
             best, stale, ended, slower = stopping.judge(costs, best, stale, steps)
             learn, steps = learn & ~ended, np.where(slower, steps / DROP, steps)
-            models = zip(state.models, steps, strict=True)
-            models = tuple(model.with_numbers(eta=eta) for model, eta in models)
+            paired = zip(state.models, steps, strict=True)
+            models = tuple(model.with_numbers(eta=eta) for model, eta in paired)
             state = state._replace(models=models, learn=tuple(learn.tolist()))
             if not learn.any():
                 break

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -162,7 +164,8 @@ class HuberRegressor(IterativeRegressor):
     def _start(self, problem, table, found, name) -> Start:
         """Where to start and the solver that starts there: the last fit, or a sample's optimum."""
         part = registry.find("solvers", name)(tol=self.tol)
-        theta, sample = self._warm(problem), self._sampler(table, found)()
+        theta = self._warm(problem)
+        sample: Any = self._sampler(table, found)()
         if theta is not None:
             return Start(theta, part)
         theta = _location(problem, sample)

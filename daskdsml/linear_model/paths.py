@@ -140,7 +140,8 @@ def enet_path(
     )
     check_number(model, "l1_ratio", 0, strict=True, high=1)
     check_descent(model)
-    if not isinstance(eps, numbers.Real) or not 0.0 < eps <= 1.0:
+    good = isinstance(eps, numbers.Real)
+    if not (good and 0.0 < eps <= 1.0):
         raise ValueError(f"eps must be a number above 0 and up to 1, got {eps!r}.")
     return _path(model, X, y, sample_weight, PathSpec(checked_alphas(alphas), l1_ratio, eps=eps))
 
@@ -246,7 +247,7 @@ def checked_alphas(alphas):
     ValueError
         If a strength is negative or not finite, or there is none.
     """
-    if isinstance(alphas, numbers.Integral) and not isinstance(alphas, bool) and alphas > 0:
+    if isinstance(alphas, numbers.Integral) and not isinstance(alphas, bool) and int(alphas) > 0:
         return int(alphas)
     values = np.asarray(alphas)
     good = values.ndim == 1 and values.size and values.dtype.kind in "fiu"

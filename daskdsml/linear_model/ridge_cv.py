@@ -75,6 +75,8 @@ class RidgeCV(LeastSquares):
     choosing a good ridge parameter. Technometrics 21(2), 215-223.
     """
 
+    coef_path_: np.ndarray
+
     _label = "ridge-cv"
 
     def __init__(

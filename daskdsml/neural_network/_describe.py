@@ -100,11 +100,12 @@ def describe(model, in_shape=None) -> Description:
 def _described(network):
     size = network.dtype.itemsize
     for i, part in enumerate(network.parts):
-        held = [sum(_sizes(arrays)) for arrays in (part.arrays, part.followed)]
+        learnt, followed = (sum(_sizes(arrays)) for arrays in (part.arrays, part.followed))
         # A layer of the user's own need not be a dataclass.
         shown = repr(part.layer) if is_dataclass(part.layer) else type(part.layer).__name__
         name = f"{i} {shown}"
-        yield DescribedLayer(name, part.out_shape, *held, size * sum(held))
+        n_bytes = size * (learnt + followed)
+        yield DescribedLayer(name, part.out_shape, learnt, followed, n_bytes)
 
 
 def _sizes(arrays):
@@ -129,7 +130,7 @@ def aligned(rows, n_texts) -> list[str]:
 
 def _check_shape(in_shape) -> None:
     good = isinstance(in_shape, tuple | list) and in_shape
-    if not good or not all(isinstance(k, numbers.Integral) and k > 0 for k in in_shape):
+    if not good or not all(isinstance(k, numbers.Integral) and int(k) > 0 for k in in_shape):
         raise ValueError(
             "in_shape must be the shape of one row, a tuple of positive integers such as (784,), "
             f"got {in_shape!r}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class WholeProblem(NamedTuple):
 class Whole(NamedTuple):
     """Kernel: the slopes of a batch, in arrays of their own, for sums over all rows."""
 
-    backprop: object
+    backprop: Any
 
     def __call__(self, point, batch):
         found = yield from self.backprop.gradient(point, batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +20,18 @@ from daskdsml.optimizers.schedules.constant import Constant
 from daskdsml.optimizers.schedules.invscaling import Invscaling
 from daskdsml.utils.validation import check_flag, check_number
 
+if TYPE_CHECKING:  # a mixin, which its estimators mix with this
+    from daskdsml.neural_network._model import NeuralModel
+else:
+    NeuralModel = object
+
 SOLVERS = ("adam", "sgd", "lbfgs")
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 # Rows of a step where batch_size is "auto", as scikit-learn has it.
 AUTO_ROWS = 200
 
 
-class MLP:
+class MLP(NeuralModel):
     """Mixin: a perceptron by scikit-learn's parameters."""
 
     _ranks = (2,)
@@ -41,7 +47,7 @@ class MLP:
         return (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
 
     def _layers(self, in_shape):
-        layers = []
+        layers: list[Any] = []
         for units in self._sizes():
             layers.append(Dense(units, activation=None if self.batch_norm else self.activation))
             if self.batch_norm:
@@ -97,7 +103,7 @@ class MLP:
         super()._check()
         sizes = self.hidden_layer_sizes
         sizes = sizes if np.iterable(sizes) else (sizes,)
-        if not all(isinstance(k, numbers.Integral) and k > 0 for k in sizes):
+        if not all(isinstance(k, numbers.Integral) and int(k) > 0 for k in sizes):
             raise ValueError(
                 "hidden_layer_sizes must be a positive integer or a tuple of such, got "
                 f"{self.hidden_layer_sizes!r}."

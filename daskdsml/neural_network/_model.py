@@ -95,7 +95,8 @@ class NeuralModel(Kept, BaseEstimator):
             backend = self._find_backend(examples)
             trainer = self._trainer(network, backend, examples)
             self._network, self._backend = network, backend_name(backend)
-            self.history_, self._train_state = [], trainer.begin(point)
+            self.history_: list = []
+            self._train_state = trainer.begin(point)
             with single_threaded_blas():
                 self._train(trainer, examples, held)
 
@@ -152,8 +153,8 @@ class NeuralModel(Kept, BaseEstimator):
             yield
         except BaseException:
             if vars(self).get("weights_") is before.get("weights_"):
-                vars(self).clear()
-                vars(self).update(before)
+                self.__dict__.clear()
+                self.__dict__.update(before)
             raise
 
     def _weighted(self, examples):
@@ -277,7 +278,7 @@ class NeuralModel(Kept, BaseEstimator):
             validate_data(self, meta_of(X), skip_check_array=True, reset=reset)
         elif reset:
             self.n_features_in_ = int(np.prod(examples.in_shape))
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
 
     def _held_out(self, examples, validation):
         """Rows to learn from and rows to be scored, or None for these."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from daskdsml.layers.activation import Activation
 from daskdsml.neural_network._parameters import check_layers, schedule_of, solver_of
 from daskdsml.utils.validation import check_number
 
+if TYPE_CHECKING:  # a mixin, which its estimators mix with this
+    from daskdsml.neural_network._model import NeuralModel
+else:
+    NeuralModel = object
 
-class SolverOptions:
+
+class SolverOptions(NeuralModel):
     """Mixin: ``solver``, ``learning_rate_init``, ``learning_rate``, ``l1`` and ``l2`` as named."""
 
     # Activations that the loss already has in it.

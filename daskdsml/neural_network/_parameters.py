@@ -103,7 +103,8 @@ class _Checked(NamedTuple):
 
     def __call__(self, step, epoch, n_steps) -> float:
         found = self.factor(step, epoch, n_steps)
-        if not (isinstance(found, numbers.Real) and 0.0 <= found < np.inf):
+        good = isinstance(found, numbers.Real)
+        if not (good and 0.0 <= found < np.inf):
             raise ValueError(
                 f"learning_rate gave {found!r} at step {step}: expected a finite factor of at "
                 "least 0, which multiplies learning_rate_init."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,6 +21,12 @@ NUMBERS = ("step", "epoch", "drop", "best", "stale")
 
 class Kept:
     """Mixin: `save`, `load` and `to_torch` of a fitted network."""
+
+    history_: list
+    _backend: str
+    _network: Network
+    _train_state: TrainState
+    get_params: Callable[..., dict]
 
     def save(self, path) -> None:
         """Write the fitted model to one .npz file: a JSON header and arrays, without pickle.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
@@ -13,7 +14,7 @@ ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
 def dense_layers(model) -> list:
     """Hidden dense layers, each after dropout if there is some, and one score for each class."""
-    layers = []
+    layers: list[Any] = []
     sizes = [(units, model.activation) for units in model.hidden_layer_sizes]
     # Before the first fit, for a description, there are no classes: two stand for them.
     n_classes = len(getattr(model, "classes_", (0, 1)))
@@ -28,7 +29,7 @@ def check_sizes(model, name, least=0) -> None:
     """Raise ValueError unless parameter ``name`` is a sequence of ``least`` positive integers."""
     sizes = getattr(model, name)
     good = isinstance(sizes, list | tuple) and len(sizes) >= least
-    if not good or not all(isinstance(k, numbers.Integral) and k > 0 for k in sizes):
+    if not good or not all(isinstance(k, numbers.Integral) and int(k) > 0 for k in sizes):
         raise ValueError(
             f"{name} of {type(model).__name__} must be a tuple of positive integers, got {sizes!r}."
         )

@@ -8,6 +8,7 @@ import os
 import uuid
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def save(path, header: dict, arrays: dict) -> None:
         If there is something that cannot be written.
     """
     path = Path(path)
-    plain, objects = {}, {}
+    plain: dict[str, Any] = {}
+    objects: dict[str, Any] = {}
     for name, array in arrays.items():
         array = np.asarray(array)
         (plain if array.dtype.kind in PLAIN else objects)[name] = array
@@ -54,10 +56,11 @@ def save(path, header: dict, arrays: dict) -> None:
     taken = {HEADER, *RESERVED} & set(plain)
     if taken:
         raise ValueError(f"Arrays cannot be named {sorted(taken)}. Take other names.")
+    named: dict[str, Any] = {HEADER: np.array(json.dumps(whole)), **plain}
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with open(beside, "xb") as file:
-            np.savez(file, **{HEADER: np.array(json.dumps(whole))}, **plain)
+            np.savez(file, **named)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.flatten import Flatten
@@ -121,7 +123,7 @@ class CNNClassifier(SolverOptions, NeuralClassification):
         self.verbose = verbose
 
     def _given(self):
-        layers = []
+        layers: list[Any] = []
         for filters in self.filters:
             activation = None if self.batch_norm else self.activation
             layers.append(Conv2D(filters, self.kernel_size, padding="same", activation=activation))

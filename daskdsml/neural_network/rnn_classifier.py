@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from daskdsml.layers.bidirectional import Bidirectional
 from daskdsml.layers.dropout import Dropout
 from daskdsml.layers.gru import GRU
@@ -121,7 +123,7 @@ class RNNClassifier(SolverOptions, NeuralClassification):
         self.verbose = verbose
 
     def _given(self):
-        layers = []
+        layers: list[Any] = []
         for i in range(self.n_layers):
             recurrent = CELLS[self.cell](self.units, return_sequences=i < self.n_layers - 1)
             if i and self.dropout:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Calibration(NamedTuple):
         w = np.ones(len(p)) if w is None else w
         columns = np.column_stack([w, w * y, w * p, w * w])
         if self.quantile:
-            bins = rank(p, columns, self.most)
+            bins: Sums | Ranks = rank(p, columns, self.most)
         else:
             bins = Sums(_by_bin(columns, _bin_of(p, self.n_bins), self.n_bins))
         histogram = np.bincount(_bin_of(p, HISTOGRAM), weights=w, minlength=HISTOGRAM)
@@ -65,7 +65,7 @@ class Calibration(NamedTuple):
 class Binned(NamedTuple):
     """Sums (n_bins, 4) by bin, or by probability for quantiles; the weights of a histogram."""
 
-    bins: Sums | Ranks
+    bins: Any
     histogram: Sums
 
     def __add__(self, other: Binned) -> Binned:

@@ -29,7 +29,7 @@ class Question(NamedTuple):
         Counts a block; ``y (n,)`` tells whether rows are of the class.
     """
 
-    respond: Callable
+    respond: Any
     drawn: tuple[tuple[Any, int], ...]
     known: frozenset | None
     count: Callable

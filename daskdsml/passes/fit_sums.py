@@ -39,7 +39,7 @@ class FitSums(NamedTuple):
     rss: float
     centre: np.ndarray
     scores: ClusterSums
-    meat: Moments | None
+    meat: Any
     unlabelled: int
 
     def __add__(self, other: FitSums) -> FitSums:

@@ -49,8 +49,10 @@ class Gradient(NamedTuple):
 
 def gradient(at: GradientRequest, block) -> Gradient:
     """Kernel: what one block adds."""
-    part = at.backend.models(at.loss, block, at.coef, at.intercept, at.member, at.curved)
+    value, slopes, hessians = at.backend.models(
+        at.loss, block, at.coef, at.intercept, at.member, at.curved
+    )
     weights = None
     if at.member is not None:
         weights = np.bincount(block.g, block.w, minlength=len(at.member)).astype(np.float64)
-    return Gradient(*part, weights)
+    return Gradient(value, slopes, hessians, weights)

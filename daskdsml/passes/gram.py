@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class ExactSums(NamedTuple):
 
     factor: RFactor
     residual: NormalResidual
-    gram: Double | None
+    gram: Any
 
     def __add__(self, other: ExactSums) -> ExactSums:
         gram = None if self.gram is None else self.gram + other.gram

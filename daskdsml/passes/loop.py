@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from typing import Any
 
 from daskdsml.contracts import Record, Result
 
@@ -98,5 +99,5 @@ def iterate_together(
 
 def _result(state, n_iter, progress) -> Result:
     status = state.status or "max_iter"
-    extras = {name: getattr(state, name, None) for name in EXTRAS}
+    extras: dict[str, Any] = {name: getattr(state, name, None) for name in EXTRAS}
     return Result(state.theta, n_iter, status, progress.history, state.null_space, **extras)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,7 +93,8 @@ class GroupMoments(NamedTuple):
         """Means (q,) of [X y] over the rows in any of the groups ``labels``."""
         parts = [self.groups[label] for label in labels if label in self.groups]
         weight = sum(part.weight for part in parts)
-        return sum(part.weight * part.mean for part in parts) / weight
+        total: Any = sum(part.weight * part.mean for part in parts)
+        return total / weight
 
 
 def moments(backend, block) -> Moments:

@@ -40,8 +40,8 @@ class Problem(NamedTuple):
     fit_intercept: bool
     n_rows: int = 0
     weight: float = 1.0
-    centre: np.ndarray | None = None
-    spread: np.ndarray | None = None
+    centre: Any = None
+    spread: Any = None
     epsilon: float = 2.0**-52
     names: np.ndarray | None = None
     label: str = "fit"

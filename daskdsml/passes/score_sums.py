@@ -95,13 +95,14 @@ def score_sums(state: ScoreRequest, block) -> ScoreSums:
     """Kernel: what one block adds."""
     part = _moments(state.backend, block)
     n, p = block.X.shape
-    y = None if part.stats.invalid else state.family.target(np.ravel(block.y))
+    y: Any = None if part.stats.invalid else state.family.target(np.ravel(block.y))
     f = np.ones(n) if block.w is None else block.w
     codes, labels = (np.zeros(n, int), ALL) if block.g is None else codes_of(block.g)
     # Rows without a label are refused after the pass; until then they go with the first one.
     members = None if block.g is None else np.maximum(codes, 0)
     size = len(state.coef) * (1 + p)
-    loss, facts = 0.0, 0.0
+    loss = 0.0
+    facts: Any = 0.0
     scores, hessian = np.zeros((len(labels), size)), np.zeros((size, size))
     meat = np.zeros((size, size)) if state.meat else None
     level = state.intercept + state.coef @ part.mean

@@ -54,7 +54,8 @@ def scores(judged: Judged, block: Block) -> Scores:
     stats = row_stats_of(block, suspect_X=not np.isfinite(Z).all())
     if stats.invalid:
         return Scores(stats, (None,) * M)
-    totals, rows_of = [], {}
+    totals: list[Any] = []
+    rows_of = {}
     for m in range(M):
         key = judged.test[:, m].tobytes()
         if key not in rows_of:

@@ -114,9 +114,9 @@ class Targets(NamedTuple):
     ``weights (K, 2)`` weigh the rest and the class; ``codes`` None: the one target is y itself.
     """
 
-    codes: np.ndarray | None = None
+    codes: Any = None
     low: float = 0.0
-    weights: np.ndarray | None = None
+    weights: Any = None
 
     def of(self, k: int, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """Targets and weights (n,) of model k, in float64."""
@@ -166,7 +166,7 @@ def advance(state: SGDEpoch, block: Block) -> SGDEpoch:
     X = block.X
     parts = (X.data, X.indices, X.indptr) if sparse.issparse(X) else (X, None, None)
     models = list(state.models)
-    for k in np.flatnonzero(state.learn):
+    for k in np.flatnonzero(state.learn).tolist():
         models[k] = models[k].copy()
         walk(state.loss, *parts, *state.targets.of(k, block), order, state.rule, models[k])
     return state._replace(models=tuple(models))
@@ -181,7 +181,9 @@ class BatchSums(NamedTuple):
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found after the epoch
     def __add__(self, other: BatchSums) -> BatchSums:
-        return BatchSums(*(a + b for a, b in zip(self, other, strict=True)))
+        return BatchSums(
+            self.loss + other.loss, self.gradient + other.gradient, self.n_rows + other.n_rows
+        )
 
 
 def batch(state: SGDEpoch, block: Block) -> BatchSums:
@@ -224,7 +226,7 @@ def closed(state: SGDEpoch) -> SGDEpoch:
     from daskdsml.backends._sgd_kernels import close  # compiles
 
     models = list(state.models)
-    for k in np.flatnonzero(state.learn):
+    for k in np.flatnonzero(state.learn).tolist():
         models[k] = models[k].copy()
         close(state.rule, models[k])
     return state._replace(models=tuple(models))
@@ -262,4 +264,5 @@ def held_out_errors(state: tuple[LinearPredictor, HoldOut | None], block: Block)
 def subset(block: Block, rows) -> Block:
     """The block with some of its rows (a mask or indices)."""
     X, *others, id = block
-    return Block(X[rows], *(None if part is None else part[rows] for part in others), id)
+    y, w, g = (None if part is None else part[rows] for part in others)
+    return Block(X[rows], y, w, g, id)

@@ -50,11 +50,11 @@ class Sample(NamedTuple):
         """The sample in one piece, at most ``size`` rows, in the order of the random numbers."""
         if not self.pieces or self._is_in_order():
             return self
-        u, X, y, w = zip(*self.pieces, strict=True)
-        u = np.concatenate(u)
+        us, X, y, ws = zip(*self.pieces, strict=True)
+        u = np.concatenate(us)
         order = np.argsort(u, kind="stable")[: self.size]
         stacked = sparse.vstack(X, format="csr") if sparse.issparse(X[0]) else np.concatenate(X)
-        w = None if w[0] is None else np.concatenate(w)[order]
+        w = None if ws[0] is None else np.concatenate(ws)[order]
         return Sample(self.size, ((u[order], stacked[order], np.concatenate(y)[order], w),))
 
     def _is_in_order(self) -> bool:

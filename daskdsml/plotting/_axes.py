@@ -126,8 +126,8 @@ def keep_apart(heights, gap, low, high) -> np.ndarray:
             if above - below >= gap * (m + k) / 2.0:
                 break
             groups[-2:] = [((m * below + k * above) / (m + k), m + k)]
-    placed = [mean + gap * (np.arange(size) - (size - 1) / 2.0) for mean, size in groups]
-    placed = np.concatenate([np.zeros(0), *placed])
+    parts = [mean + gap * (np.arange(size) - (size - 1) / 2.0) for mean, size in groups]
+    placed = np.concatenate([np.zeros(0), *parts])
     steps = gap * np.arange(len(placed))
     placed = np.minimum(placed, high - steps[::-1])
     return np.maximum(placed, low + steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from daskdsml.plotting._axes import LEGEND, axes_for
 
 
@@ -9,6 +11,13 @@ class Curves:
     """Base of displays that draw a curve for one class, or for each of several."""
 
     _figsize = (5.4, 5.4)  # inches, of axes that the display makes
+    name: str | None
+    classes: list | None
+    pos_label: Any
+
+    if TYPE_CHECKING:  # displays have one of their own
+
+        def __init__(self, **settings: Any) -> None: ...
 
     @classmethod
     def _of(cls, counted, name, **lists):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from daskdsml.plotting._axes import (
@@ -79,7 +81,8 @@ class CoefficientPathDisplay:
         """
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)
-        if np.ndim(getattr(estimator, "coefs_paths_", None)) == 5:
+        paths: Any = getattr(estimator, "coefs_paths_", None)
+        if np.ndim(paths) == 5:
             p = estimator.n_features_in_
             mean = estimator.coefs_paths_[:, best_ratio(estimator), ..., :p].mean(axis=0)
             coefs = np.moveaxis(mean, 0, -1)

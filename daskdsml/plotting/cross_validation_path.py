@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from daskdsml.plotting._axes import (
@@ -82,7 +84,8 @@ class CrossValidationPathDisplay:
         ValueError
             If the estimator holds no path of errors or scores.
         """
-        if np.ndim(getattr(estimator, "scores_", None)) == 3 and hasattr(estimator, "Cs_"):
+        scores: Any = getattr(estimator, "scores_", None)
+        if np.ndim(scores) == 3 and hasattr(estimator, "Cs_"):
             return cls._of_scores(estimator)
         if not hasattr(estimator, "mse_path_") or not hasattr(estimator, "alphas_"):
             raise ValueError(

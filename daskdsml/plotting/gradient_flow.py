@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from daskdsml.neural_network.gradient_flow import GradientFlow, gradient_flow
@@ -105,7 +107,7 @@ class GradientFlowDisplay:
             height = max(4.0, 0.26 * n_bars + 1.2)
             _, made = axes_for(None, figsize=(5.4 * wanted, height), ncols=wanted)
             given = np.ravel(made)
-        self.ax_steps_ = given[0] if wanted == 2 else None
+        self.ax_steps_: Any = given[0] if wanted == 2 else None
         self.ax_ = given[-1]
         self.figure_ = self.ax_.figure
 
@@ -130,7 +132,8 @@ class GradientFlowDisplay:
         """Bars from the top to the bottom, a gap between models."""
         from matplotlib.ticker import NullFormatter
 
-        ax, ticks, labels, top = self.ax_, [], [], 0.0
+        ticks: list[float] = []
+        ax, labels, top = self.ax_, [], 0.0
         # Bars of a logarithmic axis have no natural start: they begin below the shortest.
         low = _below(np.concatenate([flow.norms for flow in self.flows.values()]))
         ax.set_xscale("log")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from daskdsml.plotting._axes import LEGEND, MARKERS, axes_for, count_from_one
@@ -100,7 +102,8 @@ class LearningCurveDisplay:
             If matplotlib is not installed.
         """
         self.figure_, self.ax_ = axes_for(ax)
-        self.ax_score_ = self.ax_.twinx() if any(s is not None for s in self.scores) else None
+        scored = any(s is not None for s in self.scores)
+        self.ax_score_: Any = self.ax_.twinx() if scored else None
         self.loss_lines_, self.score_lines_ = [], []
         self.best_epochs_, self.best_points_ = [], []
         for i, curves in enumerate(zip(self.losses, self.scores, strict=True)):
@@ -130,11 +133,11 @@ class LearningCurveDisplay:
         best = [self._best(i) for i in range(len(self.names))]
         if self._single:
             lines = [self.loss_lines_[0], self.score_lines_[0], self.best_points_[0]]
-            named = zip(lines, ["training loss", self.score_name, best[0]], strict=True)
+            pairs = zip(lines, ["training loss", self.score_name, best[0]], strict=True)
         else:
             labels = [f"{name} ({told})" for name, told in zip(self.names, best, strict=True)]
-            named = zip(self._marked_lines(), labels, strict=True)
-        named = [(line, label) for line, label in named if line is not None]
+            pairs = zip(self._marked_lines(), labels, strict=True)
+        named = [(line, label) for line, label in pairs if line is not None]
         if self.ax_score_ is None:
             self.ax_.legend(*zip(*named, strict=True), **LEGEND)
             return

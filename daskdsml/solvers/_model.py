@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def minimum(B, g, start, l1, tol, most=1000) -> np.ndarray:
     diagonal = np.diag(B)
     unit = np.sqrt(np.where(diagonal > 0.0, diagonal, np.inf))
     c = B @ start - g
-    b, signs = np.array(start), None
+    b = np.array(start)
+    signs: Any = None
     for _ in range(most):
         slope = slope_at(B, c, b)
         descend(B, slope, b, l1, 0.0, False, 1, 0.0)

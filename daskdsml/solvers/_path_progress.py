@@ -36,7 +36,7 @@ class PathProgress(NamedTuple):
     """
 
     spec: PathSpec
-    index: int
+    index: int  # type: ignore[assignment]  # nobody asks a path for a tuple's method
     train: tuple | None
     alphas: np.ndarray
     slope: np.ndarray
@@ -110,7 +110,8 @@ def attempt(progress, sets, size, options: Options, start=None) -> list[PathProg
         trial, first = [], len(path.done)
         goal = options._replace(tol=max(options.tol, path.loose))
         for k in range(first, min(first + min(path.ahead, room), len(path.alphas))):
-            trial.append(fit(sets[path.train].quads[0], *path.penalties(k), goal, b))
+            l1, l2 = path.penalties(k)
+            trial.append(fit(sets[path.train].quads[0], l1, l2, goal, b))
             b = trial[-1].coef
         tried.append(path._replace(trial=tuple(trial)))
     return tried

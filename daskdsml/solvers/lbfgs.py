@@ -112,7 +112,7 @@ class LBFGS(NamedTuple):
     renew: Callable | None = None
     renewals: int = 0
     first: np.ndarray | None = None
-    length: Callable | None = None
+    length: Any = None
     promise: float | None = None
     growth: float = 1.0
     floor: float = -np.inf

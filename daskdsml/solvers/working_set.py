@@ -9,7 +9,7 @@ import numpy as np
 from daskdsml.contracts import Paths, PathSpec
 from daskdsml.solvers import _path_progress
 from daskdsml.solvers._elastic_net import Options
-from daskdsml.solvers._path_specs import extended_sets, finished, own_spec, row_sets
+from daskdsml.solvers._path_specs import PathState, extended_sets, finished, own_spec, row_sets
 
 NO_COLUMNS = np.empty(0, dtype=int)
 # Where a read costs little: for one path, and for many, whose sets are one.
@@ -37,9 +37,9 @@ class _State(NamedTuple):
     status: str | None = None
     name: str = "look"
     known: Any = None
-    fresh: np.ndarray | None = None
-    sets: dict | None = None
-    sums: np.ndarray | None = None
+    fresh: Any = None
+    sets: Any = None
+    sums: Any = None
     alphas: list | None = None
     progress: list | None = None
 
@@ -74,7 +74,7 @@ class WorkingSet(NamedTuple):
     def init(self, theta) -> _State:
         return _State(theta)
 
-    def step(self, state: _State, objective) -> _State:
+    def step(self, state: _State, objective) -> _State | PathState:
         specs = self.specs or (own_spec(objective.problem.penalty),)
         if state.known is None:
             return self._looked(state, objective, specs)
@@ -123,7 +123,7 @@ class WorkingSet(NamedTuple):
             )
         )
 
-    def _checked(self, state, objective, specs) -> _State:
+    def _checked(self, state, objective, specs) -> _State | PathState:
         """What holds over all columns; the next working set or the end."""
         columns = state.known.columns
         slopes = self._slopes(state, objective)

@@ -6,7 +6,7 @@ from the activation ``a`` and the gradient ``da`` in it: what went in need not b
 comes out as NaN.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Identity(NamedTuple):
@@ -108,7 +108,7 @@ class Softmax(NamedTuple):
         return a * (da - xp.sum(a * da, axis=-1, keepdims=True))
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Any] = {
     "elu": Elu(),
     "identity": Identity(),
     "leaky_relu": LeakyRelu(),

@@ -9,6 +9,7 @@ its arguments, as Fortran takes them.
 from __future__ import annotations
 
 import platform
+from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
@@ -16,7 +17,7 @@ from numba.extending import intrinsic
 
 SIZE, ARGUMENTS = 48, 13
 DONE, FUNCTION = 16 * 8, 32 * 8
-KERNEL = {"nogil": True, "cache": True}
+KERNEL: dict[str, Any] = {"nogil": True, "cache": True}
 
 _WORD, _VOID = ir.IntType(64), ir.VoidType()
 _PAUSES = {"x86_64": "llvm.x86.sse2.pause", "amd64": "llvm.x86.sse2.pause"}
@@ -111,7 +112,8 @@ def _some_left(ticket):
 @njit(**KERNEL)
 def _work(mail, calls):
     """Make calls until none is left to be taken; how many were made."""
-    made, ticket = 0, load(mail)
+    made = 0
+    ticket: Any = load(mail)
     while _some_left(ticket):
         if _swap(mail, ticket, ticket + 1):
             _call(load(mail + FUNCTION), calls + (ticket & 255) * ARGUMENTS * 8)

@@ -188,7 +188,10 @@ def _address(array) -> int:
 
 _LETTERS = np.frombuffer(b"NT", np.uint8)
 _ORDERS = _address(_LETTERS), _address(_LETTERS) + 1
-_NUMBERS = {"f": np.array([1, 0], np.float32), "d": np.array([1, 0], np.float64)}
+_NUMBERS: dict[str, np.ndarray] = {
+    "f": np.array([1, 0], np.float32),
+    "d": np.array([1, 0], np.float64),
+}
 _NAMES = {"f": "sgemm", "d": "dgemm"}
 
 

@@ -37,6 +37,8 @@ class ArrayConvolution:
     made again for the gradient, as reading them from memory would take longer.
     """
 
+    xp: Any
+
     tile_bytes = 2**26
 
     def convolve(self, x, K, b, frame, activation, work):
@@ -53,7 +55,7 @@ class ArrayConvolution:
     def convolve_back(self, x, K, out, dout, frame, activation, grads, inner, work):
         """Write the gradients in K and b into ``grads``; return that in x, or None."""
         filters = K.reshape(len(K), -1)
-        dx = work("dx", x.shape) if inner else None
+        dx: Any = work("dx", x.shape) if inner else None
         total = self.xp.zeros(filters.T.shape, dtype=x.dtype)
         grads["b"][...] = 0
         for tile in self._tiles(x, K, frame, work):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from daskdsml.backends._layers._activations import ACTIVATIONS
 
 
@@ -11,6 +13,8 @@ class ArrayDense:
     Rows come as (r, K) or, for channels of images, (r, K, L); arrays that are written to are
     C-contiguous. ``activation`` is a name of `ACTIVATIONS`. Sums over rows are float64.
     """
+
+    xp: Any
 
     def product(self, a, b, out):
         """Write the matrix product of ``a (m, k)`` and ``b (k, n)`` into ``out (m, n)``."""

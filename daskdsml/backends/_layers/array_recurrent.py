@@ -1,5 +1,7 @@
 """Kernels of recurrent layers in functions of an array namespace."""
 
+from typing import Any
+
 
 class ArrayRecurrent:
     """Kernels of recurrent layers; ``self.xp`` is the namespace.
@@ -14,6 +16,8 @@ class ArrayRecurrent:
     ``dbias (G u,)``, ``dx (T, n, p)`` and ``norms (T,)`` (norms of the gradient in the state after
     each step, all parts of it together); the last two may be None. ``work`` gives buffers.
     """
+
+    xp: Any
 
     def elman_forward(self, joined, weights, bias, mask) -> None:
         """Write the states ``h = tanh([x | h] weights + bias)`` into ``joined``."""

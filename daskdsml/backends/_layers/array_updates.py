@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 # A sum that is infinite or NaN is an answer, which the caller looks at.
-SILENT = {"over": "ignore", "invalid": "ignore"}
+SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 
 
 class ArrayUpdates:
@@ -15,6 +17,8 @@ class ArrayUpdates:
     contiguous and of one dtype, which numbers take on. A step changes ``theta`` and what the
     optimizer keeps in place, and leaves ``gradient`` as it is.
     """
+
+    xp: Any
 
     def _namespace(self, theta):
         return np if isinstance(theta, np.ndarray) else self.xp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -12,7 +13,7 @@ from daskdsml.backends._layers._activations import ACTIVATIONS
 from daskdsml.backends._layers._dense_kernels import _gradient, _value
 from daskdsml.backends._layers.array_convolution import ArrayConvolution
 
-COMPILED = {"nogil": True, "cache": True, **FAST}
+COMPILED: dict[str, Any] = {"nogil": True, "cache": True, **FAST}
 
 
 class NumbaConvolution(ArrayConvolution):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from daskdsml.backends._layers import _channel_kernels, _dense_kernels, _loss_kernels, _products
 from daskdsml.backends._layers._activations import ACTIVATIONS
 from daskdsml.backends._layers._buffers import touch_buffers
 
+if TYPE_CHECKING:  # a mixin, which the compiled kernels mix with this
+    from daskdsml.backends._layers.array_dense import ArrayDense
+else:
+    ArrayDense = object
 
-class NumbaDense:
+
+class NumbaDense(ArrayDense):
     """Compiled kernels of dense layers, activations, batch norm and losses."""
 
     def product(self, a, b, out):

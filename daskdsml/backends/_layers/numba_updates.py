@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -12,9 +13,9 @@ from daskdsml.backends import _scalar
 from daskdsml.backends._kernels import kernel
 
 # "reassoc" lets LLVM sum in vector lanes; NaN and infinity keep their meaning.
-FAST = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-KERNEL = {"nogil": True, "cache": True, **FAST}
-INLINE = {"forceinline": True, **FAST}
+FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+KERNEL: dict[str, Any] = {"nogil": True, "cache": True, **FAST}
+INLINE: Any = {"forceinline": True, **FAST}
 
 
 @njit(**KERNEL)

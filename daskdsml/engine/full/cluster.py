@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from concurrent.futures import CancelledError
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import dask
@@ -206,7 +207,7 @@ class ClusterRows:
             return client.compute(last)
         held = isinstance(shards[0], Future)
         for link, (worker, piece) in enumerate(self._links(order, held)):
-            work = shd.fold_shards, kernel, [(i, shards[i]) for i in piece]
+            work: Any = (shd.fold_shards, kernel, [(i, shards[i]) for i in piece])
             work = work if held else (partial(*work),)
             last = client.submit(*work, last, key=f"{name}-{link}", **_on(worker))
         return last

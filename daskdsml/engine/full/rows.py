@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from daskdsml.data.dataset import Dataset
@@ -41,9 +43,10 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
     """
     memory.check_cache(cache)
     client = current_client()
+    n_bytes: Any = table.n_bytes
     if table.is_local:
         chunks = _slices(table, square)
-        sizes = [table.n_bytes / len(chunks)] * len(chunks)
+        sizes = [n_bytes / len(chunks)] * len(chunks)
         tasks, at_home = ct.ChunkTasks(chunks), True
     else:
         tasks, sizes = ct.cut(table.row_parts), ct.chunk_bytes(table)
@@ -52,7 +55,6 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
     if client is not None:
         from daskdsml.engine.full.cluster import ClusterRows
 
-        n_bytes = table.n_bytes
         small = n_bytes is None or n_bytes < memory.HOME_BYTES
         stays = at_home and (small or cache == "none" or not memory.fits_workers(client, n_bytes))
         if not stays:

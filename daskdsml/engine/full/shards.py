@@ -26,8 +26,8 @@ class Stream(NamedTuple):
     ``transforms`` are applied to each block in turn.
     """
 
-    index: int
-    chunks: tuple[Callable, ...]
+    index: int  # type: ignore[assignment]  # nobody asks a shard for a tuple's method
+    chunks: tuple[Any, ...]
     transforms: tuple[Callable, ...] = ()
 
     def __call__(self) -> Iterator[Block]:

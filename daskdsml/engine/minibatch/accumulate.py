@@ -42,7 +42,8 @@ def accumulate(kernel, state, partitions, lengths, n_rows: int) -> PartialSums:
             total = None
             for start in range(0, lengths[i], n_rows):
                 part = rows.take(slice(start, min(start + n_rows, lengths[i])))
-                value = finished(kernel(state, Batch(*part, size=part.n_rows)))
+                batch = Batch(part.X, part.y, part.w, part.mask, size=part.n_rows)
+                value = finished(kernel(state, batch))
                 total = value if total is None else total + value
             n_rows_met += lengths[i]
             tree.insert(nodes, (0, i), total, len(lengths))

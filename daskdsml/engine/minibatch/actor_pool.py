@@ -64,7 +64,9 @@ class ActorPool:
         payloads = {
             i: serialize(request, "What workers are sent") for i, request in requests.items()
         }
-        replies, lost, asked = {}, {}, {}
+        replies: dict[int, Reply] = {}
+        lost: dict[int, Exception] = {}
+        asked = {}
         for i, payload in payloads.items():
             try:
                 asked[i] = getattr(self._actors[i].actor, method)(payload)
@@ -76,8 +78,9 @@ class ActorPool:
             except Exception as error:
                 lost[i] = error
         for i in sorted(replies):
-            if replies[i].failure is not None:
-                raise replies[i].failure.exception(self._actors[i].worker)
+            failure = replies[i].failure
+            if failure is not None:
+                raise failure.exception(self._actors[i].worker)
             value = deserialize(replies[i].value, "What a worker replies")
             replies[i] = replies[i]._replace(value=value)
         return replies, lost

@@ -60,7 +60,7 @@ class ClusterBatches:
         room = -(-layout.capacity // n_workers)
         self._actors = ActorPool(client, (layout.lengths, self._keep, self._stay, room))
         n = len(self._actors)
-        self._transfer = Transfer(client, self._actors, partitions, keep)
+        self._transfer: Any = Transfer(client, self._actors, partitions, keep)
         self._read, self._read_before = [0] * n, 0
         self._loaded = False
         self._begin([])

@@ -74,11 +74,12 @@ def cut(examples: Dataset, travel: bool) -> Partitions:
     at_home = travel and ct.at_home(chunk_tasks, [k * row_bytes for k in lengths])
     groups = shuffle_buffer.joined(lengths, row_bytes)
     n_rows = [sum(lengths[j] for j in group) for group in groups]
-    tasks, at_once = None, chunk_tasks.repeats > MAX_REPEATS
+    tasks: Any = None
+    at_once = chunk_tasks.repeats > MAX_REPEATS
     if chunk_tasks.held or at_once:
         tasks = _tasks(_joint(examples) if at_once else _single(chunk_tasks), groups, n_rows)
     if chunk_tasks.held:
-        sources = list(map(Computed, tasks))
+        sources: list[Any] = list(map(Computed, tasks))
     else:
         sources = [
             Partition(n, tuple(chunk_tasks.chunks[j] for j in group))

@@ -53,7 +53,7 @@ class RowBuffer:
 
     def __init__(self, capacity: int = 0):
         self._capacity = capacity
-        self._columns: list | None = None
+        self._columns: Any = None
 
     def put(self, slots, rows: RowBlock) -> None:
         """Copy ``rows`` to ``slots``, an array of as many numbers.

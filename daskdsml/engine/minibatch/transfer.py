@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import Any
 
 from daskdsml.engine.minibatch.actor import PassRequest, SentRows
 from daskdsml.engine.minibatch.actor_pool import ActorPool
@@ -40,7 +41,8 @@ class Transfer:
         self._sources, self._lengths = partitions.sources, partitions.lengths
         self._run_rows = max(int(RUN_BYTES / max(partitions.row_bytes, 1.0)), 1)
         self._known: list[set] = [set() for _ in range(len(actors))]
-        self._at_home, self.futures = partitions.at_home, None
+        self._at_home = partitions.at_home
+        self.futures: Any = None
         if partitions.tasks is not None:
             self.futures = PartitionFutures(client, partitions.tasks, partitions.at_once)
             self._tasks = TransferTasks(client, self.futures)
