@@ -44,7 +44,7 @@ class BatchGradient(NamedTuple):
     gradient: np.ndarray
     statistics: np.ndarray
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> BatchGradient:
         return BatchGradient(
             self.loss + other.loss,
             self.weight + other.weight,
@@ -98,9 +98,13 @@ class Layer(Protocol):
     penalised: frozenset[str]
     collective: bool
 
-    def init(self, rng, in_shape: tuple[int, ...]) -> tuple[dict, tuple[int, ...]]: ...
-    def forward(self, kernels, params: dict, x, step: Step) -> tuple[Any, Any]: ...
-    def backward(self, kernels, params: dict, tape, dout, grads: dict, step: Step) -> Any: ...
+    def init(
+        self, rng: np.random.Generator, in_shape: tuple[int, ...]
+    ) -> tuple[dict, tuple[int, ...]]: ...
+    def forward(self, kernels: Any, params: dict, x: Any, step: Step) -> tuple[Any, Any]: ...
+    def backward(
+        self, kernels: Any, params: dict, tape: Any, dout: Any, grads: dict, step: Step
+    ) -> Any: ...
 
 
 class Optimizer(Protocol):
@@ -122,7 +126,9 @@ class Optimizer(Protocol):
     learning_rate: float
 
     def init(self, theta: np.ndarray) -> Any: ...
-    def update(self, kernels, state: Any, gradient: np.ndarray, factor: float = 1.0) -> Any: ...
+    def update(
+        self, kernels: Any, state: Any, gradient: np.ndarray, factor: float = 1.0
+    ) -> Any: ...
 
 
 class BatchStep(Protocol):

@@ -13,9 +13,10 @@ Ogita, T., Rump, S. M. and Oishi, S. (2005). Accurate sum and dot product. SIAM 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 SPLITTER = 2.0**27 + 1.0
 
@@ -33,12 +34,12 @@ class Double(NamedTuple):
     def __neg__(self) -> Double:
         return Double(-self.high, -self.low)
 
-    def times(self, factor) -> Double:
+    def times(self, factor: np.ndarray | float) -> Double:
         """The product with an array of plain float64."""
         high, error = two_product(self.high, factor)
         return Double(*quick_two_sum(high, error + self.low * factor))
 
-    def sum(self, axis=0) -> Double:
+    def sum(self, axis: int = 0) -> Double:
         """The sum over an axis, by halves."""
         high, low = np.moveaxis(self.high, axis, 0), np.moveaxis(self.low, axis, 0)
         if not len(high):
@@ -52,26 +53,26 @@ class Double(NamedTuple):
         return Double(*quick_two_sum(high[0], low[0]))
 
 
-def double(array) -> Double:
+def double(array: npt.ArrayLike) -> Double:
     """An array of float64 as it is."""
     array = np.asarray(array, dtype=np.float64)
     return Double(array, np.zeros_like(array))
 
 
-def two_sum(a, b):
+def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``a + b`` rounded, and the rounding error, exactly."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
 
 
-def quick_two_sum(a, b):
+def quick_two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """As `two_sum`, where ``|a| >= |b|``."""
     total = a + b
     return total, b - (total - a)
 
 
-def two_product(a, b):
+def two_product(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
     """``a * b`` rounded, and the rounding error, exactly."""
     product = a * b
     a_high, a_low = _split(a)

@@ -7,7 +7,7 @@ import numpy as np
 RULES = ("min", "1se")
 
 
-def best_and_simplest(scores) -> tuple[int, int]:
+def best_and_simplest(scores: np.ndarray) -> tuple[int, int]:
     """Indices of the best mean score, and of the first within one standard error of it.
 
     Parameters

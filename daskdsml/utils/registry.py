@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 # Each family's folder, and what one of its parts is called.
 FAMILIES = {
@@ -39,7 +41,7 @@ def _names(family: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def find(family: str, name: str) -> type:
+def find(family: str, name: str) -> type[Any]:
     """Return the class that ``name`` stands for in ``family``.
 
     Raises
@@ -62,7 +64,7 @@ def find(family: str, name: str) -> type:
     return public[0]
 
 
-def find_backend(name: str, automatic: str):
+def find_backend(name: str, automatic: str) -> Any:
     """The backend ``name``, or ``automatic`` if that is "auto".
 
     Raises
@@ -80,7 +82,7 @@ def find_backend(name: str, automatic: str):
     return backend
 
 
-def exports(family: str):
+def exports(family: str) -> tuple[Callable[[str], type], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a family's package: its classes, imported when asked for.
 
     ``from daskdsml.layers import Dense`` then needs no list of layers, and imports no other one.
@@ -98,7 +100,7 @@ def exports(family: str):
     return get, names
 
 
-def find_strategy(solver, by_columns: bool = False):
+def find_strategy(solver: Any, by_columns: bool = False) -> Any:
     """The strategy that suits how rows are laid out, if it gives ``solver`` what it needs.
 
     Raises
@@ -111,7 +113,7 @@ def find_strategy(solver, by_columns: bool = False):
     return strategy
 
 
-def check_needs(solver, strategy) -> None:
+def check_needs(solver: Any, strategy: Any) -> None:
     """Raise ValueError if ``strategy`` cannot give ``solver`` what it needs, naming what could."""
     missing = sorted(solver.needs - strategy.provides)
     if not missing:

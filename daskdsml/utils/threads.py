@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import scipy.linalg  # noqa: F401  its BLAS, which compiled loops call, must be there to be limited
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 _users = 0
-_limit = None
+_limit: Any = None
 _granted = 1
 
 
 @contextmanager
-def single_threaded_blas():
+def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS at one thread while anyone in this process is inside.
 
     The limit is process-wide, so the first in sets it and the last one out lifts it: were each to
@@ -46,14 +48,14 @@ def granted_threads() -> int:
     return _granted
 
 
-def _limited():
+def _limited() -> tuple[int, Any]:
     _give_up_ownership(force=True)
     libraries = _controller().lib_controllers
     granted = min((b.num_threads for b in libraries if b.user_api == "blas"), default=1)
     return granted, _controller().limit(limits=1, user_api="blas").__enter__()
 
 
-def _lift(limit) -> None:
+def _lift(limit: Any) -> None:
     limit.__exit__(None, None, None)
     _give_up_ownership(force=False)
 

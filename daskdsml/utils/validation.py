@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,14 @@ MOST_LABELS = 10_000
 
 
 def check_number(
-    part, name, low, *, strict=False, integer=False, high=np.inf, below=np.inf
+    part: object,
+    name: str,
+    low: float,
+    *,
+    strict: bool = False,
+    integer: bool = False,
+    high: float = np.inf,
+    below: float = np.inf,
 ) -> None:
     """Raise ValueError unless setting ``name`` is a number above ``low`` (or at it).
 
@@ -33,7 +41,7 @@ def check_number(
         raise ValueError(f"{name} of {type(part).__name__} must be {what} {limit}, got {value!r}.")
 
 
-def check_flag(part, *names) -> None:
+def check_flag(part: object, *names: str) -> None:
     """Raise ValueError unless the settings ``names`` are True or False."""
     for name in names:
         value = getattr(part, name)
@@ -43,7 +51,7 @@ def check_flag(part, *names) -> None:
             )
 
 
-def check_epochs(estimator) -> None:
+def check_epochs(estimator: Any) -> None:
     """Raise ValueError if a parameter that tells how long to train cannot be used."""
     for name in ("max_iter", "n_iter_no_change"):
         check_number(estimator, name, 1, integer=True)
@@ -53,11 +61,11 @@ def check_epochs(estimator) -> None:
     if estimator.early_stopping:
         check_number(estimator, "validation_fraction", 0, strict=True, below=1)
     seed = estimator.random_state
-    if not (seed is None or (isinstance(seed, numbers.Integral) and seed >= 0)):
+    if not (seed is None or (isinstance(seed, numbers.Integral) and int(seed) >= 0)):
         raise ValueError(f"random_state must be an integer of at least 0 or None, got {seed!r}.")
 
 
-def check_validation(estimator, X_val, y_val, mask_val=None) -> None:
+def check_validation(estimator: Any, X_val: Any, y_val: Any, mask_val: Any = None) -> None:
     """Raise ValueError unless rows for validation are given as a whole, and are of use."""
     if X_val is None and mask_val is not None:
         raise ValueError("mask_val was given without X_val: pass X_val and y_val, or neither.")
@@ -71,7 +79,7 @@ def check_validation(estimator, X_val, y_val, mask_val=None) -> None:
         )
 
 
-def check_single_epoch(estimator) -> None:
+def check_single_epoch(estimator: Any) -> None:
     """Raise ValueError if ``partial_fit`` is to stop early."""
     if estimator.early_stopping:
         raise ValueError(
@@ -80,12 +88,12 @@ def check_single_epoch(estimator) -> None:
         )
 
 
-def seed_of(estimator) -> int:
+def seed_of(estimator: Any) -> int:
     """The seed of all that an estimator draws; None means 0, so that fits can be repeated."""
     return 0 if estimator.random_state is None else int(estimator.random_state)
 
 
-def check_labels(labels) -> None:
+def check_labels(labels: np.ndarray) -> None:
     """Raise ValueError if sorted distinct ``labels`` are those of a continuous target."""
     continuous = labels.dtype.kind == "f" and (labels != np.trunc(labels)).any()
     if continuous or labels.size > MOST_LABELS:

@@ -29,7 +29,7 @@ def show_versions() -> None:
         print(f"{name:>{width}}: {value}")
 
 
-def _version(name) -> str:
+def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
