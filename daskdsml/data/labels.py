@@ -169,7 +169,7 @@ def split(examples: Dataset, fraction, seed, stratify=False) -> tuple[Dataset, D
     """
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"fraction={fraction!r} of rows to hold out must be between 0 and 1.")
-    n = examples.n_rows
+    n = int(examples.X.shape[0])
     n_held = int(np.ceil(fraction * n))
     if n_held >= n:
         raise ValueError(

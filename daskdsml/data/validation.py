@@ -143,8 +143,10 @@ def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
             X = X.copy().compute_chunk_sizes()
             extra_reads = 1
             check_not_empty(X.shape)
-    aligned = {name: _like_rows(part, X, extra_reads > 0) for name, part in given.items()}
-    return Dataset(X, *(aligned.get(name) for name in parts), extra_reads)
+    y, w, g, mask = (
+        None if part is None else _like_rows(part, X, extra_reads > 0) for part in parts.values()
+    )
+    return Dataset(X, y, w, g, mask, extra_reads)
 
 
 def _needs_lengths(X, part) -> bool:

@@ -83,7 +83,7 @@ def cut(parts: tuple) -> ChunkTasks:
     held = any(_is_future(node) for node in graph.values())
     if not held:
         graph = _optimized_together(parts)
-    chunks, uses = [], Counter()
+    chunks, uses = [], Counter[tuple]()
     for keys in chunk_keys(*parts):
         columns, *others = keys
         wanted = [*columns, *(key for key in others if key is not None)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from daskdsml.data.blocks import nbytes
 from daskdsml.data.dataset import Dataset
 from daskdsml.data.transpose import columns_first
 from daskdsml.engine import chunk_tasks as ct
@@ -43,10 +42,9 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
     """
     memory.check_cache(cache)
     client = current_client()
-    n_bytes: Any = table.n_bytes
     if table.is_local:
         chunks = _slices(table, square)
-        sizes = [n_bytes / len(chunks)] * len(chunks)
+        sizes = [nbytes(table.X) / len(chunks)] * len(chunks)
         tasks, at_home = ct.ChunkTasks(chunks), True
     else:
         tasks, sizes = ct.cut(table.row_parts), ct.chunk_bytes(table)
@@ -55,8 +53,9 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
     if client is not None:
         from daskdsml.engine.full.cluster import ClusterRows
 
-        small = n_bytes is None or n_bytes < memory.HOME_BYTES
-        stays = at_home and (small or cache == "none" or not memory.fits_workers(client, n_bytes))
+        n_bytes = table.n_bytes
+        small = n_bytes is None or n_bytes < memory.HOME_BYTES or cache == "none"
+        stays = at_home and (small or not memory.fits_workers(client, n_bytes or 0.0))
         if not stays:
             return ClusterRows.open(client, table, tasks, shards, cache, scattered=at_home)
     from daskdsml.engine.full.local import LocalRows
@@ -94,8 +93,8 @@ def suits_columns(table: Dataset) -> bool:
 
 
 def _slices(table: Dataset, square: bool) -> list[ct.Slice]:
-    n = table.n_rows
-    n_blocks = -(-table.n_bytes // LOCAL_BLOCK)
+    n = table.X.shape[0]
+    n_blocks = -(-nbytes(table.X) // LOCAL_BLOCK)
     least = max(LOCAL_ROWS, table.n_features * square)
     most = max(-(-n // least), 1)
     # As many for each of several threads: with five blocks, one of two threads has three.

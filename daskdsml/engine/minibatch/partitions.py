@@ -135,7 +135,7 @@ def _stacked(parts):
 
 
 def _cut_local(examples: Dataset) -> Partitions:
-    n = examples.n_rows
+    n = int(examples.X.shape[0])
     row_bytes = RowBlock(*examples.batch_parts).n_bytes / n
     step = max(int(shuffle_buffer.PARTITION_BYTES / max(row_bytes, 1.0)), 1)
     borders = [*range(0, n, step), n]
