@@ -1,4 +1,4 @@
-"""The house as docs/architecture.md draws it: imports point down, a part to a file."""
+"""The layers that docs/architecture.md draws: imports point down, a part to a file."""
 
 import ast
 import importlib
@@ -14,8 +14,8 @@ from daskdsml.utils import registry
 
 PACKAGE = Path(daskdsml.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Folder or file of the package, and the floors it stands on, counted from the ground.
-FLOORS = {
+# Layer of each folder or file of the package, from the lowest up.
+LAYERS = {
     "contracts": 1, "network_contracts": 1, "utils": 1,
     "backends": 2,
     "losses": 3, "layers": 3, "solvers": 3, "metrics": 3, "optimizers": 3,
@@ -23,15 +23,15 @@ FLOORS = {
     "data": 5, "engine": 5,
     "strategies": 6, "inference": 6,
     "linear_model": 7, "neural_network": 7, "feature_selection": 7,
-    "model_selection": 8, "plotting": 8, "cli": 8,
+    "plotting": 8,
 }  # fmt: skip
 DUNDERS = ("__all__", "__version__", "(__getattr__, __dir__)")
 FAMILIES = ("losses", "layers", "solvers", "optimizers", "metrics")
 # Third-party packages, and the rooms that may import them.
 GUESTS = {
-    "dask": {room for room, floor in FLOORS.items() if floor in (5, 6, 8)},
-    "distributed": {room for room, floor in FLOORS.items() if floor in (5, 6, 8)},
-    "sklearn": {room for room, floor in FLOORS.items() if floor in (5, 7, 8)},
+    "dask": {room for room, layer in LAYERS.items() if layer in (5, 6, 8)},
+    "distributed": {room for room, layer in LAYERS.items() if layer in (5, 6, 8)},
+    "sklearn": {room for room, layer in LAYERS.items() if layer in (5, 7, 8)},
     "numba": {"backends"},
     "cupy": {"backends"},
     "array_api_compat": {"backends"},
@@ -69,7 +69,7 @@ def test_imports_point_down():
     for path in FILES:
         room = room_of(path)
         if room != "__init__":
-            above = {other for other in own_rooms(path) if FLOORS[other] > FLOORS[room]}
+            above = {other for other in own_rooms(path) if LAYERS[other] > LAYERS[room]}
             assert not above, path
 
 
@@ -107,7 +107,7 @@ def test_every_file_says_its_duty():
 
 def test_files_and_functions_are_short():
     for path in FILES:
-        most = 400 if FLOORS.get(room_of(path), 0) == 7 else 300
+        most = 400 if LAYERS.get(room_of(path), 0) == 7 else 300
         assert len(path.read_text().splitlines()) <= most, path
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef):

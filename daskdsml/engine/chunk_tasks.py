@@ -49,16 +49,14 @@ class SerializedTask(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """Rows [start, stop) of a table in this process's memory."""
+    """Rows [start, stop) of ``parts`` in this process's memory, X first, or None."""
 
-    table: Dataset
+    parts: tuple
     start: int
     stop: int
 
     def __call__(self):
-        X, *others = (
-            None if a is None else a[self.start : self.stop] for a in self.table.row_parts
-        )
+        X, *others = (None if a is None else a[self.start : self.stop] for a in self.parts)
         return [X], *others
 
 

@@ -1,4 +1,4 @@
-"""Layers composed into one function of a flat parameter vector, for the floors above."""
+"""Layers composed into one function of a flat parameter vector."""
 
 from __future__ import annotations
 

@@ -103,4 +103,4 @@ def _slices(table: Dataset, square: bool) -> list[ct.Slice]:
     if n_blocks > most:
         n_blocks = most // EVEN_BLOCKS * EVEN_BLOCKS or 2 ** (most.bit_length() - 1)
     cuts = split(n, int(n_blocks))
-    return [ct.Slice(table, part.start, part.stop) for part in cuts]
+    return [ct.Slice(table.row_parts, part.start, part.stop) for part in cuts]

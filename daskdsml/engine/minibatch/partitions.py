@@ -140,7 +140,7 @@ def _cut_local(examples: Dataset) -> Partitions:
     step = max(int(shuffle_buffer.PARTITION_BYTES / max(row_bytes, 1.0)), 1)
     borders = [*range(0, n, step), n]
     sources = [
-        Partition(stop - start, (ct.Slice(examples, start, stop),))
+        Partition(stop - start, (ct.Slice(examples.batch_parts, start, stop),))
         for start, stop in zip(borders[:-1], borders[1:], strict=True)
     ]
     return Partitions(sources, [source.n_rows for source in sources], row_bytes, at_home=True)
