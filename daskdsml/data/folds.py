@@ -86,6 +86,13 @@ def _cells(splitter, n, y):
     roles = np.zeros((1, 0), dtype=np.int64)  # of each cell in the splits so far
     for train, test in _splits(splitter, n, y):
         role = np.zeros(n, dtype=np.int64)
+        twice = np.bincount(np.concatenate([train, test]), minlength=n) > 1
+        if twice.any():
+            raise ValueError(
+                f"cv names row {int(np.argmax(twice))} twice in one split, in train or test or in "
+                "both: expected each row at most once. Give rows that are to count more a "
+                "sample_weight, and leave test rows out of train."
+            )
         role[train] = 1
         role[test] = 2
         patterns, cells = np.unique(3 * cells + role, return_inverse=True)

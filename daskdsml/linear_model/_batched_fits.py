@@ -138,6 +138,10 @@ class Search(NamedTuple):
         h = float(null_weights(problem, line, self.theta).mean())
         return part._replace(curvature=Diagonal(h), length=SampledLine(problem, line))
 
+    def uninformed(self, problem):
+        """A solver for one model from the null model, of any penalty."""
+        return ProximalNewton(self.tol) if problem.penalty.l1 else self.plain(problem)
+
     def _sure(self, part):
         """A solver that does not go on for long where Hessians are cheap."""
         if not self.n_passes or isinstance(part, ProximalNewton):
@@ -174,42 +178,43 @@ def fit_folds(search, rows, folds, starts, found, parts, progress):
 
     ``folds`` are tuples (train (G,), weight, penalties) of each training set; ``starts``, ``found``
     and ``parts`` those of the fits to all rows. A fold begins at the fit to all rows where its end
-    is told precisely: what is left of that start would be knowledge of the test rows. One with an
-    L1 penalty begins there too, and anew at the null model if it was left before its end.
+    is told precisely: what is left of that start would be knowledge of the test rows. So a fit that
+    did not get to its end is made anew from the null model.
     """
-    problems, solvers, thetas = [], [], []
+    problems, solvers, thetas, informed = [], [], [], []
     for train, weight, penalties in folds:
         for penalty, start, whole, part in zip(penalties, starts, found, parts, strict=True):
             mine = search.problem._replace(penalty=penalty, train=train, weight=weight)
-            theta = whole.theta
-            if penalty.l1:
+            near = start.hessian is not None and _is_overdetermined(mine, search.problem, whole)
+            if not near:
+                part = search.uninformed(mine)
+            elif penalty.l1:
                 part = part._replace(columns=whole.columns, hessian=whole.hessian)
-            elif start.hessian is None or not _is_overdetermined(mine, search.problem):
-                part, theta = search.plain(mine), search.theta
             elif mine.size <= SHARED:
                 part = smooth_part(mine, search.tol, start.hessian, start.n_sampled)
             problems.append(mine)
             solvers.append(part)
-            thetas.append(theta)
+            thetas.append(whole.theta if near else search.theta)
+            informed.append(near)
     results = search.run(problems, rows, solvers, thetas, progress)
-    # With an L1 penalty ends are precise, but not where a fit was left before its end.
-    early = [
-        i
-        for i, problem in enumerate(problems)
-        if problem.penalty.l1
-        and results[i].status == "max_iter"
-        and not _is_overdetermined(problem, search.problem)
-    ]
+    early = [i for i, near in enumerate(informed) if near and results[i].status == "max_iter"]
     if early:
-        parts, again = [ProximalNewton(search.tol)] * len(early), [problems[i] for i in early]
-        null = [search.theta] * len(early)
-        anew = search.run(again, rows, parts, null, progress)
+        again = [problems[i] for i in early]
+        solvers = [search.uninformed(problem) for problem in again]
+        anew = search.run(again, rows, solvers, [search.theta] * len(early), progress)
         for i, result in zip(early, anew, strict=True):
             results[i] = result
     n = len(starts)
     return [results[i : i + n] for i in range(0, len(results), n)]
 
 
-def _is_overdetermined(fold, problem) -> bool:
-    """Whether a fold has so many rows for each parameter that its end does not tell its start."""
-    return fold.weight / problem.weight * problem.n_rows >= MIN_ROWS_PER_PARAMETER * problem.size
+def _is_overdetermined(fold, problem, whole) -> bool:
+    """Whether a fold has so many rows for each parameter that its end does not tell its start.
+
+    Rows count as far as the fit to all rows, ``whole``, leaves their classes open: those of a rare
+    class, or of classes that can be separated, hold parameters by little but their penalty.
+    """
+    losses, weights = whole.cells.sum(axis=1)
+    left_open = losses / (weights * np.log(max(problem.n_outputs, 2)))
+    n_rows = fold.weight / problem.weight * problem.n_rows
+    return n_rows * min(left_open, 1.0) >= MIN_ROWS_PER_PARAMETER * problem.size

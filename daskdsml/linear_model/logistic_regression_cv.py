@@ -49,11 +49,11 @@ class LogisticRegressionCV(LinearClassifier):
     The objective is that of `LogisticRegression`. K folds, all penalties and all shares of L1 are
     trained together: a read of the data evaluates every model that has not converged. Penalties
     start from the optima of a sample, whose Hessians also precondition all fits. With ten rows for
-    each parameter folds start from the fits to all rows: typically 10 to 20 reads, whatever the
-    number of models. With fewer, that start would let test rows be known, so folds start from
-    nothing: some 50 to 200 reads, most of them for weak penalties that leave classes separated,
-    which a smaller largest C saves. The best
-    penalty's fit to all rows is one of them: there is no refit.
+    each parameter, of classes that are not separated, folds start from the fits to all rows:
+    typically 10 to 20 reads, whatever the number of models. Otherwise that start would let test
+    rows be known, so folds start from nothing: some 50 to 200 reads, most of them for weak
+    penalties that leave classes separated, which a smaller largest C saves. The best penalty's fit
+    to all rows is one of them: there is no refit.
 
     Parameters
     ----------

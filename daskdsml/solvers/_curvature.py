@@ -12,6 +12,8 @@ from daskdsml.solvers._symmetric import without_shift
 # What is added to the diagonal of a Hessian, relative to itself, so that it can be factorised; and
 # the least that counts of an entry of it, relative to their mean.
 RIDGE_SHARE = 1e-9
+# What more is tried where that was not enough.
+MORE_RIDGE_SHARES = (1e-6, 1e-3, 1.0)
 # The same for Hessians of few sampled rows, which leave some directions nearly flat.
 SAMPLED_RIDGE_SHARE = 1e-6
 
@@ -69,7 +71,7 @@ class DenseHessian(NamedTuple):
         B *= 1.0 - share
         least = max(RIDGE_SHARE * diagonal.mean(), 1e-300)
         B[np.diag_indices(d)] += share * diagonal + RIDGE_SHARE * np.maximum(diagonal, least)
-        return cls(linalg.cho_factor(B, lower=True))
+        return cls(_cholesky(B, np.maximum(diagonal, least)))
 
     def after(self, problem, pairs) -> DenseHessian:
         return self
@@ -174,6 +176,19 @@ def inverse_hessian_times(problem, gradient, pairs, curvature):
     for (move, change), share in zip(pairs, reversed(shares), strict=True):
         q += (share - (change @ q) / (move @ change)) * move
     return q
+
+
+def _cholesky(B, diagonal):
+    """A Cholesky factor of B (d, d), with more of its diagonal where rounding left it indefinite.
+
+    So it is with single precision and columns far from zero.
+    """
+    for share in (0.0, *MORE_RIDGE_SHARES):
+        try:
+            return linalg.cho_factor(B + np.diag(share * diagonal), lower=True)
+        except linalg.LinAlgError:
+            continue
+    return linalg.cho_factor(np.diag(diagonal), lower=True)
 
 
 def _shrinkage(d, n_rows) -> float:

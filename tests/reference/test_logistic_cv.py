@@ -361,7 +361,7 @@ def test_log_loss_of_hopeless_predictions_is_exact():
     # A row far on the wrong side costs its distance, however large, as the models' own loss has it.
     A = np.concatenate([np.linspace(-3.0, 3.0, 41), [3000.0]])[:, None]
     y = np.concatenate([np.arange(41) > 20, [False]])
-    cv = [(np.arange(41), np.arange(30, 42))]
+    cv = [(np.arange(30), np.arange(30, 42))]
     mine = LogisticRegressionCV(Cs=[1.0], cv=cv).fit(A, y)
     theta = mine.coefs_paths_[0, 0, 0, 0]
     z = A[30:, 0] * theta[0] + theta[1]
@@ -463,13 +463,43 @@ def test_folds_forget_their_test_rows_where_classes_are_separated(p, l1_ratio):
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
-@pytest.mark.parametrize("n, p, K", [(200, 160, 2), (200, 60, 3), (90, 1200, 2)])
+@pytest.mark.parametrize("n, p, K", [(200, 160, 2), (200, 60, 3), (90, 1200, 2), (400, 10, 2)])
 def test_labels_drawn_at_random_cannot_be_told(n, p, K, l1_ratio):
     # Also where folds are left before they have converged.
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(n, p)), rng.integers(0, K, size=n)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = LogisticRegressionCV(Cs=5, l1_ratios=(l1_ratio,), scoring="accuracy", max_iter=8)
-        model.fit(X, y)
-    assert np.all(np.abs(model.scores_.mean(axis=0) - 1.0 / K) < 4.0 * np.sqrt(0.25 / n))
+        for max_iter in (1, 8):
+            options = {"l1_ratios": (l1_ratio,), "scoring": "accuracy", "max_iter": max_iter}
+            scores = LogisticRegressionCV(Cs=5, **options).fit(X, y).scores_.mean(axis=0)
+            assert np.all(np.abs(scores - 1.0 / K) < 4.0 * np.sqrt(0.25 / n))
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_a_rare_class_drawn_at_random_cannot_be_told(l1_ratio):
+    # Each class can be separated from the other, with many rows for each parameter.
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 20)), np.zeros(400, dtype=int)
+    y[rng.choice(400, 6, replace=False)] = 1
+    options = {"l1_ratios": (l1_ratio,), "scoring": "roc_auc", "cv": 3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scores = LogisticRegressionCV(Cs=[1.0, 1e4, 1e7], **options).fit(X, y).scores_
+    assert np.all(scores.mean(axis=0) < 0.85)
+
+
+def test_single_precision_far_from_zero_is_fitted():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 10))
+    y = (X[:, 0] + rng.normal(size=500) > 0).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        far = LogisticRegressionCV().fit((X + 1000.0).astype(np.float32), y)
+    np.testing.assert_allclose(far.scores_, LogisticRegressionCV().fit(X, y).scores_, rtol=0.02)
+
+
+@pytest.mark.parametrize("train", [[0, 0, 1, 2, 3], [0, 1, 2, 4]])
+def test_rows_of_a_split_count_once(train):
+    with pytest.raises(ValueError, match="twice in one split.*sample_weight"):
+        LogisticRegressionCV(cv=[(train, [4, 5, 6])]).fit(X, TWO)
