@@ -1,8 +1,7 @@
-"""Large products have the same bits however many threads share them, and none ever waits."""
+"""Large products have the same bits however many threads share them."""
 
 import multiprocessing
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -87,16 +86,6 @@ def test_overflow_is_an_answer(shared):
         assert np.isinf(shared(a, np.full((300, 200), 1e30, "float32"), n_threads, 5)).all()
 
 
-def test_helpers_sleep_where_no_product_comes(shared):
-    a, b = matrices(300, 800, 100, "float32", "CC")
-    shared(a, b, 2, times=3)
-    until = time.monotonic() + 30
-    while any(awake.is_set() for awake in _products._helpers()._awake):
-        assert time.monotonic() < until, "a helper does not go to sleep"
-        time.sleep(0.01)
-    np.testing.assert_array_equal(shared(a, b, 2), shared(a, b, 1))
-
-
 def in_child(connection):
     a, b = matrices(300, 800, 100, "float32", "CC")
     with threads.single_threaded_blas():
@@ -117,29 +106,3 @@ def test_a_forked_process_has_threads_of_its_own(shared):
     finally:
         child.kill()
         child.join()
-
-
-def test_helpers_that_do_not_help_are_left_alone_for_a_while(shared, monkeypatch):
-    a, b = matrices(300, 800, 100, "float32", "CC")
-    expected, helpers = shared(a, b, 1), _products._Helpers()
-    monkeypatch.setattr(_products, "_helpers", lambda: helpers)
-    monkeypatch.setattr(helpers, "_wake", lambda n_helpers: None)
-    for alone in (0, 0, _products.ALONE, _products.ALONE - 1):
-        np.testing.assert_array_equal(shared(a, b, 2), expected)
-        assert helpers._alone == alone
-    shared(a, b, 2, times=_products.ALONE - 1)
-    assert helpers._alone == 0
-    np.testing.assert_array_equal(shared(a, b, 2, times=3), expected)
-    assert helpers._alone == _products.ALONE
-
-
-def test_helpers_that_are_late_do_not_help(shared, monkeypatch):
-    a, b = matrices(300, 800, 100, "float32", "CC")
-    calls, out = _products._Calls(), np.empty((300, 100), "float32")
-    assert not calls.share(a, b, out, 3)
-    monkeypatch.setattr(_products, "SLACK", -60.0)  # whoever waits, waits too long
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(_products._mailbox.serve, *calls.places, 10**6)
-        for _ in range(50):
-            calls.share(a, b, out, 3)
-    np.testing.assert_array_equal(out, shared(a, b, 1))
