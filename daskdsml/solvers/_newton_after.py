@@ -22,9 +22,9 @@ class _State(NamedTuple):
 class NewtonAfter(NamedTuple):
     """L-BFGS, and from where it stands after ``n_passes`` of its own, Newton's method.
 
-    A Hessian costs as much as many gradients, but then few are needed. With ``n_passes`` as many as
-    one costs, a fit takes no longer than twice what the better of the two would have taken, but for
-    the number of Newton's steps.
+    A Hessian costs as much as many gradients, but few are needed. With ``n_passes`` as many as
+    Newton's steps cost, a fit takes about twice as long as by the better of the two, at most. It
+    takes over earlier where L-BFGS ends with a gradient above ``tol``.
     """
 
     quick: LBFGS
@@ -47,9 +47,10 @@ class NewtonAfter(NamedTuple):
                 return state
             return state._replace(inner=self.sure.tell(state.inner, here, problem))
         inner, n_passes = self.quick.tell(state.inner, here, problem), state.n_passes + 1
-        # What ends with a gradient above tol is at the end of what gradients can tell.
-        done = inner.status == "separated" or inner.gradient_norm <= self.quick.tol
-        if not (inner.status and done) and (inner.status or n_passes >= self.n_passes):
+        reached = inner.status == "separated" or inner.gradient_norm <= self.quick.tol
+        # What ends before is at the end of what gradients can tell.
+        slow = n_passes >= self.n_passes if inner.status is None else not reached
+        if slow:
             newton = self.sure.init(inner.theta)._replace(
                 value=inner.value, gradient_norm=inner.gradient_norm, name=inner.name
             )
