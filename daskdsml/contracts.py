@@ -203,8 +203,8 @@ class Solver(Protocol):
     """Decides the next parameters; its state is a NamedTuple with ``theta`` and ``status``.
 
     ``needs`` names what it asks of an objective: "gradient", "hessian", "moments" of all columns,
-    "slopes" of all columns with the moments of some, or "row products". One ``step`` costs at most
-    one pass over the data. ``status`` is None while the solver goes on.
+    "column gradient" (of all columns, with the moments of some), or "row products". One ``step``
+    costs at most one pass over the data. ``status`` is None while the solver goes on.
 
     Solvers that go from point to point can be stepped together, many models in one read: their
     state has the point to be evaluated next, ``trial``, and ``curved``, the Hessian wanted there
@@ -236,7 +236,8 @@ class Strategy(Protocol):
     """The only place that knows how work is spread over the rows.
 
     ``provides`` names what a solver may need. A strategy that provides "batches" has ``train(step,
-    state, batches)`` too, an iterator of (state, what ``step(state, batch)`` told, batch).
+    state, batches)`` too, an iterator of (state, what ``step(state, batch)`` told, batch); one that
+    provides "epochs" has ``epoch(kernel, state, rows, order, name)``, the state after every row.
     """
 
     provides: frozenset[str]

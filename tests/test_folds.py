@@ -144,7 +144,7 @@ def stratified(A, y, k, cache="auto"):
     """The fold of each row (n,), and the rows of each class in each fold (K, k)."""
     rows = open_rows(validate_dataset(A, y, labels=True), cache)
     total = rows.run(strata, SummaryRequest(NumPy(), True), "look")
-    label, counts = stratify(total.found.labels, total.blocks, k)
+    label, counts = stratify(total.summary.labels, total.blocks, k)
     mapped = rows.map(label)
     found = mapped.run(numbers_of_folds, None, "folds")
     rows.close()

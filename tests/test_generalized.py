@@ -390,7 +390,7 @@ def test_scores_without_deviance(model):
     """y is constant: 1 if it is predicted, 0 if it is not."""
     X = np.zeros((10, 1))
     for z, score in ((np.log(3.0), 1.0), (0.0, 0.0)):
-        state = LinearPredictor(np.zeros((1, 1)), np.array([z])), model._family
+        state = LinearPredictor(np.zeros((1, 1)), np.array([z])), model._loss
         block = Block(X, np.full(10, 3.0))
         total = deviance(state, block) + deviance(state, block)
         assert total.explained() == score

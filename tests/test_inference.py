@@ -22,7 +22,7 @@ from tables import Source, csr_rows, dask_rows, regression
 from daskdsml.feature_selection import ForwardStepwiseSelector
 from daskdsml.inference import InferenceResult, infer
 from daskdsml.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
-from daskdsml.linear_model._base import LinearModel
+from daskdsml.linear_model._base import LinearRegressor
 from daskdsml.passes.cluster_sums import ALL
 from daskdsml.passes.fit_sums import FitRequest, fit_sums
 
@@ -41,7 +41,7 @@ every_likely_cov = pytest.mark.parametrize("cov_type", OF_LIKELIHOOD)
 every_cov = pytest.mark.parametrize("cov_type", COV_TYPES)
 
 
-class Stranger(LinearModel):
+class Stranger(LinearRegressor):
     """A model of this package that inference does not know."""
 
 

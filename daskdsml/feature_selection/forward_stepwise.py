@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,8 +18,7 @@ from daskdsml.data.validation import validate_dataset
 from daskdsml.feature_selection import _criteria as criteria
 from daskdsml.feature_selection._lazy import LazySelection
 from daskdsml.feature_selection._path import forward_path, test_errors
-from daskdsml.linear_model._base import LARGEST_GRAM, LinearModel
-from daskdsml.passes.loop import Progress
+from daskdsml.linear_model._base import LARGEST_GRAM, find_backend, names_of, passes_over
 from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.utils.one_standard_error import RULES, best_and_simplest
@@ -31,7 +31,7 @@ CRITERIA = (*VALUES, "cv")
 LARGEST_SUM = 2**30
 
 
-class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
+class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
     """Forward stepwise selection of columns, with its whole path, from one read of the data.
 
     Begins with no column (and an intercept) and takes, at each step, the column that lowers the
@@ -251,22 +251,16 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
     def _read(self, table, folds):
         """Moments of [X y] from the one read: of all rows, or of each cell of folds."""
         n, p = table.n_rows, table.n_features
-        backend = self._find_backend(None if n is None else n * p)
+        backend = find_backend(self, None if n is None else n * p)
         kernel = moments if folds is None else group_moments
-        progress = Progress(type(self).__name__, self.verbose)
-        rows = self._open(table)
         start = time.perf_counter()
-        try:
-            total = rows.run(kernel, backend, f"{self._label}-moments")
-            progress.add(Record("moments", time.perf_counter() - start))
-        finally:
-            progress.close()
-            rows.close()
-        raise_invalid(total.stats, getattr(self, "feature_names_in_", None))
+        with passes_over(self, table) as passes:
+            total = passes.rows.run(kernel, backend, f"{self._label}-moments")
+            passes.progress.add(Record("moments", time.perf_counter() - start))
+        raise_invalid(total.stats, names_of(self))
         raise_overflow(*(part.cross for part in getattr(total, "groups", {0: total}).values()))
-        passes = rows.n_rows_read / total.stats.n_rows + table.extra_reads
-        self.n_passes_ = int(passes) if passes == int(passes) else passes
-        self.history_ = progress.history
+        self.n_passes_ = passes.n_passes(total.stats.n_rows, table)
+        self.history_ = passes.progress.history
         return total
 
     def _about(self, part):
@@ -348,6 +342,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, LinearModel):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

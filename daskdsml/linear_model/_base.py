@@ -1,13 +1,14 @@
-"""What the linear estimators share: the way in, the way out, lazy predictions and warnings."""
+"""What the linear estimators share: validation, passes, lazy predictions and warnings."""
 
 from __future__ import annotations
 
 import time
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 from scipy.linalg import LinAlgWarning
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,9 +18,10 @@ from daskdsml.data.dataset import is_dask, meta_of, score_dtype
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
-from daskdsml.passes.evaluate import LinearPredictor
+from daskdsml.passes.evaluate import LinearPredictor, errors
+from daskdsml.passes.loop import Progress
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
-from daskdsml.passes.summary import summarize
+from daskdsml.passes.summary import DataSummary, summarize
 from daskdsml.utils import registry
 from daskdsml.utils.validation import outside
 
@@ -27,146 +29,219 @@ from daskdsml.utils.validation import outside
 COMPILE_FROM = 2**24
 # From this many columns on, a p x p matrix (128 MiB) is more than a task should hold.
 LARGEST_GRAM = 4096
+# What it means that the optimum lies at infinity, and what would bring it back.
+CLASSES_SEPARATED = (
+    "the classes separated by a linear combination of columns",
+    "C to a finite value",
+)
 
 
-class LinearModel(BaseEstimator):
-    """Base of the linear estimators; ``_solvers`` names those a subclass takes."""
+class LinearRegressor(RegressorMixin, BaseEstimator):
+    """Base of regressions whose predictions are the scores themselves."""
 
-    _solvers: tuple[str, ...] = ()
-    _label = "linear"
-    # What it means that the optimum lies at infinity, and what would bring it back.
-    _separated = "the classes separated by a linear combination of columns", "C to a finite value"
+    coef_: np.ndarray
+    intercept_: np.ndarray | float
 
-    def _dataset(
-        self, X, y, sample_weight, *, labels=False, multi_output=False, known_rows=False, reset=True
-    ):
-        """The table of a fit (``reset``) or a score, with features counted and named."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None. Call fit(X, y)."
-            )
-        table = validate_dataset(
-            X,
-            y,
-            sample_weight,
-            labels=labels,
-            multi_output=multi_output,
-            known_rows=known_rows,
-            estimator=self,
-        )
-        validate_data(self, meta_of(X), skip_check_array=True, reset=reset)
-        return table
-
-    def _open(self, table, solver=None):
-        n_jobs = getattr(self, "n_jobs", None)
-        by_columns = solver == "working_set" and suits_columns(table)
-        if by_columns or solver == "dual":
-            return ByColumns(table, self.cache, n_jobs, square=solver == "dual")
-        needs = registry.find("solvers", solver).needs if solver else frozenset()
-        square = not needs.isdisjoint({"moments", "hessian"})
-        return open_rows(table, self.cache, n_jobs, square)
-
-    def _find_backend(self, n_entries):
-        """The backend asked for, or, for "auto", one that suits ``n_entries`` (None if unknown)."""
-        small = n_entries is None or n_entries < COMPILE_FROM
-        return registry.find_backend(self.backend, "numpy" if small else "numba")
-
-    def _check_solver(self) -> None:
-        """Raise ValueError if the solver is unknown."""
-        if self.solver not in ("auto", *self._solvers):
-            known = ["auto", *self._solvers]
-            raise ValueError(
-                f"Unknown solver {self.solver!r} of {type(self).__name__}: expected one of {known}."
-            )
-
-    def _find_solver(self, n_features, default, large):
-        """The solver's name: as asked, or for "auto" by the number of columns."""
-        self._check_solver()
-        if self.solver != "auto":
-            return self.solver
-        return default if n_features <= LARGEST_GRAM else large
-
-    def _look(self, rows, look, progress):
-        """The first pass of an iterative fit; raises ValueError if the rows cannot be used."""
-        start = time.perf_counter()
-        found = rows.run(summarize, look, f"{self._label}-look")
-        progress.add(Record("look", time.perf_counter() - start))
-        raise_invalid(found.stats, getattr(self, "feature_names_in_", None))
-        raise_overflow(found.squares)
-        return found
-
-    def _scales(self, found, table) -> dict:
-        """What a Problem wants to know of the data, from a first look."""
-        return {
-            "n_rows": found.stats.n_rows,
-            "weight": found.stats.weight,
-            "centre": found.mean() if self.fit_intercept else np.zeros(table.n_features),
-            "spread": found.spread(centred=self.fit_intercept),
-            "epsilon": float(np.finfo(float_dtype(table.X.dtype)).eps),
-        }
-
-    def _evaluate(self, kernel, state, X, y, sample_weight, **kind):
-        """Sum of ``kernel`` over the rows of a score, after the rows are found usable."""
-        table = self._dataset(X, y, sample_weight, reset=False, **kind)
-        rows = open_rows(table, "none", getattr(self, "n_jobs", None))
-        try:
-            total = rows.run(kernel, state, f"{self._label}-score")
-        finally:
-            rows.close()
-        raise_invalid(total.stats, getattr(self, "feature_names_in_", None))
-        return total
-
-    def _publish(self, result, rows, table, n_rows, solver) -> None:
-        """Attributes that tell how the fit went, and a warning if it did not go well."""
-        self.n_passes_ = _whole(rows.n_rows_read / n_rows + table.extra_reads)
-        self.converged_ = result.status == "converged"
-        self.history_ = result.history
-        self.solver_ = solver
-        warn_of(result, self)
-        names = getattr(self, "feature_names_in_", None)
-        if result.null_space is not None:
-            # Of one output or of K coupled ones, with a row for each intercept or without.
-            p, r = self.n_features_in_, result.null_space.shape[1]
-            n_outputs = max(len(result.null_space) // (p + bool(self.fit_intercept)), 1)
-            relations = result.null_space.reshape(n_outputs, -1, r)
-            warn_of_dependence(relations[:, : self.n_features_in_], names)
-
-    def _scores(self, X, finish, *, columns=None, dtype=None):
-        """``finish`` of the raw scores of X: lazily for a Dask collection, at once otherwise.
-
-        ``columns`` is the number of columns of what ``finish`` returns, None for a vector.
-        """
-        check_is_fitted(self)
-        predictor = self._predictor()
-        if not is_dask(X):
-            X = validate_data(
-                self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
-            )
-            return finish(predictor(X))
-        validate_data(self, meta_of(X), skip_check_array=True, reset=False)
-        return lazily(
-            X,
-            predictor,
-            finish,
-            columns=columns,
-            dtype=score_dtype(X) if dtype is None else dtype,
-            name=f"{self._label}-predict",
-        )
-
-    def _predictor(self) -> LinearPredictor:
-        coef = np.atleast_2d(self.coef_)
-        intercept = np.broadcast_to(np.atleast_1d(self.intercept_), len(coef))
-        return LinearPredictor(coef, intercept, self._is_flat())
-
-    def _is_flat(self) -> bool:
-        """Whether raw scores are (n,) rather than (n, K)."""
-        return self.coef_.ndim == 1
+    _multi_output = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.target_tags.multi_output = self._multi_output
         return tags
+
+    def predict(self, X):
+        """Predicted targets ``x'b + b0``.
+
+        Parameters
+        ----------
+        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
+
+        Returns
+        -------
+        array (n,) or (n, K): a lazy Dask Array for a Dask collection, else NumPy; in X's precision.
+        """
+        check_is_fitted(self)
+        return predict_rows(self, X, np.asarray, None if self.coef_.ndim == 1 else len(self.coef_))
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """Coefficient of determination R², averaged over outputs, from one pass over X and y."""
+        check_is_fitted(self)
+        kind = {"multi_output": self._multi_output}
+        return evaluate(self, errors, predictor_of(self), X, y, sample_weight, **kind).r2()
+
+
+class Passes:
+    """The rows of a fit, and the progress of passes over them."""
+
+    def __init__(self, rows, progress: Progress):
+        self.rows = rows
+        self.progress = progress
+
+    def encode(self, codes) -> None:
+        """Let ``codes`` change every block from here on."""
+        rows, self.rows = self.rows, self.rows.map(codes)
+        rows.close()
+
+    def summarize(self, estimator, request, kernel=summarize):
+        """The first pass of an iterative fit.
+
+        Raises
+        ------
+        ValueError
+            If X or y is not finite, or so large that sums overflow.
+        """
+        start = time.perf_counter()
+        total = self.rows.run(kernel, request, f"{estimator._label}-look")
+        self.progress.add(Record("look", time.perf_counter() - start))
+        summary = total if isinstance(total, DataSummary) else total.summary
+        raise_invalid(summary.stats, names_of(estimator))
+        raise_overflow(summary.squares)
+        return total
+
+    def n_passes(self, n_rows, table):
+        """Complete reads of X so far."""
+        n = self.rows.n_rows_read / n_rows + table.extra_reads
+        return int(n) if n == int(n) else n
+
+
+@contextmanager
+def passes_over(estimator, table, solver=None, label=None):
+    """`Passes` over a table, laid out as ``solver`` needs it, and closed in the end."""
+    rows = _rows_for(estimator, table, frozenset() if solver is None else solver.needs)
+    passes = Passes(rows, Progress(label or type(estimator).__name__, estimator.verbose))
+    try:
+        yield passes
+    finally:
+        passes.progress.close()
+        passes.rows.close()
+
+
+def _rows_for(estimator, table, needs):
+    n_jobs = getattr(estimator, "n_jobs", None)
+    square = not needs.isdisjoint({"moments", "hessian", "row products"})
+    if "row products" in needs or ("column gradient" in needs and suits_columns(table)):
+        return ByColumns(table, estimator.cache, n_jobs, square)
+    return open_rows(table, estimator.cache, n_jobs, square)
+
+
+def dataset_of(estimator, X, y, sample_weight, *, reset=True, **kind):
+    """The table of a fit (``reset``) or a score, with features counted and named.
+
+    ``kind`` are options of `validate_dataset`.
+    """
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
+            "is None. Call fit(X, y)."
+        )
+    table = validate_dataset(X, y, sample_weight, estimator=estimator, **kind)
+    validate_data(estimator, meta_of(X), skip_check_array=True, reset=reset)
+    return table
+
+
+def names_of(estimator):
+    """Names (p,) of the columns, or None."""
+    return getattr(estimator, "feature_names_in_", None)
+
+
+def find_backend(estimator, n_entries):
+    """The backend asked for, or, for "auto", one that suits ``n_entries`` (None if unknown)."""
+    small = n_entries is None or n_entries < COMPILE_FROM
+    return registry.find_backend(estimator.backend, "numpy" if small else "numba")
+
+
+def named_solver(estimator):
+    """The class of the solver asked for, or None for "auto".
+
+    Raises
+    ------
+    ValueError
+        If the estimator has no such solver.
+    """
+    if estimator.solver not in ("auto", *estimator._solvers):
+        known = ["auto", *estimator._solvers]
+        raise ValueError(
+            f"Unknown solver {estimator.solver!r} of {type(estimator).__name__}: expected one of "
+            f"{known}."
+        )
+    return None if estimator.solver == "auto" else registry.find("solvers", estimator.solver)
+
+
+def find_solver(estimator, n_features, default, large) -> str:
+    """The solver's name: as asked, or for "auto" by the number of columns."""
+    if named_solver(estimator) is not None:
+        return estimator.solver
+    return default if n_features <= LARGEST_GRAM else large
+
+
+def scales_of(estimator, summary, table) -> dict:
+    """What a Problem wants to know of the data, from a summary."""
+    return {
+        "n_rows": summary.stats.n_rows,
+        "weight": summary.stats.weight,
+        "mean": summary.mean() if estimator.fit_intercept else np.zeros(table.n_features),
+        "scale": summary.scale(centred=estimator.fit_intercept),
+        "epsilon": float(np.finfo(float_dtype(table.X.dtype)).eps),
+    }
+
+
+def evaluate(estimator, kernel, state, X, y, sample_weight, **kind):
+    """Sum of ``kernel`` over the rows of a score, after the rows are found usable."""
+    table = dataset_of(estimator, X, y, sample_weight, reset=False, **kind)
+    rows = open_rows(table, "none", getattr(estimator, "n_jobs", None))
+    try:
+        total = rows.run(kernel, state, f"{estimator._label}-score")
+    finally:
+        rows.close()
+    raise_invalid(total.stats, names_of(estimator))
+    return total
+
+
+def publish(estimator, result, n_passes, solver) -> None:
+    """Attributes that say how the fit went, and a warning if it did not go well."""
+    estimator.n_passes_ = n_passes
+    estimator.converged_ = result.status == "converged"
+    estimator.history_ = result.history
+    estimator.solver_ = solver
+    warn_of(result, estimator)
+    if result.null_space is not None:
+        # Of one output or of K coupled ones, with a row for each intercept or without.
+        p, r = estimator.n_features_in_, result.null_space.shape[1]
+        n_outputs = max(len(result.null_space) // (p + bool(estimator.fit_intercept)), 1)
+        relations = result.null_space.reshape(n_outputs, -1, r)
+        warn_of_dependence(relations[:, :p], names_of(estimator))
+
+
+def predict_rows(estimator, X, finish, columns=None, dtype=None):
+    """``finish`` of the raw scores of X: lazily for a Dask collection, at once otherwise.
+
+    ``columns`` is the number of columns of what ``finish`` returns, None for a vector.
+    """
+    check_is_fitted(estimator)
+    predictor = predictor_of(estimator)
+    if not is_dask(X):
+        X = validate_data(
+            estimator, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
+        )
+        return finish(predictor(X))
+    validate_data(estimator, meta_of(X), skip_check_array=True, reset=False)
+    return lazily(
+        X,
+        predictor,
+        finish,
+        columns=columns,
+        dtype=score_dtype(X) if dtype is None else dtype,
+        name=f"{estimator._label}-predict",
+    )
+
+
+def predictor_of(estimator) -> LinearPredictor:
+    """What gives raw scores: (n,) of one output or of two classes, (n, K) of more."""
+    coef = np.atleast_2d(estimator.coef_)
+    intercept = np.broadcast_to(np.atleast_1d(estimator.intercept_), len(coef))
+    flat = estimator.coef_.ndim == 1 or len(getattr(estimator, "classes_", ())) == 2
+    return LinearPredictor(coef, intercept, flat)
 
 
 def warn_of(result, estimator) -> None:
@@ -193,9 +268,9 @@ def warn_of(result, estimator) -> None:
             f"{last.gradient_norm:.2e}, above the limit tol={estimator.tol:g}. Raise max_iter"
         )
     elif result.status == "separated":
-        found, remedy = estimator._separated
+        what, remedy = getattr(estimator, "_separated", CLASSES_SEPARATED)
         text = (
-            f"found {found}: coefficients grow without limit, the objective stays at "
+            f"found {what}: coefficients grow without limit, the objective stays at "
             f"{last.objective:.2e}, no finite optimum exists. The coefficients are those of the "
             f"last iteration. Set {remedy}"
         )
@@ -210,13 +285,13 @@ def warn_of(result, estimator) -> None:
 
 
 def warn_of_dependence(null_space, names) -> None:
-    """Warn that columns depend on each other, naming those that take part.
+    """Warn that columns depend on each other, naming those that take involved.
 
     ``null_space`` is (1, p, r), or (K, p, (K - 1) r) for K coupled outputs.
     """
-    part = np.abs(null_space).max(axis=(0, 2)) > 1e-8
+    involved = np.abs(null_space).max(axis=(0, 2)) > 1e-8
     n_relations = -(-null_space.shape[2] // max(len(null_space) - 1, 1))
-    labels = [str(j) if names is None else str(names[j]) for j in np.flatnonzero(part)]
+    labels = [str(j) if names is None else str(names[j]) for j in np.flatnonzero(involved)]
     shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
     warnings.warn(
         f"X is rank-deficient: {n_relations} linear relation(s) among the columns {shown} "
@@ -236,7 +311,3 @@ def warn_of_few_rows(n, p) -> None:
         LinAlgWarning,
         stacklevel=outside(),
     )
-
-
-def _whole(n: float):
-    return int(n) if n == int(n) else n

@@ -67,8 +67,8 @@ def _sparse_starts(problem, block, penalties, theta):
     """Each penalty from the optimum of the one before."""
     starts, last = [], PenaltyStart(theta)
     for penalty in penalties:
-        part = ProximalNewton(SAMPLE_TOL, last.columns, last.hessian)
-        result = minimize_sample(problem._replace(penalty=penalty), block, part, last.theta, 100)
+        solver = ProximalNewton(SAMPLE_TOL, last.columns, last.hessian)
+        result = minimize_sample(problem._replace(penalty=penalty), block, solver, last.theta, 100)
         if result is not None and np.isfinite(result.theta).all():
             last = PenaltyStart(result.theta, result.hessian, result.columns)
         starts.append(last)
@@ -81,26 +81,26 @@ def _smooth_starts(problem, block, penalties, theta):
     dense = problem.size <= LARGEST
     first = hessian_at(free, block, theta) if dense else None
     problems = [free._replace(penalty=penalty) for penalty in penalties]
-    parts = [
-        smooth_part(each, SAMPLE_TOL, first) if dense else LBFGS(SAMPLE_TOL, floor=0.0)
+    solvers = [
+        smooth_solver(each, SAMPLE_TOL, first) if dense else LBFGS(SAMPLE_TOL, floor=0.0)
         for each in problems
     ]
     rows = open_rows(Dataset(block.X, block.y, block.w), "memory")
-    strategy, thetas = registry.find_strategy(parts[0]), [theta] * len(parts)
-    found = strategy.minimize_together(problems, rows, parts, thetas, max_iter=50)
+    strategy, thetas = registry.find_strategy(solvers[0]), [theta] * len(solvers)
+    results = strategy.minimize_together(problems, rows, solvers, thetas, max_iter=50)
     m = len(block.y) if len(block.y) < problem.n_rows else np.inf
     starts, hessian = [], None
-    for i, result in enumerate(found):
+    for i, result in enumerate(results):
         if dense and i % NEIGHBOURS == 0:
-            middle = found[min(i + NEIGHBOURS // 2, len(found) - 1)]
+            middle = results[min(i + NEIGHBOURS // 2, len(results) - 1)]
             hessian = hessian_at(free, block, middle.theta)
         starts.append(PenaltyStart(result.theta, hessian, n_sampled=m))
     return starts
 
 
-def smooth_part(problem, tol, hessian, n_rows=np.inf) -> LBFGS:
+def smooth_solver(problem, tol, hessian, n_rows=np.inf) -> LBFGS:
     """L-BFGS that begins with the Hessian of a loss, plus that of the penalty of ``problem``."""
-    hessian = hessian + np.diag(problem.penalty.l2 * problem.scale)
+    hessian = hessian + np.diag(problem.penalty.l2 * problem.penalised)
     return LBFGS(tol, curvature=DenseHessian.of(problem, hessian, n_rows), floor=0.0)
 
 
@@ -132,25 +132,25 @@ class Search(NamedTuple):
     def plain(self, problem) -> LBFGS:
         """L-BFGS for one model from the null model, which no sample's Hessian helps."""
         tol, line = self.tol, self.line
-        part = LBFGS(tol, promise=PLAIN_PROMISE * tol, floor=0.0)
+        solver = LBFGS(tol, promise=PLAIN_PROMISE * tol, floor=0.0)
         if line is None or not weight_of(line) > 0.0:
-            return part
+            return solver
         h = float(null_weights(problem, line, self.theta).mean())
-        return part._replace(curvature=Diagonal(h), length=SampledLine(problem, line))
+        return solver._replace(curvature=Diagonal(h), length=SampledLine(problem, line))
 
     def uninformed(self, problem):
         """A solver for one model from the null model, of any penalty."""
         return ProximalNewton(self.tol) if problem.penalty.l1 else self.plain(problem)
 
-    def _sure(self, part):
+    def _sure(self, solver):
         """A solver that does not go on for long where Hessians are cheap."""
-        if not self.n_passes or isinstance(part, ProximalNewton):
-            return part
-        return NewtonAfter(part, Newton(self.tol), self.n_passes)
+        if not self.n_passes or isinstance(solver, ProximalNewton):
+            return solver
+        return NewtonAfter(solver, Newton(self.tol), self.n_passes)
 
-    def run(self, problems, rows, parts, thetas, progress):
+    def run(self, problems, rows, plain, thetas, progress):
         """The Results of all models, in the same reads."""
-        solvers = [self._sure(part) for part in parts]
+        solvers = [self._sure(solver) for solver in plain]
         return registry.find_strategy(solvers[0]).minimize_together(
             problems, rows, solvers, thetas, max_iter=self.max_iter, progress=progress
         )
@@ -158,50 +158,50 @@ class Search(NamedTuple):
 
 def fit_all(search, rows, penalties, starts, progress):
     """The Results of all penalties on all rows, and the solvers that found them."""
-    problems, parts = [], []
+    problems, solvers = [], []
     for penalty, start in zip(penalties, starts, strict=True):
         problem = search.problem._replace(penalty=penalty)
         if penalty.l1:
-            part: Any = ProximalNewton(search.tol, start.columns, start.hessian)
+            solver: Any = ProximalNewton(search.tol, start.columns, start.hessian)
         elif start.hessian is None:
-            part = search.plain(problem)
+            solver = search.plain(problem)
         else:
-            part = smooth_part(problem, search.tol, start.hessian, start.n_sampled)
+            solver = smooth_solver(problem, search.tol, start.hessian, start.n_sampled)
         problems.append(problem)
-        parts.append(part)
+        solvers.append(solver)
     thetas = [start.theta for start in starts]
-    return search.run(problems, rows, parts, thetas, progress), parts
+    return search.run(problems, rows, solvers, thetas, progress), solvers
 
 
-def fit_folds(search, rows, folds, starts, found, parts, progress):
+def fit_folds(search, rows, folds, starts, all_rows, solvers, progress):
     """The Results of each fold and penalty, fold by fold.
 
-    ``folds`` are tuples (train (G,), weight, penalties) of each training set; ``starts``, ``found``
-    and ``parts`` those of the fits to all rows. A fold begins at the fit to all rows where its end
-    is told precisely: what is left of that start would be knowledge of the test rows. So a fit that
-    did not get to its end is made anew from the null model.
+    ``folds`` are tuples (train (G,), weight, penalties) of each training set; ``starts``, results
+    ``all_rows`` and ``solvers`` those of the fits to all rows. A fold begins at the fit to all rows
+    where its end is told precisely: what is left of that start would be knowledge of the test rows.
+    So a fit that did not get to its end is made anew from the null model.
     """
-    problems, solvers, thetas, informed = [], [], [], []
+    problems, by_fold, thetas, informed = [], [], [], []
     for train, weight, penalties in folds:
-        for penalty, start, whole, part in zip(penalties, starts, found, parts, strict=True):
+        for penalty, start, whole, solver in zip(penalties, starts, all_rows, solvers, strict=True):
             mine = search.problem._replace(penalty=penalty, train=train, weight=weight)
             near = start.hessian is not None and _is_overdetermined(mine, search.problem, whole)
             if not near:
-                part = search.uninformed(mine)
+                solver = search.uninformed(mine)
             elif penalty.l1:
-                part = part._replace(columns=whole.columns, hessian=whole.hessian)
+                solver = solver._replace(columns=whole.columns, hessian=whole.hessian)
             elif mine.size <= SHARED:
-                part = smooth_part(mine, search.tol, start.hessian, start.n_sampled)
+                solver = smooth_solver(mine, search.tol, start.hessian, start.n_sampled)
             problems.append(mine)
-            solvers.append(part)
+            by_fold.append(solver)
             thetas.append(whole.theta if near else search.theta)
             informed.append(near)
-    results = search.run(problems, rows, solvers, thetas, progress)
+    results = search.run(problems, rows, by_fold, thetas, progress)
     early = [i for i, near in enumerate(informed) if near and results[i].status == "max_iter"]
     if early:
         again = [problems[i] for i in early]
-        solvers = [search.uninformed(problem) for problem in again]
-        anew = search.run(again, rows, solvers, [search.theta] * len(early), progress)
+        by_fold = [search.uninformed(problem) for problem in again]
+        anew = search.run(again, rows, by_fold, [search.theta] * len(early), progress)
         for i, result in zip(early, anew, strict=True):
             results[i] = result
     n = len(starts)

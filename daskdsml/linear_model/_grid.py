@@ -15,10 +15,10 @@ from daskdsml.data.encode import LabelCodes, codes_of
 from daskdsml.passes.scores import scores
 
 
-class Laid(NamedTuple):
-    """The first look, and which cells (n_folds, G) the folds train and test on."""
+class FoldCells(NamedTuple):
+    """The summary of the data, and which cells (n_folds, G) the folds train and test on."""
 
-    found: Any
+    summary: Any
     train: np.ndarray
     test: np.ndarray
 
@@ -112,10 +112,10 @@ def ratios(l1_ratios) -> np.ndarray:
 def _numbers(values) -> np.ndarray:
     """A list of finite numbers as an array, and nothing if it is none."""
     try:
-        found = np.asarray(values, dtype=float)
+        array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         return np.empty(0)
-    return found if found.ndim == 1 and np.isfinite(found).all() else np.empty(0)
+    return array if array.ndim == 1 and np.isfinite(array).all() else np.empty(0)
 
 
 def counts_of(classes, blocks, n_cells) -> np.ndarray:
@@ -156,9 +156,9 @@ def check_tests(metric, classes, counts) -> None:
     for fold, present in enumerate(counts.T > 0):
         codes = np.flatnonzero(present)
         blank = {"labels": codes, "scores": np.zeros(len(codes))}
-        found = blank.get(metric.needs, np.full((len(codes), K), 1.0 / K))
+        response = blank.get(metric.needs, np.full((len(codes), K), 1.0 / K))
         with in_fold(fold):
-            metric.value(metric.count(codes, found, None, K))
+            metric.value(metric.count(codes, response, None, K))
 
 
 @contextmanager

@@ -227,7 +227,7 @@ def _trusted(problem, sampler, solver, theta, plain, cost):
     It loses about half a parameter in a row of the sample against the optimum of all rows, and
     gains on rows held out; parameters that the penalty holds count less than one.
     """
-    penalised = np.asarray(solver.curvature.h * problem.spread**2)
+    penalised = np.asarray(solver.curvature.h * problem.scale**2)
     held = problem.penalty.l2
     effective = float((penalised / (penalised + held)).sum()) + problem.fit_intercept
     effective *= max(problem.n_outputs - 1, 1)
@@ -278,12 +278,12 @@ def _correlation(problem, block, means) -> np.ndarray:
     if means is not None and isinstance(X, np.ndarray):
         X = X - means[np.asarray(block.y, dtype=int)]
     rows = open_rows(Dataset(X, np.zeros(len(block.y)), block.w), "memory")
-    found = rows.run(moments, NumPy(), "sample-moments")
-    found = found if problem.fit_intercept else found.about_zero()
-    inner = found.cross[:p, :p] / found.weight / np.outer(problem.spread, problem.spread)
+    total = rows.run(moments, NumPy(), "sample-moments")
+    total = total if problem.fit_intercept else total.about_zero()
+    inner = total.cross[:p, :p] / total.weight / np.outer(problem.scale, problem.scale)
     # A column that tells classes apart by itself varies between them alone.
-    places = np.diag_indices(p)
-    inner[places] = np.maximum(inner[places], LEAST_VARIANCE)
+    diagonal = np.diag_indices(p)
+    inner[diagonal] = np.maximum(inner[diagonal], LEAST_VARIANCE)
     return inner
 
 
@@ -375,9 +375,9 @@ def _hessians_of_outputs(problem, block, theta):
     p, d = problem.n_features, problem.size // problem.n_outputs
     for k in range(problem.n_outputs):
         rows = open_rows(Dataset(X, y, w * curves[:, k] / w.sum()), "memory")
-        found = rows.run(moments, NumPy(), "sample-moments")
-        mean = np.append(found.mean[:p], 1.0)
-        hessian = found.weight * np.outer(mean, mean)
-        hessian[:p, :p] += found.cross[:p, :p]
+        total = rows.run(moments, NumPy(), "sample-moments")
+        mean = np.append(total.mean[:p], 1.0)
+        hessian = total.weight * np.outer(mean, mean)
+        hessian[:p, :p] += total.cross[:p, :p]
         hessian[np.arange(p), np.arange(p)] += problem.penalty.l2
         yield hessian[:d, :d]

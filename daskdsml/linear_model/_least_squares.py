@@ -1,181 +1,208 @@
-"""The fit that least squares and ridge share."""
+"""Fits of squared error: problem, solver and what is published; and of folds of it."""
 
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.engine.full.rows import ByColumns
-from daskdsml.linear_model._base import LinearModel
+from daskdsml.linear_model._base import (
+    find_backend,
+    find_solver,
+    names_of,
+    passes_over,
+    publish,
+    scales_of,
+)
 from daskdsml.linear_model._rotation import rotated
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
-from daskdsml.passes.evaluate import errors
-from daskdsml.passes.loop import Progress
 from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import SummaryRequest
-from daskdsml.solvers.nnls import NNLS
-from daskdsml.solvers.qr import MAX_CONDITION, QR, SMALL_ENTRIES
+from daskdsml.solvers.qr import MAX_CONDITION, SMALL_ENTRIES
 from daskdsml.utils import registry
+from daskdsml.utils.one_standard_error import RULES
+from daskdsml.utils.threads import single_threaded_blas
 from daskdsml.utils.validation import check_flag
 
+SOLVERS = ("cholesky", "qr", "lbfgs")
+# More than any working set needs: it doubles.
+MOST_PASSES = 1000
 
-class LeastSquares(RegressorMixin, LinearModel):
-    """Squared error with a penalty; ``_large`` is the solver without p x p matrices."""
 
-    coef_: np.ndarray
-    intercept_: np.ndarray | float
+def n_outputs_of(table) -> int:
+    """Columns of y."""
+    return 1 if table.y.ndim == 1 else table.y.shape[1]
 
-    _solvers: tuple[str, ...] = ("cholesky", "qr", "lbfgs")
-    _default, _large = "qr", "lbfgs"
 
-    def _fit(self, X, y, sample_weight, penalty, max_iter):
-        """Fit with ``penalty``, an L2 relative to the summed loss or any relative to the mean."""
-        check_flag(self, "fit_intercept", "positive")
-        table = self._dataset(X, y, sample_weight, multi_output=True)
-        return self._fit_by(self._route(table), table, penalty, max_iter)
+def find_direct(estimator, table) -> str:
+    """The solver's name for a table with fewer columns than rows: as asked, or by its columns."""
+    return find_solver(estimator, table.n_features, "qr", "lbfgs")
 
-    def _fit_by(self, solver, table, penalty, max_iter, rotation=None):
-        """Fit with the solver of that name, and publish what it found.
 
-        ``rotation`` is that of the table's columns, which have no names then.
-        """
-        if solver == "rotated":
-            return self._fit_rotated(table, penalty, max_iter)
-        if solver == self._large:
-            self._check_large(table, solver)
-        flat, whole = table.y.ndim == 1, table
-        if solver in (self._large, "dual") and not flat:
-            table = table._replace(y=table.y[:, 0])
-        rows = self._open(table, solver)
-        progress = Progress(type(self).__name__, self.verbose)
-        try:
-            problem = self._problem(table, rows, penalty, solver, progress)
-            part = self._part(solver, table)
-            result = minimize(problem, rows, part, max_iter, progress)
-        finally:
-            progress.close()
-            rows.close()
-        if solver == "dual" and result.status == "stalled":
-            # Products of rows lose digits here: the other solvers can have them back, at more work.
-            whole = whole._replace(extra_reads=rows.n_rows_read // table.n_rows)
-            return self._fit_rotated(whole, penalty, max_iter)
-        self._publish_linear(result, flat)
-        if rotation is not None:
-            self._turn_back(rotation)
-        n_rows = result.moments.stats.n_rows if result.moments else problem.n_rows
-        ran = "nnls" if isinstance(part, NNLS) else solver
-        # Columns of a basis have no names, and what rows leave open of it is as good as zero.
-        known = result if rotation is None else result._replace(null_space=None)
-        self._publish(known, rows, table, n_rows, ran)
-        return result
+def fit_least_squares(estimator, table, penalty, route, max_iter):
+    """Fit by the solver named ``route``, or "rotated", publish and return the result.
 
-    def _fit_rotated(self, table, penalty, max_iter):
-        """Fit on an orthonormal basis of the rows, which are fewer than the columns."""
-        turned, rotation = rotated(table, self.fit_intercept)
-        route = LeastSquares._route(self, turned)
-        return self._fit_by(route, turned, penalty, max_iter, rotation)
+    ``penalty`` is an L2 relative to the summed loss.
+    """
+    whole, rotation = table, None
+    if route == "rotated":
+        table, rotation = rotated(table, estimator.fit_intercept)
+        route = find_direct(estimator, table)
+        whole = table
+    flat = table.y.ndim == 1
+    if route == "lbfgs":
+        _check_lbfgs(estimator, table)
+    if route in ("lbfgs", "dual") and not flat:
+        table = table._replace(y=table.y[:, 0])
+    name = "nnls" if estimator.positive else route
+    solver = _solver_of(estimator, name, table)
+    result, n_passes, _ = solve(estimator, table, solver, penalty, max_iter)
+    if route == "dual" and result.status == "stalled":
+        # Products of rows lose digits here: the other solvers can have them back, at more work.
+        whole = whole._replace(extra_reads=int(n_passes))
+        return fit_least_squares(estimator, whole, penalty, "rotated", max_iter)
+    publish_linear(estimator, result, flat)
+    if rotation is not None:
+        estimator.coef_ = rotation.coefficients(estimator.coef_)
+        if estimator.fit_intercept:
+            estimator.intercept_ = rotation.intercepts(estimator.intercept_, estimator.coef_)
+    # Columns of a basis have no names, and what rows leave open of it is as good as zero.
+    named = result if rotation is None else result._replace(null_space=None)
+    publish(estimator, named, n_passes, name)
+    return result
 
-    def _turn_back(self, rotation) -> None:
-        """Coefficients of the columns of X from those of rotated columns."""
-        self.coef_ = rotation.coefficients(self.coef_)
-        if self.fit_intercept:
-            self.intercept_ = rotation.intercepts(self.intercept_, self.coef_)
 
-    def _route(self, table) -> str:
-        """The solver's name: as asked, or for "auto" by the table."""
-        return self._find_solver(table.n_features, self._default, self._large)
+def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
+    """Run a solver over a table.
 
-    def _check_large(self, table, solver) -> None:
-        """Raise ValueError if the solver without p x p matrices cannot do what is asked."""
-        n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
-        if self.positive and solver == "lbfgs":
-            raise ValueError(
-                f"positive=True needs the {table.n_features} x {table.n_features} moments of X, "
-                f"which solver {solver!r} does not take. Use solver='{self._solvers[0]}'."
-            )
-        if n_outputs > 1:
-            raise ValueError(
-                f"Solver {solver!r} fits one output, but y has {n_outputs}. Use "
-                f"solver='{self._solvers[0]}', or sklearn.multioutput.MultiOutputRegressor."
-            )
-
-    def _publish_linear(self, result, flat) -> None:
-        """Coefficients and intercepts; ``flat`` tells that y was (n,)."""
-        theta = np.atleast_2d(result.theta)
-        coef = theta[:, : theta.shape[1] - bool(self.fit_intercept)]
-        intercept = theta[:, -1] if self.fit_intercept else np.zeros(len(theta))
-        self.coef_ = coef[0].copy() if flat else coef.copy()
-        self.intercept_ = intercept.copy() if not flat and self.fit_intercept else intercept.item(0)
-
-    def _part(self, solver, table):
-        """The solver of that name, with its options."""
-        part = registry.find("solvers", "nnls" if self.positive else solver)
-        if solver == "lbfgs":
-            return part(tol=self.tol)
-        if solver == "dual" and self.solver == "auto":
-            return part(MAX_CONDITION)
-        if part is not QR:
-            return part()
-        small = table.is_local and table.n_rows * table.n_features <= SMALL_ENTRIES
-        return part(0.0 if small or self.solver == "qr" else MAX_CONDITION)
-
-    def _problem(self, table, rows, penalty, solver, progress) -> Problem:
-        n, p = table.n_rows, table.n_features
-        problem = Problem(
-            SquaredError(),
-            penalty,
-            self._find_backend(None if n is None else n * p),
-            p,
-            self.fit_intercept,
-            names=getattr(self, "feature_names_in_", None),
-            label=self._label,
+    Returns
+    -------
+    result : Result
+    n_passes : complete reads of X
+    value : what ``then(passes, result)``, which may read the rows once more, returns; or None
+    """
+    with passes_over(estimator, table, solver, label) as passes:
+        problem = _problem_of(estimator, table, passes, penalty, solver)
+        strategy = registry.find_strategy(solver, isinstance(passes.rows, ByColumns))
+        start, progress = np.zeros(problem.size), passes.progress
+        result = strategy.minimize(
+            problem, passes.rows, solver, start, max_iter=max_iter, progress=progress
         )
-        if solver == "dual":
-            return problem._replace(n_rows=n)
-        if solver != "lbfgs":
-            return problem
-        look = self._look(rows, SummaryRequest(problem.backend, labels=False), progress)
-        return problem._replace(
-            **self._scales(look, table),
-            penalty=L2(penalty.strength / look.stats.weight),
-            backend=self._find_backend(look.stats.n_rows * p),
+        value = None if then is None else then(passes, result)
+    n_rows = result.moments.stats.n_rows if result.moments else problem.n_rows
+    return result, passes.n_passes(n_rows, table), value
+
+
+def _problem_of(estimator, table, passes, penalty, solver) -> Problem:
+    n, p = table.n_rows, table.n_features
+    problem = Problem(
+        SquaredError(),
+        penalty,
+        find_backend(estimator, None if n is None else n * p),
+        p,
+        estimator.fit_intercept,
+        names=names_of(estimator),
+        label=estimator._label,
+    )
+    if "gradient" not in solver.needs:
+        return problem._replace(n_rows=n or 0)
+    summary = passes.summarize(estimator, SummaryRequest(problem.backend, labels=False))
+    return problem._replace(
+        **scales_of(estimator, summary, table),
+        penalty=L2(penalty.strength / summary.stats.weight),
+        backend=find_backend(estimator, summary.stats.n_rows * p),
+    )
+
+
+def _solver_of(estimator, name, table):
+    """The solver of that name, with its options."""
+    solver = registry.find("solvers", name)
+    if name == "lbfgs":
+        return solver(tol=estimator.tol)
+    if name == "dual" and estimator.solver == "auto":
+        return solver(MAX_CONDITION)
+    if name != "qr":
+        return solver()
+    small = table.is_local and table.n_rows * table.n_features <= SMALL_ENTRIES
+    return solver(0.0 if small or estimator.solver == "qr" else MAX_CONDITION)
+
+
+def _check_lbfgs(estimator, table) -> None:
+    """Raise ValueError if L-BFGS cannot do what is asked."""
+    if estimator.positive:
+        raise ValueError(
+            f"positive=True needs the {table.n_features} x {table.n_features} moments of X, "
+            "which solver 'lbfgs' does not take. Use solver='cholesky'."
+        )
+    check_one_output(table, "lbfgs", "cholesky")
+
+
+def check_one_output(table, solver, instead) -> None:
+    """Raise ValueError if y has more columns than a solver fits, naming one that does."""
+    n_outputs = n_outputs_of(table)
+    if n_outputs > 1:
+        raise ValueError(
+            f"Solver {solver!r} fits one output, but y has {n_outputs}. Use "
+            f"solver={instead!r}, or sklearn.multioutput.MultiOutputRegressor."
         )
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
 
-    def predict(self, X):
-        """Predicted targets.
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-
-        Returns
-        -------
-        array (n,) or (n, K): a lazy Dask Array for a Dask collection, else NumPy; in X's precision.
-        """
-        check_is_fitted(self)
-        columns = None if self._is_flat() else len(self.coef_)
-        return self._scores(X, _same, columns=columns)
-
-    def score(self, X, y, sample_weight=None) -> float:
-        """Coefficient of determination R², averaged over outputs, from one pass over X and y."""
-        check_is_fitted(self)
-        total = self._evaluate(errors, self._predictor(), X, y, sample_weight, multi_output=True)
-        return total.r2()
+def publish_linear(estimator, result, flat) -> None:
+    """Coefficients and intercepts; ``flat`` tells that y was (n,)."""
+    theta = np.atleast_2d(result.theta)
+    coef = theta[:, : theta.shape[1] - bool(estimator.fit_intercept)]
+    intercept = theta[:, -1] if estimator.fit_intercept else np.zeros(len(theta))
+    estimator.coef_ = coef[0].copy() if flat else coef.copy()
+    several = not flat and estimator.fit_intercept
+    estimator.intercept_ = intercept.copy() if several else intercept.item(0)
 
 
-def minimize(problem, rows, solver, max_iter, progress):
-    """The result of ``solver`` from zero, by the strategy that suits how ``rows`` are laid out."""
-    strategy = registry.find_strategy(solver, isinstance(rows, ByColumns))
-    start = np.zeros(problem.size)
-    return strategy.minimize(problem, rows, solver, start, max_iter=max_iter, progress=progress)
+def fit_folds(estimator, table, folds, name, solver, specs):
+    """Solve ``specs`` on all rows and on the training set of each fold, and publish how it went.
+
+    Parameters
+    ----------
+    estimator : the estimator that is fitted
+    table : Dataset whose rows are labelled with their cells
+    folds : `daskdsml.data.folds.Folds`
+    name : str, the name of ``solver``
+    solver : solver of paths
+    specs : list of PathSpec
+
+    Returns
+    -------
+    result : Result
+    errors : array (n_specs, n_alphas, n_folds) of mean squared test errors
+    """
+    check_flag(estimator, "fit_intercept")
+    splits = [(tuple(train), tuple(test)) for train, test in folds]
+    specs = tuple(spec._replace(trains=tuple(train for train, _ in splits)) for spec in specs)
+    solver = solver._replace(specs=specs)
+    result, n_passes, _ = solve(estimator, table, solver, L2(0.0), MOST_PASSES)
+    publish(estimator, result, n_passes, name)
+    with single_threaded_blas():
+        return result, errors_of_folds(result.paths, specs, splits, estimator.fit_intercept)
 
 
-def _same(scores):
-    return scores
+def errors_of_folds(paths, specs, splits, fit_intercept) -> np.ndarray:
+    """Mean squared errors (n_specs, n_alphas, n_folds) on the test rows, by algebra on moments."""
+    errors = np.empty((len(specs), len(paths.fits[0][0]), len(splits)))
+    for f, (train, test) in enumerate(splits):
+        mean, tested = paths.groups.mean_of(train), paths.groups.of(test)
+        for i, spec in enumerate(specs):
+            coefs = np.stack([fit.coef for fit in paths.fits[i][f + 1]])
+            intercepts = intercepts_of(mean, coefs, spec.output) * fit_intercept
+            errors[i, :, f] = tested.rss(coefs, intercepts, spec.output) / tested.weight
+    return errors
+
+
+def check_rule(estimator) -> None:
+    """Raise ValueError unless ``rule`` is one of those there are."""
+    if estimator.rule not in RULES:
+        raise ValueError(f"Unknown rule {estimator.rule!r}: expected one of {list(RULES)}.")
+
+
+def intercepts_of(mean, coefs, output=0) -> np.ndarray:
+    """Intercepts (m,) of models with ``coefs (m, p)`` through the means ``mean (q,)`` of [X y]."""
+    p = coefs.shape[1]
+    return mean[p + output] - coefs @ mean[:p]

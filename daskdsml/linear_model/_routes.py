@@ -33,7 +33,7 @@ def work_of_moments(n, p, n_sets=1) -> float:
 
 
 def work_of_working_set(n, p, n_fits=1) -> float:
-    """Reads for the slopes of all columns: each fit is a column of residuals in one of them.
+    """Reads for the gradient in all columns: each fit is a column of residuals in one of them.
 
     The moments of the columns in use are left out: on the whole set they are those of
     `work_of_moments`, and no more than a fraction of the columns is in use for most penalties.

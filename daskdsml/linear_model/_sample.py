@@ -112,7 +112,7 @@ class SampledLine(NamedTuple):
             z, dz = z[:, 0], dz[:, 0]
         y = np.asarray(y, dtype=z.dtype)
         w = np.full(len(y), 1.0 / len(y)) if w is None else w / w.sum()
-        own = problem.penalty.l2 * problem.scale * direction
+        own = problem.penalty.l2 * problem.penalised * direction
 
         @np.errstate(over="ignore", invalid="ignore")
         def rises(t):
@@ -160,9 +160,9 @@ def anisotropy(problem, block, means=None) -> float:
     """
     X = block.X[:ISOTROPY_ROWS]
     m = X.shape[0]
-    centres = problem.centre[None] if means is None else means
+    centres = problem.mean[None] if means is None else means
     codes = np.zeros(m, dtype=int) if means is None else np.asarray(block.y[:m], dtype=int)
-    products = _products_of_rows(X, centres, codes, problem.spread)
+    products = _products_of_rows(X, centres, codes, problem.scale)
     trace = float(np.trace(products))
     if m < 2 or not trace > 0.0:
         return 1.0

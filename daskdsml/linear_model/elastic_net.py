@@ -5,8 +5,20 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from daskdsml.linear_model._base import LARGEST_GRAM
-from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._base import (
+    LARGEST_GRAM,
+    LinearRegressor,
+    dataset_of,
+    find_solver,
+    publish,
+)
+from daskdsml.linear_model._least_squares import (
+    MOST_PASSES,
+    check_one_output,
+    n_outputs_of,
+    publish_linear,
+    solve,
+)
 from daskdsml.linear_model._routes import suits_working_set
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.solvers.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
@@ -14,7 +26,7 @@ from daskdsml.utils import registry
 from daskdsml.utils.validation import check_flag, check_number
 
 
-class ElasticNet(LeastSquares):
+class ElasticNet(LinearRegressor):
     """Least squares with an L1 and an L2 penalty, from one read of the data.
 
     Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / (2 sum_i w_i) + alpha (l1_ratio ||b||_1 +
@@ -47,15 +59,11 @@ class ElasticNet(LeastSquares):
         Coordinates are visited in turn; the optimum is the same.
     solver : {"auto", "coordinate_descent", "working_set"}
         "coordinate_descent" takes the p x p moments of one read. "working_set" takes those of a few
-        columns, and checks all columns by a read for their slopes, until the duality gap over all
+        columns, and checks all by a read for the gradient in them, until the duality gap over all
         columns is reached. "auto" turns to it above 4096 columns, and for data in this process's
         memory wherever its reads cost less than p x p moments.
-    cache : {"auto", "memory", "none"}
-        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    backend : {"auto", "numpy", "numba", "cupy"}
-        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
-    verbose : bool
-        Whether to show a progress bar with objective, criterion and seconds of each pass.
+    cache, backend, verbose
+        As for `LinearRegression`.
 
     Attributes
     ----------
@@ -66,12 +74,8 @@ class ElasticNet(LeastSquares):
         Upper bound on how far the objective is from its minimum.
     n_iter_ : int or list of K int
         Sweeps over the coordinates.
-    n_passes_ : int
-        Complete reads of X, counted where blocks are read.
-    converged_ : bool
-    history_ : list of `daskdsml.contracts.Record`, one a pass
-    solver_ : str
-        The solver that ran.
+    n_passes_, converged_, history_, solver_
+        As for `LinearRegression`.
     n_features_in_ : int
     feature_names_in_ : array (p,) of str, where X has names
 
@@ -83,7 +87,7 @@ class ElasticNet(LeastSquares):
 
     _label = "elastic-net"
     _solvers = ("coordinate_descent", "working_set")
-    _default, _large = "coordinate_descent", "working_set"
+    _multi_output = True
 
     def __init__(
         self,
@@ -121,32 +125,25 @@ class ElasticNet(LeastSquares):
         self.verbose = verbose
 
     def fit(self, X, y, sample_weight=None):
-        """Fit the coefficients.
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-        y : array (n,) or (n, K), series, or Dask collection of them
-        sample_weight : array (n,), series, Dask collection of them, or None
-            Weight of each row; an integer weight counts as that many equal rows.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If data or parameters cannot be used; the message names the remedy.
-        """
+        """Fit the coefficients: parameters and errors are those of `LinearRegression.fit`."""
         check_number(self, "alpha", 0, high=np.finfo(float).max)
         check_number(self, "l1_ratio", 0, high=1)
         check_flag(self, "warm_start")
         check_descent(self)
         penalty = L1L2(float(self.alpha), float(self.l1_ratio))
-        result = self._fit(X, y, sample_weight, penalty, 1000)
+        check_flag(self, "fit_intercept", "positive")
+        table = dataset_of(self, X, y, sample_weight, multi_output=True)
+        flat = table.y.ndim == 1
+        name = route_of_descent(self, table, self.alpha * self.l1_ratio)
+        if name == "working_set":
+            check_one_output(table, name, "coordinate_descent")
+            check_sparse(table, self.alpha * self.l1_ratio)
+            table = table if flat else table._replace(y=table.y[:, 0])
+        solver = descent_solver(self, name, table)._replace(start=self._last_fit(table))
+        result, n_passes, _ = solve(self, table, solver, penalty, MOST_PASSES)
+        publish_linear(self, result, flat)
+        publish(self, result, n_passes, name)
         last = [sets[0][-1] for sets in result.paths.fits]
-        flat = self.coef_.ndim == 1
         self.n_iter_ = last[0].n_iter if flat else [fit.n_iter for fit in last]
         self.dual_gap_ = last[0].gap if flat else np.array([fit.gap for fit in last])
         return self
@@ -156,20 +153,12 @@ class ElasticNet(LeastSquares):
         """Coefficients as a CSR matrix (1, p) or (K, p)."""
         return sparse.csr_matrix(np.atleast_2d(self.coef_))
 
-    def _check_large(self, table, solver) -> None:
-        super()._check_large(table, solver)
-        check_sparse(table, self.alpha * self.l1_ratio)
-
-    def _part(self, solver, table):
-        start = None
-        if self.warm_start and hasattr(self, "coef_"):
-            before = np.atleast_2d(self.coef_)
-            n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
-            start = before if before.shape == (n_outputs, table.n_features) else None
-        return descent_part(self, solver, table)._replace(start=start)
-
-    def _route(self, table) -> str:
-        return route_of_descent(self, table, self.alpha * self.l1_ratio)
+    def _last_fit(self, table):
+        """The coefficients (K, p) of the last fit, if they are to be used and are as many."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return None
+        coef = np.atleast_2d(self.coef_)
+        return coef if coef.shape == (n_outputs_of(table), table.n_features) else None
 
 
 def route_of_descent(estimator, table, strengths, n_fits=1, n_sets=1) -> str:
@@ -177,22 +166,22 @@ def route_of_descent(estimator, table, strengths, n_fits=1, n_sets=1) -> str:
 
     ``strengths`` are those of the L1 part: without one all columns are in use.
     """
-    found = estimator._find_solver(table.n_features, "coordinate_descent", "working_set")
-    if estimator.solver != "auto" or found == "working_set" or not np.all(np.greater(strengths, 0)):
-        return found
-    return "working_set" if suits_working_set(table, n_fits, n_sets) else found
+    name = find_solver(estimator, table.n_features, "coordinate_descent", "working_set")
+    if estimator.solver != "auto" or name == "working_set" or not np.all(np.greater(strengths, 0)):
+        return name
+    return "working_set" if suits_working_set(table, n_fits, n_sets) else name
 
 
-def descent_part(estimator, solver, table, n_paths=1):
+def descent_solver(estimator, name, table, n_paths=1):
     """The solver of that name with the options of a lasso-like estimator.
 
     A working set for ``n_paths`` grows in small steps where reads are cheap: few columns serve all.
     """
-    part = registry.find("solvers", solver)
-    part = part(estimator.tol, estimator.max_iter, estimator.positive)
-    if solver != "working_set" or not table.is_local:
-        return part
-    return part._replace(growth=SINGLE_PATH_GROWTH if n_paths == 1 else MANY_PATHS_GROWTH)
+    kind = registry.find("solvers", name)
+    solver = kind(estimator.tol, estimator.max_iter, estimator.positive)
+    if name != "working_set" or not table.is_local:
+        return solver
+    return solver._replace(growth=SINGLE_PATH_GROWTH if n_paths == 1 else MANY_PATHS_GROWTH)
 
 
 def check_sparse(table, strengths) -> None:

@@ -6,12 +6,13 @@ import numpy as np
 
 from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
-from daskdsml.linear_model._cross_validation import check_rule, fit_folds
+from daskdsml.linear_model._base import LinearRegressor, dataset_of
+from daskdsml.linear_model._least_squares import check_rule, fit_folds
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
     check_descent,
     check_sparse,
-    descent_part,
+    descent_solver,
     route_of_descent,
 )
 from daskdsml.linear_model.paths import checked_alphas
@@ -19,7 +20,7 @@ from daskdsml.utils.one_standard_error import best_and_simplest
 from daskdsml.utils.validation import check_flag, check_number
 
 
-class ElasticNetCV(ElasticNet):
+class ElasticNetCV(LinearRegressor):
     """Elastic net whose penalty is chosen by cross-validation, all from one read of the data.
 
     One read gives the moments of each fold; the moments of a training set are sums of those, and
@@ -78,6 +79,9 @@ class ElasticNetCV(ElasticNet):
     """
 
     _label = "elastic-net-cv"
+    _solvers = ElasticNet._solvers
+
+    sparse_coef_ = ElasticNet.sparse_coef_
 
     def __init__(
         self,
@@ -147,17 +151,17 @@ class ElasticNetCV(ElasticNet):
         check_flag(self, "positive")
         check_number(self, "eps", 0, strict=True, high=1)
         alphas = checked_alphas(self.alphas)
-        table = self._dataset(X, y, sample_weight, known_rows=True)
+        table = dataset_of(self, X, y, sample_weight, known_rows=True)
         table, folds = assign_folds(table, self.cv)
         n_sets, n_alphas = 1 + len(folds), alphas if isinstance(alphas, int) else len(alphas)
         n_paths, strengths = len(ratios) * n_sets, 1.0 if isinstance(alphas, int) else alphas
-        solver = route_of_descent(self, table, strengths, n_paths * n_alphas, n_sets)
-        if solver == self._large:
+        name = route_of_descent(self, table, strengths, n_paths * n_alphas, n_sets)
+        if name == "working_set":
             check_sparse(table, strengths)
         specs = [PathSpec(alphas, ratio, eps=self.eps) for ratio in ratios]
-        part = descent_part(self, solver, table, n_paths)
-        result, errors = fit_folds(self, table, folds, solver, part, specs)
-        self._choose(result, errors, ratios)
+        solver = descent_solver(self, name, table, n_paths)
+        result, errors = fit_folds(self, table, folds, name, solver, specs)
+        self._publish_best(result, errors, ratios)
         return self
 
     def _ratios(self) -> list[float]:
@@ -171,7 +175,7 @@ class ElasticNetCV(ElasticNet):
             )
         return ratios.astype(float).tolist()
 
-    def _choose(self, result, errors, ratios) -> None:
+    def _publish_best(self, result, errors, ratios) -> None:
         """Publish the paths and the chosen model."""
         paths = result.paths
         best = int(np.argmin(errors.mean(axis=2).min(axis=1)))
@@ -188,11 +192,6 @@ class ElasticNetCV(ElasticNet):
         self.coef_path_[paths.columns] = np.column_stack([fit.coef for fit in fits])
         self.coef_ = self.coef_path_[:, chosen].copy()
         moments, coef = result.moments, fits[chosen].coef
-        level = moments.mean[coef.size] - moments.mean[: coef.size] @ coef
-        self.intercept_ = float(level) if self.fit_intercept else 0.0
+        intercept = moments.mean[coef.size] - moments.mean[: coef.size] @ coef
+        self.intercept_ = float(intercept) if self.fit_intercept else 0.0
         self.n_iter_, self.dual_gap_ = fits[chosen].n_iter, fits[chosen].gap
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = False
-        return tags

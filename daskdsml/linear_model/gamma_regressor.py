@@ -16,43 +16,13 @@ class GammaRegressor(GeneralizedRegressor):
 
     Parameters
     ----------
-    alpha : float
-        Strength of the penalty, relative to the mean loss; 0 for none.
-    fit_intercept : bool
-        Whether to fit ``b0``.
-    solver : {"auto", "newton", "lbfgs"}
-        "newton" holds the Hessian of all p + 1 parameters; "lbfgs" does not: it begins with that of
-        a sample, and takes more and cheaper reads. "auto" is as for `LogisticRegression`.
-    max_iter : int
-        Most reads that the solver may take after the first look.
-    tol : float
-        The largest entry of the gradient of the objective, for centred columns of unit spread, at
-        which the fit ends. ``history_`` keeps it for each pass. Newton also wants the step that
-        remains to be below a twentieth of a standard error, and then takes it.
-    warm_start : bool
-        Whether to start from the coefficients of the last fit.
-    verbose : bool
-        Whether to show a progress bar with objective, gradient and seconds of each pass.
-    n_jobs : int or None
-        Threads for data in this process; None means all, or what ``dask.config`` says. On a cluster
-        its workers' threads are used.
-    cache : {"auto", "memory", "none"}
-        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    backend : {"auto", "numpy", "numba", "cupy"}
-        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+    alpha, fit_intercept, solver, max_iter, tol, warm_start, verbose, n_jobs, cache, backend
+        As for `PoissonRegressor`.
 
     Attributes
     ----------
-    coef_ : array (p,), float64
-    intercept_ : float
-    n_iter_ : int
-        Passes the solver took over all rows.
-    n_passes_ : int
-        Complete reads of X, counted where blocks are read.
-    converged_ : bool
-    history_ : list of `daskdsml.contracts.Record`, one a pass
-    solver_ : str
-        The solver that ran.
+    coef_, intercept_, n_iter_, n_passes_, converged_, history_, solver_
+        As for `PoissonRegressor`.
     n_features_in_ : int
     feature_names_in_ : array (p,) of str, where X has names
 
@@ -62,4 +32,4 @@ class GammaRegressor(GeneralizedRegressor):
     """
 
     _label = "gamma"
-    _family = Gamma()
+    _loss = Gamma()

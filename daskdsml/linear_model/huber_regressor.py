@@ -9,19 +9,33 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.dataset import score_dtype
 from daskdsml.engine.full.predict import lazily
-from daskdsml.linear_model._base import LARGEST_GRAM
-from daskdsml.linear_model._generalized import IterativeRegressor
+from daskdsml.linear_model._base import (
+    LARGEST_GRAM,
+    LinearRegressor,
+    dataset_of,
+    named_solver,
+    passes_over,
+    predictor_of,
+    publish,
+)
+from daskdsml.linear_model._generalized import check_penalised
 from daskdsml.linear_model._initial import (
     Start,
     hessian_at,
     minimize_sample,
     of_sample,
 )
+from daskdsml.linear_model._iterative import (
+    choose_solver,
+    problem_of,
+    run_solver,
+    sampler_of,
+    summary_request,
+)
 from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.huber_residual import HuberResidual
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.concomitant import Concomitant, residuals
-from daskdsml.passes.evaluate import errors
 from daskdsml.solvers._curvature import DenseHessian
 from daskdsml.utils import registry
 from daskdsml.utils.validation import check_number
@@ -38,7 +52,7 @@ MAX_SCALE_RATIO = 4.0
 VANISHED_SCALE = 1e-4
 
 
-class HuberRegressor(IterativeRegressor):
+class HuberRegressor(LinearRegressor):
     """Least squares for small residuals, least absolute deviations for large ones.
 
     Minimises ``sum_i w_i (s + s H(r_i / s)) + alpha |b|**2`` over b, b0 and the scale ``s > 0``,
@@ -70,15 +84,8 @@ class HuberRegressor(IterativeRegressor):
     solver : {"auto", "newton", "lbfgs"}
         "newton" holds the Hessian of all p + 2 parameters; "lbfgs" does not: it begins with that of
         a sample, and takes more and cheaper reads. "auto" is as for `LogisticRegression`.
-    verbose : bool
-        Whether to show a progress bar with objective, gradient and seconds of each pass.
-    n_jobs : int or None
-        Threads for data in this process; None means all, or what ``dask.config`` says. On a cluster
-        its workers' threads are used.
-    cache : {"auto", "memory", "none"}
-        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    backend : {"auto", "numpy", "numba", "cupy"}
-        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+    verbose, n_jobs, cache, backend
+        As for `LogisticRegression`.
 
     Attributes
     ----------
@@ -89,14 +96,8 @@ class HuberRegressor(IterativeRegressor):
     outliers_ : array (n,) of bool
         Whether residuals are above ``epsilon`` scales; kept for data in this process's memory.
         Of Dask collections ``outliers(X, y)`` tells lazily.
-    n_iter_ : int
-        Passes the solver took over all rows.
-    n_passes_ : int
-        Complete reads of X, counted where blocks are read.
-    converged_ : bool
-    history_ : list of `daskdsml.contracts.Record`, one a pass
-    solver_ : str
-        The solver that ran.
+    n_iter_, n_passes_, converged_, history_, solver_
+        As for `LogisticRegression`.
     n_features_in_ : int
     feature_names_in_ : array (p,) of str, where X has names
 
@@ -106,6 +107,7 @@ class HuberRegressor(IterativeRegressor):
     """
 
     _label = "huber"
+    _solvers = ("newton", "lbfgs")
 
     def __init__(
         self,
@@ -134,54 +136,52 @@ class HuberRegressor(IterativeRegressor):
         self.cache = cache
         self.backend = backend
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def fit(self, X, y, sample_weight=None):
+        """Fit coefficients and scale.
+
+        Parameters, result, errors and warnings are those of `PoissonRegressor.fit`. A ValueError
+        also tells of no scale above 0 that is optimal, as where rows are fitted exactly or
+        ``epsilon`` is near 1.
+        """
+        check_penalised(self)
         check_number(self, "epsilon", 1, high=np.finfo(float).max)
+        table = dataset_of(self, X, y, sample_weight)
+        with passes_over(self, table, named_solver(self)) as passes:
+            # A start without a sample would be too far for a Hessian to tell the way.
+            size = sample_size(table, all_rows=True)
+            summary = passes.summarize(self, summary_request(self, table, size))
+            sample: Any = sampler_of(self, table, summary, None, size)()
+            loss = HuberResidual(float(self.epsilon))
+            problem = problem_of(self, loss, L2(0.0), summary.stats.weight, table, summary)
+            problem = _with_scale(problem, _unit(sample), float(self.alpha))
+            name = choose_solver(self, problem, table)
+            result = run_solver(self, problem, passes, self._start(problem, sample, name))
+        self._publish(result, problem, passes.n_passes(summary.stats.n_rows, table), name)
+        mask = self.outliers(X, y)
+        self._outliers = mask if isinstance(mask, np.ndarray) else None
+        return self
 
-    def _loss(self, found):
-        return HuberResidual(float(self.epsilon))
-
-    def _penalty(self, weight):
-        return L2(0.0)
-
-    def _sample_size(self, table):
-        # A start without a sample would be too far from the optimum for a Hessian to tell the way.
-        return sample_size(table, all_rows=True)
-
-    def _problem(self, table, found):
-        """The problem whose last coefficient, of no column, is the scale."""
-        problem = super()._problem(table, found)
-        unit = _unit(self._sampler(table, found)())
-        l2 = float(self.alpha) * unit / problem.weight
-        return problem._replace(
-            # A scale near the root of the rounding is as good as none: F has no more digits there.
-            backend=Concomitant(problem.backend, unit, l2, problem.epsilon**0.5),
-            n_features=problem.n_features + 1,
-            centre=np.append(problem.centre, 0.0),
-            spread=np.append(problem.spread, 1.0),
-        )
-
-    def _start(self, problem, table, found, name) -> Start:
+    def _start(self, problem, sample, name) -> Start:
         """Where to start and the solver that starts there: the last fit, or a sample's optimum."""
-        part = registry.find("solvers", name)(tol=self.tol)
-        theta = self._warm(problem)
-        sample: Any = self._sampler(table, found)()
-        if theta is not None:
-            return Start(theta, part)
+        solver = registry.find("solvers", name)(tol=self.tol)
+        warm = self._last_fit(problem)
+        if warm is not None:
+            return Start(warm, solver)
         theta = _location(problem, sample)
         if not of_sample(problem, sample).weight > 0.0:
-            return Start(theta, part)
+            return Start(theta, solver)
         if len(sample.y) > problem.size or len(sample.y) == problem.n_rows:
-            theta = _in_turn(problem, sample, part._replace(tol=SCALE_TOL), theta)
+            theta = _in_turn(problem, sample, solver._replace(tol=SCALE_TOL), theta)
         if name == "newton":
-            return Start(theta, part._replace(hessian=hessian_at(problem, sample, theta)))
+            return Start(theta, solver._replace(hessian=hessian_at(problem, sample, theta)))
         if problem.size <= LARGEST_GRAM:
             n_rows = len(sample.y) if len(sample.y) < problem.n_rows else np.inf
             hessian = hessian_at(problem, sample, theta)
-            part = part._replace(curvature=DenseHessian.of(problem, hessian, n_rows))
-        return Start(theta, part)
+            solver = solver._replace(curvature=DenseHessian.of(problem, hessian, n_rows))
+        return Start(theta, solver)
 
-    def _warm(self, problem):
+    def _last_fit(self, problem):
+        """The parameters (size,) of the last fit, if they are to be used and are as many."""
         if not self.warm_start or not hasattr(self, "scale_"):
             return None
         if len(self.coef_) + 1 != problem.n_features:
@@ -189,7 +189,8 @@ class HuberRegressor(IterativeRegressor):
         theta = np.concatenate([self.coef_, [self.scale_], [self.intercept_]])
         return theta[: problem.size] / problem.backend.unit
 
-    def _publish(self, result, rows, table, n_rows, solver) -> None:
+    def _publish(self, result, problem, n_passes, solver) -> None:
+        """Coefficients and scale, and how the fit went."""
         p, null_space = self.n_features_in_, result.null_space
         over = result.status != "max_iter"
         if over and result.theta[p] < VANISHED_SCALE and result.gradient_norm > VANISHED_SCALE:
@@ -202,24 +203,11 @@ class HuberRegressor(IterativeRegressor):
             null_space = np.delete(null_space, p, axis=0)
         # The scale keeps the optimum from lying at infinity.
         status = "stalled" if result.status == "separated" else result.status
-        result = result._replace(null_space=null_space, status=status)
-        super()._publish(result, rows, table, n_rows, solver)
-
-    def _publish_coefficients(self, theta, problem) -> None:
-        coef, intercept = problem.by_output(theta * problem.backend.unit)
+        publish(self, result._replace(null_space=null_space, status=status), n_passes, solver)
+        coef, intercept = problem.by_output(result.theta * problem.backend.unit)
         self.coef_, self.scale_ = coef[0, :-1].copy(), float(coef[0, -1])
         self.intercept_ = float(intercept[0])
-
-    def fit(self, X, y, sample_weight=None):
-        """Fit coefficients and scale: see `IterativeRegressor.fit`.
-
-        A ValueError also tells of rows that are fitted exactly, or an ``epsilon`` near 1, where no
-        scale above 0 is optimal.
-        """
-        super().fit(X, y, sample_weight)
-        mask = self.outliers(X, y)
-        self._outliers = mask if isinstance(mask, np.ndarray) else None
-        return self
+        self.n_iter_ = result.n_iter
 
     def outliers(self, X, y):
         """Whether the residual of each row is above ``epsilon`` scales, shape (n,).
@@ -234,8 +222,8 @@ class HuberRegressor(IterativeRegressor):
         array (n,) of bool: a lazy Dask Array for a Dask collection, else NumPy.
         """
         check_is_fitted(self)
-        table = self._dataset(X, y, None, reset=False)
-        predictor = self._predictor()
+        table = dataset_of(self, X, y, None, reset=False)
+        predictor = predictor_of(self)
         if table.is_local:
             scores = predictor(table.X)
         else:
@@ -253,24 +241,17 @@ class HuberRegressor(IterativeRegressor):
             )
         return self._outliers
 
-    def predict(self, X):
-        """Predicted targets ``x'b + b0``, shape (n,), in X's precision.
 
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-
-        Returns
-        -------
-        array (n,): a lazy Dask Array for a Dask collection, else NumPy.
-        """
-        check_is_fitted(self)
-        return self._scores(X, np.asarray)
-
-    def score(self, X, y, sample_weight=None) -> float:
-        """Coefficient of determination R², from one pass over X and y."""
-        check_is_fitted(self)
-        return self._evaluate(errors, self._predictor(), X, y, sample_weight).r2()
+def _with_scale(problem, unit, alpha):
+    """The problem whose last coefficient, of no column, is the scale in units of ``unit``."""
+    l2 = alpha * unit / problem.weight
+    return problem._replace(
+        # A scale near the root of the rounding is as good as none: F has no more digits there.
+        backend=Concomitant(problem.backend, unit, l2, problem.epsilon**0.5),
+        n_features=problem.n_features + 1,
+        mean=np.append(problem.mean, 0.0),
+        scale=np.append(problem.scale, 1.0),
+    )
 
 
 def _unit(sample) -> float:
@@ -289,26 +270,26 @@ def _location(problem, sample):
     return theta
 
 
-def _in_turn(problem, sample, part, theta):
+def _in_turn(problem, sample, solver, theta):
     """Parameters near the sample's optimum: coefficients at a scale, and its scale, in turn.
 
     Each is the minimum of the convex objective in its own parameters, so it falls in every round.
     """
     within, p = problem.backend, problem.n_features - 1
     plain = problem._replace(
-        backend=within.backend, n_features=p, centre=problem.centre[:p], spread=problem.spread[:p]
+        backend=within.backend, n_features=p, mean=problem.mean[:p], scale=problem.scale[:p]
     )
     steps = max(MIN_STEPS, int(STEP_WORK / (len(sample.y) * problem.size**2)))
     for _ in range(MAX_ROUNDS):
         s = theta[p]
         rows = sample._replace(y=sample.y / (within.unit * s))
         fit = plain._replace(penalty=L2(within.l2 * s))
-        result = minimize_sample(fit, rows, part, np.delete(theta, p) / s, min(100, steps))
-        found, steps = result.theta * s, steps - result.n_iter
-        coef, intercept = plain.by_output(found)
+        result = minimize_sample(fit, rows, solver, np.delete(theta, p) / s, min(100, steps))
+        location, steps = result.theta * s, steps - result.n_iter
+        coef, intercept = plain.by_output(location)
         rest = residuals(sample, coef[0], intercept[0], within.unit)
         scale = _scale(rest, sample.w, problem.loss.epsilon, within.floor)
-        theta = np.insert(found, p, max(scale, s / MAX_SCALE_RATIO))
+        theta = np.insert(location, p, max(scale, s / MAX_SCALE_RATIO))
         if abs(theta[p] - s) <= SCALE_TOL * s or steps <= 0:
             break
     return theta

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.linear_model._base import LARGEST_GRAM, warn_of_few_rows
-from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._base import (
+    LARGEST_GRAM,
+    LinearRegressor,
+    dataset_of,
+    warn_of_few_rows,
+)
+from daskdsml.linear_model._least_squares import SOLVERS, find_direct, fit_least_squares
 from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.utils.validation import check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
-class LinearRegression(LeastSquares):
+class LinearRegression(LinearRegressor):
     """Ordinary least squares from one read of the data.
 
     Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 / 2`` exactly. If columns depend on each other, the
@@ -74,6 +79,8 @@ class LinearRegression(LeastSquares):
     """
 
     _label = "ols"
+    _solvers = SOLVERS
+    _multi_output = True
 
     def __init__(
         self,
@@ -121,7 +128,14 @@ class LinearRegression(LeastSquares):
         """
         check_number(self, "tol", 0)
         check_number(self, "max_iter", 1, integer=True)
-        result = self._fit(X, y, sample_weight, L2(0.0), self.max_iter)
+        check_flag(self, "fit_intercept", "positive")
+        table = dataset_of(self, X, y, sample_weight, multi_output=True)
+        route = find_direct(self, table)
+        if self.solver == "auto" and not self.positive and suits_rotation(table, LARGEST_GRAM):
+            route = "rotated"
+        result = fit_least_squares(self, table, L2(0.0), route, self.max_iter)
+        if route == "rotated":
+            warn_of_few_rows(*table.X.shape)
         self.n_iter_ = result.n_iter
         if result.moments is not None:
             size = min(result.moments.stats.n_rows, self.n_features_in_)
@@ -129,17 +143,6 @@ class LinearRegression(LeastSquares):
             lost = 0 if result.null_space is None else result.null_space.shape[1]
             self.rank_ = result.theta.shape[-1] - bool(self.fit_intercept) - lost
         return self
-
-    def _route(self, table) -> str:
-        if self.solver == "auto" and not self.positive and suits_rotation(table, LARGEST_GRAM):
-            return "rotated"
-        return super()._route(table)
-
-    def _fit_rotated(self, table, penalty, max_iter):
-        n, p = table.X.shape
-        result = super()._fit_rotated(table, penalty, max_iter)
-        warn_of_few_rows(n, p)
-        return result
 
     def _singular_values(self, result):
         if result.singular is not None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.linear_model._classifier import LinearClassifier, penalty_of
+from daskdsml.linear_model._classifier import (
+    LinearClassifier,
+    check_classifier,
+    penalty_of,
+    publish_classes,
+)
+from daskdsml.linear_model._iterative import minimize
 from daskdsml.utils.validation import check_flag, check_number
 
 
@@ -92,6 +98,7 @@ class LogisticRegression(LinearClassifier):
     """
 
     _label = "logistic"
+    _solvers = ("newton", "lbfgs", "proximal_newton")
 
     def __init__(
         self,
@@ -160,17 +167,16 @@ class LogisticRegression(LinearClassifier):
             If columns depend on each other and ``C=np.inf``, as "newton" finds out; other solvers
             end at one of the optima.
         """
-        self._check_parameters()
-        result, problem, found = self._fit(X, y, sample_weight)
-        self._publish_classes(found.labels, result.theta.reshape(problem.n_outputs, -1))
-        self.n_iter_ = np.array([result.n_iter], dtype=np.int32)
-        return self
-
-    def _penalty(self, weight):
-        return penalty_of(1.0 / (self.C * weight), self.l1_ratio)
-
-    def _check_parameters(self) -> None:
         check_number(self, "C", 0, strict=True)
         check_number(self, "l1_ratio", 0, high=1)
         check_flag(self, "warm_start")
-        self._check_classifier()
+        check_classifier(self)
+
+        def penalty(weight):
+            return penalty_of(1.0 / (self.C * weight), self.l1_ratio)
+
+        fitted = minimize(self, self._family(), penalty, X, y, sample_weight)
+        thetas = fitted.result.theta.reshape(fitted.problem.n_outputs, -1)
+        publish_classes(self, fitted.summary.labels, thetas)
+        self.n_iter_ = np.array([fitted.result.n_iter], dtype=np.int32)
+        return self

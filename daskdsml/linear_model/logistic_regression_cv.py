@@ -11,13 +11,26 @@ from daskdsml.contracts import Record
 from daskdsml.data.dataset import is_dask
 from daskdsml.data.encode import LabelCodes
 from daskdsml.data.folds import assign_folds, stratify
+from daskdsml.linear_model._base import (
+    Passes,
+    dataset_of,
+    evaluate,
+    passes_over,
+    predictor_of,
+    publish,
+)
 from daskdsml.linear_model._batched_fits import Search, fit_all, fit_folds, starts_of
-from daskdsml.linear_model._classifier import LinearClassifier, penalty_of, probabilities
-from daskdsml.linear_model._cross_validation import check_rule
+from daskdsml.linear_model._classifier import (
+    LinearClassifier,
+    check_classifier,
+    penalty_of,
+    probabilities,
+    publish_classes,
+)
 from daskdsml.linear_model._grid import (
     Coded,
+    FoldCells,
     GridFits,
-    Laid,
     Prepared,
     Weighted,
     check_every_class,
@@ -30,10 +43,11 @@ from daskdsml.linear_model._grid import (
     strengths,
     summed_up,
 )
+from daskdsml.linear_model._iterative import problem_of, sampler_of, summary_request
+from daskdsml.linear_model._least_squares import check_rule
 from daskdsml.linear_model._sample import sample_size
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.metrics._sums import Sums
-from daskdsml.passes.loop import Progress
-from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
 from daskdsml.utils import registry
@@ -187,111 +201,109 @@ class LogisticRegressionCV(LinearClassifier):
         """
         Cs, shares, metric = self._check_parameters()
         n_folds = stratified_folds(self.cv)
-        table = self._dataset(X, y, sample_weight, labels=True, known_rows=n_folds is None)
+        table = dataset_of(self, X, y, sample_weight, labels=True, known_rows=n_folds is None)
         folds = None
         if n_folds is None:
             table, folds = assign_folds(table, self.cv, None if is_dask(y) else np.ravel(y))
-        rows, progress = self._open(table), Progress(type(self).__name__, self.verbose)
-        try:
-            laid, rows = self._laid(table, rows, n_folds, folds, metric, progress)
-            fitted = self._fitted(table, rows, laid, Cs, shares, progress)
-            judged = self._judged(rows, laid, fitted, metric, progress)
-        finally:
-            progress.close()
-            rows.close()
+        with passes_over(self, table) as passes:
+            cells = self._cells(table, passes, n_folds, folds, metric)
+            fitted = self._fits(table, passes, cells, Cs, shares)
+            test_scores = self._test_scores(passes, cells, fitted, metric)
         self.Cs_, self.l1_ratios_ = Cs, shares
-        self._publish_all(laid, fitted, judged)
-        self._publish(summed_up(fitted, progress), rows, table, laid.found.stats.n_rows, "auto")
-        self.solver_ = "proximal_newton" if shares.any() else "lbfgs"
+        self._publish_all(cells, fitted, test_scores)
+        n_passes = passes.n_passes(cells.summary.stats.n_rows, table)
+        solver = "proximal_newton" if shares.any() else "lbfgs"
+        publish(self, summed_up(fitted, passes.progress), n_passes, solver)
         return self
 
-    def _laid(self, table, rows, n_folds, folds, metric, progress):
-        """The first look, and rows with class codes and cells of folds."""
-        start = time.perf_counter()
-        total = rows.run(strata, self._what_to_look_for(table), f"{self._label}-look")
-        progress.add(Record("look", time.perf_counter() - start))
-        found = total.found
-        raise_invalid(found.stats, getattr(self, "feature_names_in_", None))
-        raise_overflow(found.squares)
-        self._check_found(found)
+    def _cells(self, table, passes, n_folds, folds, metric) -> FoldCells:
+        """The first pass, after which rows have class codes and cells of folds."""
+        request = summary_request(self, table, sample_size(table, all_rows=True), labels=True)
+        summary, blocks = passes.summarize(self, request, strata)
+        self._family().check(summary)
+        labels = summary.labels
         if n_folds is None:
-            cells, train, test = None, folds.train, folds.test
-            counts = counts_of(found.labels, total.blocks, train.shape[1])
+            cell_of, train, test = None, folds.train, folds.test
+            counts = counts_of(labels, blocks, train.shape[1])
         else:
-            cells, counts = stratify(found.labels, total.blocks, n_folds)
+            cell_of, counts = stratify(labels, blocks, n_folds)
             test = np.eye(n_folds, dtype=bool)
             train = ~test
-        check_every_class(found.labels, counts @ train.T)
-        check_tests(metric, found.labels, counts @ test.T)
-        coded, rows = rows, rows.map(Prepared(cells, LabelCodes(found.labels)))
-        coded.close()
-        return Laid(found, train, test), rows
+        check_every_class(labels, counts @ train.T)
+        check_tests(metric, labels, counts @ test.T)
+        passes.encode(Prepared(cell_of, LabelCodes(labels)))
+        return FoldCells(summary, train, test)
 
-    def _fitted(self, table, rows, laid, Cs, shares, progress):
-        """Starts, results of all rows and of folds, for each l1_ratio; and weights of cells."""
-        found = laid.found
-        problem = self._problem(table, found)._replace(train=np.ones(laid.train.shape[1]))
-        theta, sampler = self._first(problem, found), self._sampler(table, found)
+    def _fits(self, table, passes: Passes, cells, Cs, shares) -> GridFits:
+        """The results of all rows and of folds, for each share of L1 and each C."""
+        family, summary = self._family(), cells.summary
+        loss, weight = family.loss_of(summary), family.weight(summary)
+        problem = problem_of(self, loss, L2(0.0), weight, table, summary)
+        problem = problem._replace(train=np.ones(cells.train.shape[1]))
+        theta = family.null(problem, summary)
+        size, codes = sample_size(table, all_rows=True), family.codes(summary)
+        sampler = sampler_of(self, table, summary, codes, size)
         sample = sampler()
         sample = sample if sample is not None and sampler.covers(sample) else None
-        weights = self._class_weights(found)
-        weighted = rows if weights is None else Weighted(rows, np.asarray(weights))
-        settings = [(r, C) for r in shares for C in Cs]
+        weights = family.weights(summary)
+        rows = passes.rows if weights is None else Weighted(passes.rows, np.asarray(weights))
         starts = []
         for ratio in shares:
-            penalties = [penalty_of(1.0 / (C * problem.weight), ratio) for C in Cs]
+            penalties = [penalty_of(1.0 / (C * weight), ratio) for C in Cs]
             starts += starts_of(problem, sample, penalties, theta)
-        penalties = [penalty_of(1.0 / (C * problem.weight), r) for r, C in settings]
-        n_models = len(penalties) * len(laid.train)
+        settings = [(r, C) for r in shares for C in Cs]
+        penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
+        n_models = len(penalties) * len(cells.train)
         search = Search.of(problem, table, sample, theta, n_models, self.tol, self.max_iter)
-        whole, parts = fit_all(search, weighted, penalties, starts, progress)
+        whole, solvers = fit_all(search, rows, penalties, starts, passes.progress)
         cell_weights = whole[0].cells[1]
         folds = []
-        for fold, train in enumerate(laid.train.astype(float)):
+        for fold, train in enumerate(cells.train.astype(float)):
             weight = float(train @ cell_weights)
             check_weight(fold, weight)
             penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
             folds.append((train, weight, penalties))
-        each = fit_folds(search, weighted, folds, starts, whole, parts, progress)
-        return GridFits(problem, whole, each)
+        by_fold = fit_folds(search, rows, folds, starts, whole, solvers, passes.progress)
+        return GridFits(problem, whole, by_fold)
 
-    def _judged(self, rows, laid, fitted, metric, progress):
+    def _test_scores(self, passes, cells, fitted, metric):
         """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""
         if self.scoring == LOG_LOSS and self.class_weight is None:
-            cells = np.array([[result.cells for result in fold] for fold in fitted.folds])
-            losses = np.einsum("flcg,fg->flc", cells, laid.test) * [-1.0, 1.0]
+            sums = np.array([[result.cells for result in fold] for fold in fitted.folds])
+            losses = np.einsum("flcg,fg->flc", sums, cells.test) * [-1.0, 1.0]
             totals = [Sums(pair) for pair in losses.reshape(-1, 2)]
         else:
-            totals = self._scored(rows, laid, fitted, metric, progress)
+            totals = self._counts(passes, cells, fitted, metric)
         values = np.empty((len(fitted.folds), len(fitted.whole)))
         for (fold, setting), total in zip(np.ndindex(values.shape), totals, strict=True):
             with in_fold(fold):
                 values[fold, setting] = metric.value(total)
         return values
 
-    def _scored(self, rows, laid, fitted, metric, progress):
+    def _counts(self, passes, cells, fitted, metric):
         """What the metric counts for each model of each fold on its test set, in one read."""
         start = time.perf_counter()
         thetas = [result.theta for fold in fitted.folds for result in fold]
-        parts = [fitted.problem.by_output(theta) for theta in thetas]
+        by_output = [fitted.problem.by_output(theta) for theta in thetas]
         judged = Judged(
             metric,
             probabilities,
-            len(laid.found.labels),
-            np.stack([coef for coef, _ in parts]),
-            np.stack([intercept for _, intercept in parts]),
-            np.repeat(laid.test, len(fitted.whole), axis=0).T,
+            len(cells.summary.labels),
+            np.stack([coef for coef, _ in by_output]),
+            np.stack([intercept for _, intercept in by_output]),
+            np.repeat(cells.test, len(fitted.whole), axis=0).T,
         )
-        total = rows.run(scores, judged, f"{self._label}-scores")
-        progress.add(Record("scores", time.perf_counter() - start, models=len(thetas)))
+        total = passes.rows.run(scores, judged, f"{self._label}-scores")
+        seconds = time.perf_counter() - start
+        passes.progress.add(Record("scores", seconds, models=len(thetas)))
         return total.totals
 
-    def _publish_all(self, laid, fitted, judged) -> None:
+    def _publish_all(self, cells, fitted, test_scores) -> None:
         """Scores, paths, and the model that is chosen."""
-        grid = (len(judged), len(self.l1_ratios_), len(self.Cs_))
+        grid = (len(test_scores), len(self.l1_ratios_), len(self.Cs_))
         every = [result for fold in fitted.folds for result in fold]
         K = fitted.problem.n_outputs
-        self.scores_ = judged.reshape(grid)
+        self.scores_ = test_scores.reshape(grid)
         self.coefs_paths_ = np.array([r.theta for r in every]).reshape(*grid, K, -1)
         self.residuals_ = np.array([r.gradient_norm for r in every]).reshape(grid)
         self.n_iter_ = np.array([r.n_iter for r in every], dtype=np.int32).reshape(grid)
@@ -304,18 +316,18 @@ class LogisticRegressionCV(LinearClassifier):
             self.C_, self.l1_ratio_ = float(self.Cs_[chosen]), float(self.l1_ratios_[ratio])
             thetas = fitted.whole[ratio * len(self.Cs_) + chosen].theta.reshape(K, -1)
         else:
-            places = [np.unravel_index(np.argmax(s), s.shape) for s in self.scores_]
-            self.C_ = float(np.mean([self.Cs_[c] for _, c in places]))
-            self.l1_ratio_ = float(np.mean([self.l1_ratios_[r] for r, _ in places]))
+            best_of = [np.unravel_index(np.argmax(s), s.shape) for s in self.scores_]
+            self.C_ = float(np.mean([self.Cs_[c] for _, c in best_of]))
+            self.l1_ratio_ = float(np.mean([self.l1_ratios_[r] for r, _ in best_of]))
             thetas = np.mean(
-                [self.coefs_paths_[f, r, c] for f, (r, c) in enumerate(places)], axis=0
+                [self.coefs_paths_[f, r, c] for f, (r, c) in enumerate(best_of)], axis=0
             )
-        self._publish_classes(laid.found.labels, thetas)
+        publish_classes(self, cells.summary.labels, thetas)
 
     def score(self, X, y, sample_weight=None) -> float:
         """The score named by ``scoring``, by weight; one pass over X and y."""
         check_is_fitted(self)
-        predictor = self._predictor()
+        predictor = predictor_of(self)
         metric = registry.find("metrics", self.scoring)()
         judged = Judged(
             metric,
@@ -325,18 +337,12 @@ class LogisticRegressionCV(LinearClassifier):
             predictor.intercept[None],
             np.ones((1, 1), dtype=bool),
         )
-        total = self._evaluate(Coded(self.classes_), judged, X, y, sample_weight, labels=True)
+        total = evaluate(self, Coded(self.classes_), judged, X, y, sample_weight, labels=True)
         return metric.value(total.totals[0])
-
-    def _sample_size(self, table):
-        return sample_size(table, all_rows=True)
-
-    def _penalty(self, weight):
-        return penalty_of(0.0, 0.0)
 
     def _check_parameters(self):
         """Penalties, shares of L1, and the metric."""
-        self._check_classifier()
+        check_classifier(self)
         check_flag(self, "refit")
         check_rule(self)
         if self.rule == "1se" and not self.refit:

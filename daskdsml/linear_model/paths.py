@@ -8,21 +8,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import PathSpec
-from daskdsml.linear_model._least_squares import minimize
+from daskdsml.linear_model._base import dataset_of, publish
+from daskdsml.linear_model._least_squares import (
+    MOST_PASSES,
+    check_one_output,
+    intercepts_of,
+    n_outputs_of,
+    solve,
+)
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
     check_descent,
     check_sparse,
-    descent_part,
+    descent_solver,
     route_of_descent,
 )
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.passes.loop import Progress
 from daskdsml.solvers.eigen import Eigen
 from daskdsml.utils.validation import check_flag, check_number
 
-# More than any working set needs: it doubles.
-MOST_PASSES = 1000
 GAUGES = ("gap", "n_iter")
 
 
@@ -200,32 +204,27 @@ def ridge_path(
 def _path(model, X, y, sample_weight, spec) -> Path:
     """The fits of ``spec`` for each output of y."""
     check_flag(model, "fit_intercept", "positive")
-    table = model._dataset(X, y, sample_weight, multi_output=True)
-    n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
+    table = dataset_of(model, X, y, sample_weight, multi_output=True)
     given = () if isinstance(spec.alphas, int) else spec.alphas
     strengths = spec.l1_ratio * np.array(given or (1.0,))
-    solver = route_of_descent(model, table, strengths, len(given) or spec.alphas)
-    if solver == "working_set":
-        model._check_large(table, solver)
-    if not isinstance(spec.alphas, int) and (solver == "working_set" or spec.l1_ratio == 0.0):
+    name = route_of_descent(model, table, strengths, len(given) or spec.alphas)
+    if name == "working_set":
+        check_one_output(table, name, "coordinate_descent")
+        check_sparse(table, model.alpha * model.l1_ratio)
+    if not isinstance(spec.alphas, int) and (name == "working_set" or spec.l1_ratio == 0.0):
         check_sparse(table, strengths)
-    specs = tuple(spec._replace(output=k) for k in range(n_outputs))
-    part = Eigen() if spec.l1_ratio == 0.0 else descent_part(model, solver, table)
-    rows, progress = model._open(table, solver), Progress("path", model.verbose)
-    try:
-        problem = model._problem(table, rows, L2(0.0), solver, progress)
-        result = minimize(problem, rows, part._replace(specs=specs), MOST_PASSES, progress)
-    finally:
-        progress.close()
-        rows.close()
-    model._publish(result, rows, table, result.moments.stats.n_rows, solver)
-    found = [_of_output(result, k, model) for k in range(n_outputs)]
+    outputs = range(n_outputs_of(table))
+    solver = Eigen() if spec.l1_ratio == 0.0 else descent_solver(model, name, table)
+    solver = solver._replace(specs=tuple(spec._replace(output=k) for k in outputs))
+    result, n_passes, _ = solve(model, table, solver, L2(0.0), MOST_PASSES, label="path")
+    publish(model, result, n_passes, name)
+    paths = [_of_output(result, k, model) for k in outputs]
     if table.y.ndim == 1:
-        return found[0]._replace(n_passes=model.n_passes_)
+        return paths[0]._replace(n_passes=n_passes)
     coefs, gaps, intercepts, n_iters = (
-        np.stack(parts) for parts in list(zip(*found, strict=True))[1:5]
+        np.stack(values) for values in list(zip(*paths, strict=True))[1:5]
     )
-    return Path(found[0].alphas, coefs, gaps, intercepts, n_iters, model.n_passes_)
+    return Path(paths[0].alphas, coefs, gaps, intercepts, n_iters, n_passes)
 
 
 def _of_output(result, k, model) -> Path:
@@ -257,9 +256,3 @@ def checked_alphas(alphas):
             f"strengths of at least 0, got {alphas!r}."
         )
     return tuple(np.sort(values.astype(float))[::-1].tolist())
-
-
-def intercepts_of(mean, coefs, output=0) -> np.ndarray:
-    """Intercepts (m,) of models with ``coefs (m, p)`` through the means ``mean (q,)`` of [X y]."""
-    p = coefs.shape[1]
-    return mean[p + output] - coefs @ mean[:p]

@@ -31,28 +31,15 @@ class PoissonRegressor(GeneralizedRegressor):
         remains to be below a twentieth of a standard error, and then takes it.
     warm_start : bool
         Whether to start from the coefficients of the last fit.
-    verbose : bool
-        Whether to show a progress bar with objective, gradient and seconds of each pass.
-    n_jobs : int or None
-        Threads for data in this process; None means all, or what ``dask.config`` says. On a cluster
-        its workers' threads are used.
-    cache : {"auto", "memory", "none"}
-        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    backend : {"auto", "numpy", "numba", "cupy"}
-        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+    verbose, n_jobs, cache, backend
+        As for `LogisticRegression`.
 
     Attributes
     ----------
     coef_ : array (p,), float64
     intercept_ : float
-    n_iter_ : int
-        Passes the solver took over all rows.
-    n_passes_ : int
-        Complete reads of X, counted where blocks are read.
-    converged_ : bool
-    history_ : list of `daskdsml.contracts.Record`, one a pass
-    solver_ : str
-        The solver that ran.
+    n_iter_, n_passes_, converged_, history_, solver_
+        As for `LogisticRegression`.
     n_features_in_ : int
     feature_names_in_ : array (p,) of str, where X has names
 
@@ -62,4 +49,4 @@ class PoissonRegressor(GeneralizedRegressor):
     """
 
     _label = "poisson"
-    _family = Poisson()
+    _loss = Poisson()

@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.engine.full.rows import suits_columns
-from daskdsml.linear_model._base import LARGEST_GRAM
-from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._base import LARGEST_GRAM, LinearRegressor, dataset_of
+from daskdsml.linear_model._least_squares import (
+    SOLVERS,
+    find_direct,
+    fit_least_squares,
+    n_outputs_of,
+)
 from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.linear_model._routes import suits_dual
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.utils.validation import check_number
+from daskdsml.utils.validation import check_flag, check_number
 
 
-class Ridge(LeastSquares):
+class Ridge(LinearRegressor):
     """Least squares with an L2 penalty, from one read of the data.
 
     Minimises ``sum_i w_i (y_i - x_i'b - b0)**2 + alpha ||b||**2``, scikit-learn's objective; the
@@ -42,23 +47,15 @@ class Ridge(LeastSquares):
         Whether coefficients are kept at or above zero.
     random_state : None or int
         No solver here draws random numbers, so every value has the same effect.
-    cache : {"auto", "memory", "none"}
-        Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    backend : {"auto", "numpy", "numba", "cupy"}
-        What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
-    verbose : bool
-        Whether to show a progress bar with objective, criterion and seconds of each pass.
+    cache, backend, verbose
+        As for `LinearRegression`.
 
     Attributes
     ----------
     coef_ : array (p,) or (K, p), float64
     intercept_ : float or array (K,)
-    n_iter_, n_passes_ : int
-        Steps, and complete reads of X, counted where blocks are read.
-    converged_ : bool
-    history_ : list of `daskdsml.contracts.Record`, one a pass
-    solver_ : str
-        The solver that ran.
+    n_iter_, n_passes_, converged_, history_, solver_
+        As for `LinearRegression`.
     n_features_in_ : int
     feature_names_in_ : array (p,) of str, where X has names
 
@@ -69,7 +66,8 @@ class Ridge(LeastSquares):
     """
 
     _label = "ridge"
-    _solvers = (*LeastSquares._solvers, "dual")
+    _solvers = (*SOLVERS, "dual")
+    _multi_output = True
 
     def __init__(
         self,
@@ -99,24 +97,7 @@ class Ridge(LeastSquares):
         self.verbose = verbose
 
     def fit(self, X, y, sample_weight=None):
-        """Fit the coefficients.
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-        y : array (n,) or (n, K), series, or Dask collection of them
-        sample_weight : array (n,), series, Dask collection of them, or None
-            Weight of each row; an integer weight counts as that many equal rows.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If data or parameters cannot be used; the message names the remedy.
-        """
+        """Fit the coefficients: parameters and errors are those of `LinearRegression.fit`."""
         check_number(self, "tol", 0)
         if self.max_iter is not None:
             check_number(self, "max_iter", 1, integer=True)
@@ -125,24 +106,27 @@ class Ridge(LeastSquares):
             alpha = float(self.alpha)
         else:
             alpha = self._alphas(y)
-        result = self._fit(X, y, sample_weight, L2(alpha), self.max_iter or 1000)
+        check_flag(self, "fit_intercept", "positive")
+        table = dataset_of(self, X, y, sample_weight, multi_output=True)
+        route = self._route(table)
+        result = fit_least_squares(self, table, L2(alpha), route, self.max_iter or 1000)
         self.n_iter_ = result.n_iter
         return self
 
     def _route(self, table) -> str:
+        """The solver's name: as asked, or for "auto" by the table; or "rotated"."""
         if self.solver == "dual":
             self._check_dual(table)
         free = self.solver == "auto" and not self.positive and np.all(np.greater(self.alpha, 0))
         if free and suits_dual(table, LARGEST_GRAM):
             return "dual"
-        several = table.y.ndim == 2 and table.y.shape[1] > 1
-        if free and several and suits_rotation(table, LARGEST_GRAM):
+        if free and n_outputs_of(table) > 1 and suits_rotation(table, LARGEST_GRAM):
             return "rotated"
-        return super()._route(table)
+        return find_direct(self, table)
 
     def _check_dual(self, table) -> None:
         """Raise ValueError if solver "dual" cannot do what is asked."""
-        n_outputs = 1 if table.y.ndim == 1 else table.y.shape[1]
+        n_outputs = n_outputs_of(table)
         if self.positive or n_outputs > 1 or not np.all(np.greater(self.alpha, 0)):
             raise ValueError(
                 "Solver 'dual' needs alpha above 0 and fits one output without bounds, but got "

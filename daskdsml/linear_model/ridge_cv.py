@@ -8,18 +8,26 @@ import numpy as np
 
 from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
-from daskdsml.linear_model._base import LARGEST_GRAM
-from daskdsml.linear_model._cross_validation import check_rule, fit_folds, run_paths
-from daskdsml.linear_model._least_squares import LeastSquares
+from daskdsml.linear_model._base import LARGEST_GRAM, LinearRegressor, dataset_of, publish
+from daskdsml.linear_model._least_squares import (
+    MOST_PASSES,
+    check_rule,
+    fit_folds,
+    intercepts_of,
+    n_outputs_of,
+    solve,
+)
 from daskdsml.linear_model._rotation import rotated, suits_rotation
-from daskdsml.linear_model.paths import checked_alphas, intercepts_of
+from daskdsml.linear_model.paths import checked_alphas
+from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
 from daskdsml.solvers.eigen import Eigen
 from daskdsml.utils.one_standard_error import best_and_simplest
 from daskdsml.utils.threads import single_threaded_blas
+from daskdsml.utils.validation import check_flag
 
 
-class RidgeCV(LeastSquares):
+class RidgeCV(LinearRegressor):
     """Ridge regression whose penalty is chosen by cross-validation, in one read or two.
 
     With folds, one read gives the moments of each; one eigendecomposition for each training set
@@ -78,6 +86,7 @@ class RidgeCV(LeastSquares):
     coef_path_: np.ndarray
 
     _label = "ridge-cv"
+    _multi_output = True
 
     def __init__(
         self,
@@ -122,7 +131,7 @@ class RidgeCV(LeastSquares):
             If data, folds or parameters cannot be used; the message names the remedy.
         """
         alphas = self._check_parameters()
-        table = self._dataset(X, y, sample_weight, multi_output=True, known_rows=True)
+        table = dataset_of(self, X, y, sample_weight, multi_output=True, known_rows=True)
         rotation = None
         if suits_rotation(table, LARGEST_GRAM):
             table, rotation = rotated(table, self.fit_intercept)
@@ -133,20 +142,20 @@ class RidgeCV(LeastSquares):
                 f"{table.n_features} columns. Use GridSearchCV with Ridge(solver='lbfgs')."
             )
         flat = table.y.ndim == 1
-        n_outputs = 1 if flat else table.y.shape[1]
-        specs = [PathSpec(alphas, 0.0, output=k, summed=True) for k in range(n_outputs)]
+        outputs = range(n_outputs_of(table))
+        specs = [PathSpec(alphas, 0.0, output=k, summed=True) for k in outputs]
         if self.cv is None:
             result, errors = self._leave_one_out(table, specs)
         else:
             table, folds = assign_folds(table, self.cv)
             result, by_output = fit_folds(self, table, folds, "eigen", Eigen(), specs)
             errors = by_output.mean(axis=0)
-        self._choose(result, errors, flat)
+        self._publish_best(result, errors, flat)
         if rotation is not None:
-            self._turn_back(rotation)
+            self._rotate_back(rotation)
         return self
 
-    def _turn_back(self, rotation) -> None:
+    def _rotate_back(self, rotation) -> None:
         """Coefficients of the columns of X from those of rotated columns."""
         path = rotation.coefficients(np.moveaxis(self.coef_path_, -2, -1))
         self.coef_path_ = np.moveaxis(path, -1, -2)
@@ -177,17 +186,20 @@ class RidgeCV(LeastSquares):
         return checked_alphas(alphas)
 
     def _leave_one_out(self, table, specs):
-        def read(rows, result, progress):
+        def errors_of(passes, result):
             start = time.perf_counter()
             models = self._models(result, specs)
             with single_threaded_blas():
-                found = rows.run(leave_one_out, models, f"{self._label}-loo")
+                total = passes.rows.run(leave_one_out, models, f"{self._label}-loo")
             seconds = time.perf_counter() - start
-            progress.add(result.history[-1]._replace(name="leave-one-out", seconds=seconds))
-            return found.squares
+            passes.progress.add(result.history[-1]._replace(name="leave-one-out", seconds=seconds))
+            return total.squares / result.moments.weight / len(specs)
 
-        result, squares = run_paths(self, table, "eigen", Eigen(tuple(specs)), then=read)
-        return result, squares[:, None] / result.moments.weight / len(specs)
+        check_flag(self, "fit_intercept")
+        solver, penalty = Eigen(tuple(specs)), L2(0.0)
+        solved = solve(self, table, solver, penalty, MOST_PASSES, then=errors_of)
+        publish(self, solved[0], solved[1], "eigen")
+        return solved[0], solved[2][:, None]
 
     def _models(self, result, specs) -> RidgeModels:
         """All models on all rows, in the basis in which leverages are sums of squares."""
@@ -195,17 +207,17 @@ class RidgeCV(LeastSquares):
         p = moments.mean.size - len(specs)
         values, vectors = np.linalg.eigh(moments.cross[:p, :p])
         coefs = np.array([[fit.coef for fit in sets[0]] for sets in result.paths.fits])
-        levels = [intercepts_of(moments.mean, part, k) for k, part in enumerate(coefs)]
+        intercepts = [intercepts_of(moments.mean, coef, k) for k, coef in enumerate(coefs)]
         return RidgeModels(
             np.moveaxis(coefs, 0, 1),
-            np.array(levels).T * self.fit_intercept,
+            np.array(intercepts).T * self.fit_intercept,
             moments.mean[:p],
             vectors,
             1.0 / (np.maximum(values, 0.0) + np.array(specs[0].alphas)[:, None]),
             float(self.fit_intercept) / moments.weight,
         )
 
-    def _choose(self, result, errors, flat) -> None:
+    def _publish_best(self, result, errors, flat) -> None:
         """Publish the paths and the chosen model."""
         paths, moments = result.paths, result.moments
         self.alphas_, self.mse_path_ = paths.alphas[0], errors

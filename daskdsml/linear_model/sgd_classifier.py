@@ -9,8 +9,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.encode import LabelCodes
-from daskdsml.linear_model._classifier import LinearClassifier
-from daskdsml.linear_model._sgd import SGD
+from daskdsml.data.labels import check_class_weight
+from daskdsml.linear_model._base import predict_rows
+from daskdsml.linear_model._classifier import Categorical, LinearClassifier
+from daskdsml.linear_model._sgd import descend, descend_once
 from daskdsml.linear_model.sgd_regressor import LOSSES as RESIDUAL_LOSSES
 from daskdsml.losses.hinge import Hinge
 from daskdsml.losses.logistic import Logistic
@@ -38,7 +40,48 @@ def _has_probabilities(estimator) -> bool:
     return True
 
 
-class SGDClassifier(SGD, LinearClassifier):
+class OneVersusRest(NamedTuple):
+    """Class labels, each told from the rest by a model of its own; of two, the second.
+
+    ``margin`` tells whether the loss is one of margins, with targets 0 and 1 in place of -1 and 1;
+    ``classes`` are all labels of `partial_fit`, or None for those of y.
+    """
+
+    family: Categorical
+    margin: bool
+    classes: np.ndarray | None = None
+
+    labels = True
+
+    def checked(self, summary):
+        if self.classes is not None:
+            unknown = np.setdiff1d(summary.labels, self.classes)
+            if unknown.size:
+                raise ValueError(
+                    f"y holds {unknown[:10].tolist()}, which the first call to partial_fit did not "
+                    f"name: its classes are {self.classes[:10].tolist()}. Name all labels there "
+                    "will be."
+                )
+            summary = summary._replace(labels=self.classes, counts=np.ones(len(self.classes)))
+        self.family.check(summary)
+        return summary
+
+    def codes(self, summary) -> LabelCodes:
+        return LabelCodes(summary.labels)
+
+    def targets(self, summary) -> Targets:
+        n_classes = len(summary.labels)
+        weights = self.family.weights(summary) or (1.0,) * n_classes
+        low = 0.0 if self.margin else -1.0
+        if n_classes == 2:
+            return Targets(np.array([1]), low, np.array([weights]))
+        return Targets(np.arange(n_classes), low, np.column_stack([np.ones(n_classes), weights]))
+
+    def scorer(self, targets, hold_out):
+        return right, (targets.codes, hold_out), Right.scores
+
+
+class SGDClassifier(LinearClassifier):
     """Linear classification by gradient descent whose updates use one row, k rows, or all of them.
 
     Minimises ``sum_i w_i loss(y_i, x_i'b + b0) / n + alpha penalty(b)`` as scikit-learn does;
@@ -140,7 +183,6 @@ class SGDClassifier(SGD, LinearClassifier):
     """
 
     _label = "sgd-classifier"
-    _labels = True
     _losses = MARGIN_LOSSES | RESIDUAL_LOSSES
 
     def __init__(
@@ -222,7 +264,8 @@ class SGDClassifier(SGD, LinearClassifier):
         ConvergenceWarning
             If ``max_iter`` epochs did not bring what ``tol`` asks for.
         """
-        self._descend(X, y, sample_weight, X_val, y_val)
+        check_class_weight(self.class_weight)
+        self.classes_ = descend(self, self._targets(), X, y, sample_weight, X_val, y_val).labels
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -239,13 +282,14 @@ class SGDClassifier(SGD, LinearClassifier):
         -------
         self
         """
-        self._check_parameters()
+        check_class_weight(self.class_weight)
         if isinstance(self.class_weight, str):
             raise ValueError(
                 "class_weight='balanced' needs the labels of all rows, which partial_fit does not "
                 "see. Pass a dict of weights."
             )
-        self._descend_once(X, y, sample_weight, self._classes_of_all_calls(classes))
+        targets = self._targets(self._classes_of_all_calls(classes))
+        self.classes_ = descend_once(self, targets, X, y, sample_weight).labels
         return self
 
     @available_if(_has_probabilities)
@@ -256,14 +300,14 @@ class SGDClassifier(SGD, LinearClassifier):
         "modified_huber"), divided by their sum; all alike where all are zero.
         """
         check_is_fitted(self)
-        return self._scores(X, _Shares(PROBABLE[self.loss]), columns=len(self.classes_))
+        return predict_rows(self, X, _Shares(PROBABLE[self.loss]), len(self.classes_))
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):
         """Logarithms (n, K) of `predict_proba`; -inf where a probability is zero. Lazy as X is."""
         check_is_fitted(self)
         shares = _Shares(PROBABLE[self.loss])
-        return self._scores(X, _Logarithms(shares), columns=len(self.classes_))
+        return predict_rows(self, X, _Logarithms(shares), len(self.classes_))
 
     def _classes_of_all_calls(self, classes):
         known = getattr(self, "classes_", None)
@@ -281,38 +325,8 @@ class SGDClassifier(SGD, LinearClassifier):
             )
         return classes
 
-    def _known(self, found, classes):
-        strangers = np.setdiff1d(found.labels, classes)
-        if strangers.size:
-            raise ValueError(
-                f"y holds {strangers[:10].tolist()}, which the first call to partial_fit did not "
-                f"name: its classes are {classes[:10].tolist()}. Name all labels there will be."
-            )
-        found = found._replace(labels=classes, counts=np.ones(len(classes)))
-        self._check_found(found)
-        return found
-
-    def _targets(self, found) -> Targets:
-        n_classes = len(found.labels)
-        given = self._class_weights(found) or (1.0,) * n_classes
-        low = 0.0 if self.loss in MARGIN_LOSSES else -1.0
-        if n_classes == 2:
-            return Targets(np.array([1]), low, np.array([given]))
-        return Targets(np.arange(n_classes), low, np.column_stack([np.ones(n_classes), given]))
-
-    def _codes(self, found):
-        return LabelCodes(found.labels)
-
-    def _validated(self, state, hold_out):
-        return right, (state.targets.codes, hold_out), Right.scores
-
-    def _publish_coefficients(self, coef, intercept, found) -> None:
-        self.classes_ = found.labels
-        self.coef_, self.intercept_ = coef, intercept
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        self._check_class_weight()
+    def _targets(self, classes=None) -> OneVersusRest:
+        return OneVersusRest(self._family(), self.loss in MARGIN_LOSSES, classes)
 
 
 class _Shares(NamedTuple):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_is_fitted
-
-from daskdsml.linear_model._sgd import SGD
+from daskdsml.linear_model._base import LinearRegressor
+from daskdsml.linear_model._sgd import descend, descend_once
 from daskdsml.losses.epsilon_insensitive import EpsilonInsensitive
 from daskdsml.losses.huber_residual import HuberResidual
 from daskdsml.losses.squared_epsilon_insensitive import SquaredEpsilonInsensitive
 from daskdsml.losses.squared_error import SquaredError
-from daskdsml.passes.evaluate import Errors, errors
+from daskdsml.passes.evaluate import Errors
 from daskdsml.passes.stochastic import Targets, held_out_errors
 
 LOSSES = {
@@ -23,7 +21,25 @@ LOSSES = {
 }
 
 
-class SGDRegressor(RegressorMixin, SGD):
+class RealTargets:
+    """Any finite y, as it is, for one model."""
+
+    labels = False
+
+    def checked(self, summary):
+        return summary
+
+    def codes(self, summary) -> None:
+        return None
+
+    def targets(self, summary) -> Targets:
+        return Targets()
+
+    def scorer(self, targets, hold_out):
+        return held_out_errors, (hold_out,), Errors.r2
+
+
+class SGDRegressor(LinearRegressor):
     """Linear regression by gradient descent whose updates use one row, k rows, or all of them.
 
     Minimises ``sum_i w_i loss(y_i, x_i'b + b0) / n + alpha penalty(b)`` as scikit-learn does;
@@ -123,31 +139,11 @@ class SGDRegressor(RegressorMixin, SGD):
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
         """Fit the coefficients, from zero or, with ``warm_start``, from those of the last fit.
 
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-        y : array (n,), series, or Dask collection of them
-        sample_weight : array (n,), series, Dask collection of them, or None
-            Factor of each row's loss.
-        X_val, y_val : as X and y, or None
-            Rows that tell when to stop early, in place of a fraction of X.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If data or parameters cannot be used, or if coefficients grow without limit; the message
-            names the remedy.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If ``max_iter`` epochs did not bring what ``tol`` asks for.
+        Parameters, result, errors and warnings are those of `SGDClassifier.fit`, but for y (n,)
+        of numbers.
         """
-        self._descend(X, y, sample_weight, X_val, y_val)
+        descend(self, RealTargets(), X, y, sample_weight, X_val, y_val)
+        self.coef_ = self.coef_[0]
         return self
 
     def partial_fit(self, X, y, sample_weight=None):
@@ -155,37 +151,6 @@ class SGDRegressor(RegressorMixin, SGD):
 
         Parameters and errors are those of `fit`; the last batch of a call may be short.
         """
-        self._descend_once(X, y, sample_weight)
+        descend_once(self, RealTargets(), X, y, sample_weight)
+        self.coef_ = self.coef_[0]
         return self
-
-    def predict(self, X):
-        """Predicted targets (n,): a lazy Dask Array for a Dask collection, else NumPy."""
-        check_is_fitted(self)
-        return self._scores(X, _same)
-
-    def score(self, X, y, sample_weight=None) -> float:
-        """Coefficient of determination of the predictions; one pass over X and y."""
-        check_is_fitted(self)
-        return self._evaluate(errors, self._predictor(), X, y, sample_weight).r2()
-
-    def _targets(self, found) -> Targets:
-        return Targets()
-
-    def _codes(self, found):
-        return None
-
-    def _known(self, found, classes):
-        return found
-
-    def _check_found(self, found) -> None:
-        """Any finite y is a target."""
-
-    def _validated(self, state, hold_out):
-        return held_out_errors, (hold_out,), Errors.r2
-
-    def _publish_coefficients(self, coef, intercept, found) -> None:
-        self.coef_, self.intercept_ = coef[0], intercept
-
-
-def _same(z):
-    return z

@@ -20,12 +20,12 @@ class WholeProblem(NamedTuple):
 
     size: int
     penalty: L2
-    scale: np.ndarray
+    penalised: np.ndarray
 
     n_outputs = 1
     fit_intercept = False
     unbounded = False
-    spread = 1.0
+    scale = 1.0
 
     @property
     def n_features(self) -> int:
@@ -91,9 +91,9 @@ def _stepped(model, trainer, batches, solver, state, problem):
     check_weight(found.weight)
     with np.errstate(all="ignore"):
         penalty = problem.penalty
-        value = found.loss / found.weight + penalty.value(state.trial, problem.scale)
+        value = found.loss / found.weight + penalty.value(state.trial, problem.penalised)
         gradient = found.gradient / found.weight
-        gradient += penalty.gradient(state.trial, problem.scale)
+        gradient += penalty.gradient(state.trial, problem.penalised)
         if state.gradient is None and not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise ValueError(
                 f"The loss of {type(model).__name__} at its first weights is {value:g}, or its "

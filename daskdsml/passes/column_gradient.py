@@ -1,4 +1,4 @@
-"""Slopes of squared error in all columns of X, for many models at once, from one read."""
+"""Gradient of squared error in all columns of X, for many models at once, from one read."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Models(NamedTuple):
     member: np.ndarray
 
 
-class Slopes(NamedTuple):
-    """``slopes (p, M)``, the sums ``sum_i w_i x_i r_i`` over a model's rows with residuals ``r_i``,
-    and ``residuals (M,) = sum_i w_i r_i``.
+class ColumnGradient(NamedTuple):
+    """Minus the gradient, ``products (p, M) = sum_i w_i x_i r_i`` over a model's rows with
+    residuals ``r_i``, and ``residuals (M,) = sum_i w_i r_i``.
     """
 
-    slopes: np.ndarray
+    products: np.ndarray
     residuals: np.ndarray
 
-    def __add__(self, other: Slopes) -> Slopes:
-        return Slopes(self.slopes + other.slopes, self.residuals + other.residuals)
+    def __add__(self, other: ColumnGradient) -> ColumnGradient:
+        return ColumnGradient(self.products + other.products, self.residuals + other.residuals)
 
 
 class ZeroGradient(NamedTuple):
@@ -81,14 +81,14 @@ def zero_gradient(backend: Any, block) -> ZeroGradient:
     )
 
 
-def slopes(models: Models, block) -> Slopes:
+def column_gradient(models: Models, block) -> ColumnGradient:
     """Kernel: what one block adds."""
     y = np.atleast_2d(block.y.T)[0].astype(np.float64)
     r = y[:, None] - _scores(models, block.X) - models.intercepts
     if block.w is not None:
         r *= block.w[:, None]
     r *= models.member[_labels(block)]
-    return Slopes(_products(block.X, r), r.sum(axis=0))
+    return ColumnGradient(_products(block.X, r), r.sum(axis=0))
 
 
 def _scores(models, X) -> np.ndarray:
@@ -116,6 +116,6 @@ def _labels(block) -> np.ndarray:
     return np.zeros(block.X.shape[0], dtype=int) if block.g is None else block.g
 
 
-def _wide(part, n_labels) -> np.ndarray:
-    """``part`` with columns of zeros for the labels it has not met."""
-    return np.pad(part, ((0, 0), (0, n_labels - part.shape[1])))
+def _wide(sums, n_labels) -> np.ndarray:
+    """``sums`` with columns of zeros for the labels it has not met."""
+    return np.pad(sums, ((0, 0), (0, n_labels - sums.shape[1])))

@@ -108,11 +108,11 @@ class ColumnMoments(NamedTuple):
         return y, labels, rest if self.intercept else 0.0 * rest
 
 
-def _added(parts):
-    """The sum of the arrays ``parts``, in a new one."""
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total += part
+def _added(arrays):
+    """The sum of arrays, in a new one."""
+    total = arrays[0].copy()
+    for other in arrays[1:]:
+        total += other
     return total
 
 

@@ -56,14 +56,14 @@ class Concomitant(NamedTuple):
         weight = float(block.X.shape[0] if block.w is None else block.w.sum())
         beside = self._beside(block, residuals(block, b, intercept[0, 0], self.unit) / s)
         zero = np.zeros((1, 1, size - 1))
-        part = self.backend.models(loss, beside, zero, np.zeros((1, 1)), None, curved)
+        sums = self.backend.models(loss, beside, zero, np.zeros((1, 1)), None, curved)
         rounded = weight * self.floor**2 / s
-        value = part[0] * s + 0.5 * (weight * (s + self.l2 * b @ b) + rounded)
-        gradient = part[1].copy()
+        value = sums[0] * s + 0.5 * (weight * (s + self.l2 * b @ b) + rounded)
+        gradient = sums[1].copy()
         gradient[0, 0, :-2] += weight * self.l2 * b
-        gradient[0, 0, -2] += part[0][0, 0] + 0.5 * (weight - rounded / s)
+        gradient[0, 0, -2] += sums[0][0, 0] + 0.5 * (weight - rounded / s)
         added = np.append(np.full(size - 2, weight * self.l2), [rounded / s**2, 0.0])
-        return value, gradient, tuple(hess / s + np.diag(added) for hess in part[2])
+        return value, gradient, tuple(hess / s + np.diag(added) for hess in sums[2])
 
     def _beside(self, block, target):
         """The block with the residuals, in units of s, as a column beside X and as the target."""

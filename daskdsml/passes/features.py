@@ -32,15 +32,15 @@ def products(R, block) -> Stack:
     X = block.X
     if isinstance(X, np.ndarray):
         X = X.astype(np.float64, copy=False)
-    found = np.asarray(X @ R, dtype=np.float64)
-    stats = row_stats_of(block, suspect_X=not np.isfinite(found).all())
-    return Stack(stats, ((block.y, found),))
+    block_products = np.asarray(X @ R, dtype=np.float64)
+    stats = row_stats_of(block, suspect_X=not np.isfinite(block_products).all())
+    return Stack(stats, ((block.y, block_products),))
 
 
 def chosen(numbers, block) -> Stack:
     """Kernel: the entries (n,) of the features with one of ``numbers (k,)``, sorted."""
-    found = np.flatnonzero(np.isin(block.y, numbers))
-    X = block.X[found]
+    indices = np.flatnonzero(np.isin(block.y, numbers))
+    X = block.X[indices]
     X = X if isinstance(X, np.ndarray) else X.toarray()
     stats = RowStats(block.X.shape[0], float(block.X.shape[0]), ())
-    return Stack(stats, ((block.y[found], X.astype(np.float64)),))
+    return Stack(stats, ((block.y[indices], X.astype(np.float64)),))

@@ -62,12 +62,12 @@ class FitSums(NamedTuple):
 @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
 def fit_sums(state: FitRequest, block) -> FitSums:
     """Kernel: what one block adds."""
-    part = moments(state.backend, block)
+    block_moments = moments(state.backend, block)
     n, p = block.X.shape
     w = np.ones(n) if block.w is None else block.w
     used = w > 0.0
     codes, labels = (np.zeros(n, int), ALL) if block.g is None else codes_of(block.g)
-    centre = part.mean[:p]
+    centre = block_moments.mean[:p]
     score = np.empty(n)
     # Rows without a label are refused after the pass; until then they go with the first one.
     total = ClusterSums(labels, np.zeros((len(labels), 1 + p)))
@@ -86,7 +86,7 @@ def fit_sums(state: FitRequest, block) -> FitSums:
         )
     missing = np.flatnonzero(codes < 0)
     return FitSums(
-        part, int(used.sum()), float(np.log(w[used]).sum()), rss, centre,
+        block_moments, int(used.sum()), float(np.log(w[used]).sum()), rss, centre,
         of_used(total, codes[used]), meat, int(missing[0]) if missing.size else -1,
     )  # fmt: skip
 

@@ -23,13 +23,13 @@ class Progress:
         """Keep one pass and show it: objective, criterion, seconds."""
         self.history.append(record)
         if self._bar is not None:
-            told = [
+            fields = [
                 (record.models > 1, f"{record.models} models"),
                 (record.objective == record.objective, f"objective {record.objective:.6g}"),
                 (record.gradient_norm == record.gradient_norm, f"KKT {record.gradient_norm:.1e}"),
                 (True, f"{record.seconds:.2f} s"),
             ]
-            text = ", ".join(part for known, part in told if known)
+            text = ", ".join(field for known, field in fields if known)
             self._bar.set_postfix_str(f"{record.name}: {text}", refresh=False)
             self._bar.update()
 
@@ -86,13 +86,13 @@ def iterate_together(
         if not going:
             break
         start = time.perf_counter()
-        found = objectives.evaluate(going, [states[m] for m in going])
-        for m, here in zip(going, found, strict=True):
-            states[m] = solvers[m].tell(states[m], here, objectives.problems[m])
+        evaluations = objectives.evaluate(going, [states[m] for m in going])
+        for m, evaluation in zip(going, evaluations, strict=True):
+            states[m] = solvers[m].tell(states[m], evaluation, objectives.problems[m])
             n_iter[m] += 1
         seconds = time.perf_counter() - start
         worst = max(states[m].gradient_norm for m in going)
-        name = "gradient" if all(here.hessian is None for here in found) else "hessian"
+        name = "gradient" if all(each.hessian is None for each in evaluations) else "hessian"
         progress.add(Record(name, seconds, gradient_norm=worst, models=len(going)))
     return [_result(state, n, progress) for state, n in zip(states, n_iter, strict=True)]
 

@@ -7,25 +7,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Evaluation
+from daskdsml.passes.column_gradient import (
+    ColumnGradient,
+    Models,
+    ZeroGradient,
+    column_gradient,
+    zero_gradient,
+)
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.gradient import GradientRequest, gradient
 from daskdsml.passes.moments import GroupMoments, Moments, group_moments, moments
-from daskdsml.passes.normal_residual import (
-    NormalResidual,
-    Solution,
-    normal_residual,
-    refinement,
-)
+from daskdsml.passes.normal_residual import NormalResidual, Solution, normal_residual, refinement
 from daskdsml.passes.r_factor import ColumnScaling
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
-from daskdsml.passes.slopes import Models, Slopes, ZeroGradient, slopes, zero_gradient
 
 
 class Problem(NamedTuple):
     """A fit: ``sum_i w_i loss_i / sum_i w_i + penalty``, and what a first look told of its data.
 
     ``weight`` is ``sum w_i``, or 1 while that is unknown: the penalty's strength is then relative
-    to the summed loss; ``centre`` and ``spread`` (p,) are the columns' means (zeros without an
+    to the summed loss; ``mean`` and ``scale`` (p,) are the columns' means (zeros without an
     intercept) and standard deviations; ``epsilon`` is the rounding unit of X; ``names`` (p,) or
     None are the columns' names; ``label`` begins the names of tasks. ``train (G,)`` is 1 for each
     group of rows that the model is fitted to, and None for all rows.
@@ -40,8 +41,8 @@ class Problem(NamedTuple):
     fit_intercept: bool
     n_rows: int = 0
     weight: float = 1.0
-    centre: Any = None
-    spread: Any = None
+    mean: Any = None
+    scale: Any = None
     epsilon: float = 2.0**-52
     names: np.ndarray | None = None
     label: str = "fit"
@@ -58,11 +59,11 @@ class Problem(NamedTuple):
         return self.n_outputs * (self.n_features + self.fit_intercept)
 
     @property
-    def scale(self) -> np.ndarray:
+    def penalised(self) -> np.ndarray:
         """1 for each penalised parameter, 0 for intercepts, shape (size,)."""
-        scale = np.ones((self.n_outputs, self.size // self.n_outputs))
-        scale[:, self.n_features :] = 0.0
-        return scale.ravel()
+        flags = np.ones((self.n_outputs, self.size // self.n_outputs))
+        flags[:, self.n_features :] = 0.0
+        return flags.ravel()
 
     @property
     def unbounded(self) -> bool:
@@ -75,56 +76,56 @@ class Problem(NamedTuple):
         p = self.n_features
         return rows[:, :p], rows[:, p] if self.fit_intercept else np.zeros(len(rows))
 
-    def centred(self, slope) -> np.ndarray:
+    def centred(self, gradient) -> np.ndarray:
         """A gradient (size,) as it is for centred columns: each intercept gives way to a move."""
-        out = np.array(slope, dtype=float).reshape(self.n_outputs, -1)
+        out = np.array(gradient, dtype=float).reshape(self.n_outputs, -1)
         if self.fit_intercept:
-            out[:, :-1] -= out[:, -1:] * self.centre
+            out[:, :-1] -= out[:, -1:] * self.mean
         return out.ravel()
 
-    def standardized(self, slope) -> np.ndarray:
+    def standardized(self, gradient) -> np.ndarray:
         """A gradient (size,) as it is for centred columns of unit spread."""
-        out = self.centred(slope).reshape(self.n_outputs, -1)
-        out[:, : self.n_features] /= self.spread
+        out = self.centred(gradient).reshape(self.n_outputs, -1)
+        out[:, : self.n_features] /= self.scale
         return out.ravel()
 
     def original(self, move) -> np.ndarray:
         """A step (size,) in the parameters of standardised columns, as one in the user's."""
         out = np.array(move, dtype=float).reshape(self.n_outputs, -1)
         inner = out[:, : self.n_features]
-        inner /= self.spread
+        inner /= self.scale
         if self.fit_intercept:
-            out[:, -1] -= inner @ self.centre
+            out[:, -1] -= inner @ self.mean
         return out.ravel()
 
     def largest_move(self, step) -> float:
         """The largest change of a coefficient in ``step (size,)``, for columns of unit spread."""
-        return float(np.max(np.abs(self.by_output(step)[0]) * self.spread, initial=0.0))
+        return float(np.max(np.abs(self.by_output(step)[0]) * self.scale, initial=0.0))
 
     def noise(self, theta, value) -> float:
         """Rounding error of the mean objective at ``theta``: of its sum, and of the scores.
 
         Those are small differences of large numbers where columns lie far from zero.
         """
-        large = np.abs(self.by_output(theta)[0]) @ np.abs(self.centre)
+        large = np.abs(self.by_output(theta)[0]) @ np.abs(self.mean)
         return self.epsilon * float(abs(value) + np.max(large, initial=0.0))
 
-    def violations(self, theta, slope) -> np.ndarray:
+    def violations(self, theta, gradient) -> np.ndarray:
         """The subgradient of least size (size,) at ``theta``, for centred columns.
 
-        ``slope`` is the gradient of the smooth part. Where columns lie far from zero, an intercept
+        ``gradient`` is that of the smooth part. Where columns lie far from zero, an intercept
         that is off by rounding tilts every entry of it; for centred columns it does not.
         """
-        slope = self.centred(slope)
-        l1 = self.penalty.l1 * self.scale
-        at_kink = np.sign(slope) * np.maximum(np.abs(slope) - l1, 0.0)
-        return np.where(theta != 0.0, slope + l1 * np.sign(theta), at_kink)
+        gradient = self.centred(gradient)
+        l1 = self.penalty.l1 * self.penalised
+        at_kink = np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0.0)
+        return np.where(theta != 0.0, gradient + l1 * np.sign(theta), at_kink)
 
-    def residual(self, theta, slope) -> float:
+    def residual(self, theta, gradient) -> float:
         """The KKT residual: the largest of `violations`, for columns of unit spread."""
-        found = self.violations(theta, slope).reshape(self.n_outputs, -1)
-        found[:, : self.n_features] /= self.spread
-        return float(np.max(np.abs(found), initial=0.0))
+        violations = self.violations(theta, gradient).reshape(self.n_outputs, -1)
+        violations[:, : self.n_features] /= self.scale
+        return float(np.max(np.abs(violations), initial=0.0))
 
 
 class Objective:
@@ -153,9 +154,6 @@ class Objective:
         total = self._run(group_moments, self.problem.backend, f"{self.problem.label}-moments")
         raise_invalid(total.stats, self.problem.names)
         raise_overflow(*(part.cross for part in total.groups.values()))
-        return self._by_group(total)
-
-    def _by_group(self, total: GroupMoments) -> GroupMoments:
         if self.problem.fit_intercept:
             return total
         groups = {label: part.about_zero() for label, part in total.groups.items()}
@@ -163,28 +161,28 @@ class Objective:
 
     def zero_gradient(self) -> ZeroGradient:
         """A first look at wide data. Costs one pass."""
-        found = self._run(zero_gradient, self.problem.backend, f"{self.problem.label}-look")
-        raise_invalid(found.stats, self.problem.names)
-        raise_overflow(found.products, found.sums, *(y.cross for y in found.y.groups.values()))
-        return found
+        total = self._run(zero_gradient, self.problem.backend, f"{self.problem.label}-look")
+        raise_invalid(total.stats, self.problem.names)
+        raise_overflow(total.products, total.sums, *(y.cross for y in total.y.groups.values()))
+        return total
 
     def column_moments(self, known: ColumnMoments, new, centre) -> ColumnMoments:
         """``known`` with columns ``new (k,)``, whose means are near ``centre (k,)``. One pass."""
         columns = np.concatenate([known.columns, new])
         centre = np.concatenate([known.centre[:-1], centre, known.centre[-1:]])
         joining = Joining(columns, len(new), centre)
-        found = self._run(column_products, joining, f"{self.problem.label}-columns")
-        raise_overflow(*(products for _, products in found.groups.values()))
-        return known.joined(joining, found)
+        total = self._run(column_products, joining, f"{self.problem.label}-columns")
+        raise_overflow(*(products for _, products in total.groups.values()))
+        return known.joined(joining, total)
 
     def no_columns(self, zero_gradient: ZeroGradient) -> ColumnMoments:
         """Moments of y alone, to which columns may join."""
         return ColumnMoments.empty(zero_gradient.y, self.problem.fit_intercept)
 
-    def slopes(self, columns, coefs, intercepts, member) -> Slopes:
-        """Slopes of squared error in all columns, for many models: see `Models`. One pass."""
+    def column_gradient(self, columns, coefs, intercepts, member) -> ColumnGradient:
+        """Gradient of squared error in all columns, for many models: see `Models`. One pass."""
         models = Models(columns, coefs, intercepts, member)
-        return self._run(slopes, models, f"{self.problem.label}-slopes")
+        return self._run(column_gradient, models, f"{self.problem.label}-gradient")
 
     def r_factor(self, centre, scale, theta) -> tuple[np.ndarray, NormalResidual]:
         """R factor of ``[1, ([X y] - centre) / scale]``, and `normal_residual`, in one pass.
@@ -225,13 +223,13 @@ class Objectives:
         """
         size = max(self.problems[0].size, 1)
         share = max(MOST_NUMBERS // size, 1)
-        found = []
+        evaluations = []
         for start in range(0, len(which), share):
-            part = slice(start, start + share)
-            problems = [self.problems[m] for m in which[part]]
-            thetas = [state.trial for state in states[part]]
-            found += evaluate(self._run, problems, thetas, _granted(problems, states[part]))
-        return found
+            some = slice(start, start + share)
+            problems = [self.problems[m] for m in which[some]]
+            thetas = [state.trial for state in states[some]]
+            evaluations += evaluate(self._run, problems, thetas, _granted(problems, states[some]))
+        return evaluations
 
 
 def _granted(problems, states) -> list:
@@ -282,12 +280,12 @@ def evaluate(run, problems, thetas, hessians) -> list[Evaluation]:
 
 def _evaluation(problem, theta, total, m, hessian) -> Evaluation:
     """Mean loss and penalty of model ``m`` from the sums of all."""
-    penalty, scale, one = problem.penalty, problem.scale, problem.fit_intercept
+    penalty, penalised, one = problem.penalty, problem.penalised, problem.fit_intercept
     losses = total.value[:, m]
     train = np.ones(len(losses)) if problem.train is None else problem.train
-    value = float(train @ losses) / problem.weight + penalty.value(theta, scale)
-    slope = total.gradient[m] if one else total.gradient[m, :, :-1]
-    slope = slope.ravel() / problem.weight + penalty.l2 * scale * theta
+    value = float(train @ losses) / problem.weight + penalty.value(theta, penalised)
+    gradient = total.gradient[m] if one else total.gradient[m, :, :-1]
+    gradient = gradient.ravel() / problem.weight + penalty.l2 * penalised * theta
     if hessian is not None:
         q = len(hessian) // problem.n_outputs - 1
         kept = np.tile(np.arange(q + 1) < q + one, problem.n_outputs)
@@ -295,4 +293,4 @@ def _evaluation(problem, theta, total, m, hessian) -> Evaluation:
         squares = np.tile(np.arange(q + one) < q, problem.n_outputs)
         hessian[np.diag_indices(len(hessian))] += penalty.l2 * squares
     cells = None if total.weights is None else np.stack([losses, total.weights])
-    return Evaluation(value, slope, hessian, cells)
+    return Evaluation(value, gradient, hessian, cells)

@@ -93,9 +93,9 @@ def moved(sums, shift) -> np.ndarray:
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def score_sums(state: ScoreRequest, block) -> ScoreSums:
     """Kernel: what one block adds."""
-    part = _moments(state.backend, block)
+    block_moments = _moments(state.backend, block)
     n, p = block.X.shape
-    y: Any = None if part.stats.invalid else state.family.target(np.ravel(block.y))
+    y: Any = None if block_moments.stats.invalid else state.family.target(np.ravel(block.y))
     f = np.ones(n) if block.w is None else block.w
     codes, labels = (np.zeros(n, int), ALL) if block.g is None else codes_of(block.g)
     # Rows without a label are refused after the pass; until then they go with the first one.
@@ -105,9 +105,9 @@ def score_sums(state: ScoreRequest, block) -> ScoreSums:
     facts: Any = 0.0
     scores, hessian = np.zeros((len(labels), size)), np.zeros((size, size))
     meat = np.zeros((size, size)) if state.meat else None
-    level = state.intercept + state.coef @ part.mean
-    for rows, X in () if y is None else tiles(block.X, part.mean):
-        z = level + X @ state.coef.T
+    shift = state.intercept + state.coef @ block_moments.mean
+    for rows, X in () if y is None else tiles(block.X, block_moments.mean):
+        z = shift + X @ state.coef.T
         c = _weights(state.family, y[rows])
         value, dz, curvature = _derivatives(state.family, y[rows], z)
         w = f[rows] * c
@@ -126,7 +126,8 @@ def score_sums(state: ScoreRequest, block) -> ScoreSums:
     used = f > 0.0
     missing = np.flatnonzero(codes < 0)
     return ScoreSums(
-        part, int(used.sum()), bool((f == np.rint(f)).all()), loss, facts, part.mean,
+        block_moments, int(used.sum()), bool((f == np.rint(f)).all()), loss, facts,
+        block_moments.mean,
         of_used(ClusterSums(labels, scores), codes[used]), hessian, meat,
         int(missing[0]) if missing.size else -1,
     )  # fmt: skip

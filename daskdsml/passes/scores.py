@@ -65,9 +65,9 @@ def scores(judged: Judged, block: Block) -> Scores:
             totals.append(None)
             continue
         z = Z[rows, m]
-        found = _response(judged, z[:, 0] if K == 1 else z)
+        response = _response(judged, z[:, 0] if K == 1 else z)
         w = None if block.w is None else block.w[rows]
-        totals.append(judged.metric.count(y[rows], found, w, judged.n_classes))
+        totals.append(judged.metric.count(y[rows], response, w, judged.n_classes))
     return Scores(stats, tuple(totals))
 
 

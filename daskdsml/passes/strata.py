@@ -21,23 +21,23 @@ class BlockCounts(NamedTuple):
 
 
 class Strata(NamedTuple):
-    """What a request found, and the BlockCounts of all blocks, in the order of the rows."""
+    """A summary, and the BlockCounts of all blocks, in the order of the rows."""
 
-    found: DataSummary
+    summary: DataSummary
     blocks: tuple[BlockCounts, ...]
 
     def __add__(self, other: Strata) -> Strata:
-        return Strata(self.found + other.found, (*self.blocks, *other.blocks))
+        return Strata(self.summary + other.summary, (*self.blocks, *other.blocks))
 
 
 def strata(request: SummaryRequest, block: Block) -> Strata:
     """Kernel: what one block adds."""
-    found = summarize(request, block)
+    summary = summarize(request, block)
     y = np.ravel(block.y)
-    if found.stats.invalid:
+    if summary.stats.invalid:
         y = y[:0]
     labels, first, codes = np.unique(y, return_index=True, return_inverse=True)
     g = np.zeros(len(y), dtype=int) if block.g is None else block.g[: len(y)]
     counts = np.zeros((len(labels), int(g.max(initial=0)) + 1), dtype=np.int64)
     np.add.at(counts, (codes, g), 1)
-    return Strata(found, (BlockCounts(block.id, labels, first, counts),))
+    return Strata(summary, (BlockCounts(block.id, labels, first, counts),))

@@ -118,7 +118,7 @@ class DataSummary(NamedTuple):
         """Weighted mean (p,) of each column."""
         return self.sums.sum(axis=0) / self.stats.weight
 
-    def spread(self, centred: bool) -> np.ndarray:
+    def scale(self, centred: bool) -> np.ndarray:
         """Standard deviation (p,) of each column, or its root mean square if not ``centred``.
 
         A column that does not vary has its root mean square, or 1 if it is zero throughout.
@@ -127,8 +127,8 @@ class DataSummary(NamedTuple):
         variance = square - self.mean() ** 2
         # The difference of two nearly equal numbers says nothing below their own rounding.
         varies = centred & (variance > 1e-12 * square)
-        spread = np.sqrt(np.where(varies, variance, square))
-        return np.where(spread > 0.0, spread, 1.0)
+        scale = np.sqrt(np.where(varies, variance, square))
+        return np.where(scale > 0.0, scale, 1.0)
 
 
 def summarize(request: SummaryRequest, block: Block) -> DataSummary:

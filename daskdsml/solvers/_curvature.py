@@ -29,12 +29,12 @@ class Diagonal(NamedTuple):
     @classmethod
     def of(cls, problem, move, change) -> Diagonal:
         """With the ``h`` that maps a step ``move (size,)`` to a ``change`` of gradient best."""
-        change = problem.standardized(change - problem.penalty.l2 * problem.scale * move)
+        change = problem.standardized(change - problem.penalty.l2 * problem.penalised * move)
         p = problem.n_features
         move = np.array(move).reshape(problem.n_outputs, -1)
         if problem.fit_intercept:
-            move[:, p] += move[:, :p] @ problem.centre
-        move[:, :p] *= problem.spread
+            move[:, p] += move[:, :p] @ problem.mean
+        move[:, :p] *= problem.scale
         together = float(move.ravel() @ change)
         return cls(float(change @ change) / together if together > 0.0 else 1.0)
 
@@ -45,7 +45,7 @@ class Diagonal(NamedTuple):
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
         own = np.zeros(problem.size // problem.n_outputs)
-        own[: problem.n_features] = problem.penalty.l2 / problem.spread**2
+        own[: problem.n_features] = problem.penalty.l2 / problem.scale**2
         step = problem.standardized(gradient) / (self.h + np.tile(own, problem.n_outputs))
         return problem.original(step)
 
@@ -143,7 +143,7 @@ class Kronecker(NamedTuple):
         places = np.diag_indices(p + one)
         diagonal = np.append(np.diag(correlation), [1.0] * one)
         B[places] = diagonal
-        penalty = np.append(problem.penalty.l2 / problem.spread**2, [0.0] * one)
+        penalty = np.append(problem.penalty.l2 / problem.scale**2, [0.0] * one)
         B *= weights.mean()
         B[places] += penalty + RIDGE_SHARE * weights.mean() * diagonal
         mean = np.sqrt(np.diag(B))
@@ -206,6 +206,6 @@ def _standardized_rows(problem, M):
     out = np.array(M, dtype=float).reshape(len(M), K, -1)
     inner = out[..., :p]
     if problem.fit_intercept:
-        inner -= out[..., -1:] * problem.centre
-    inner /= problem.spread
+        inner -= out[..., -1:] * problem.mean
+    inner /= problem.scale
     return out.reshape(len(M), -1)

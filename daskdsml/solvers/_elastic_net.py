@@ -90,20 +90,20 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
     while True:
         n_iter += descend(G, slope, b, l1, l2, positive, 1, still)
         active = np.flatnonzero(b if l1 > 0.0 or positive else np.diag(G))
-        part, inner = b[active], submatrix(G, active)
+        values, inner = b[active], submatrix(G, active)
         allowed = min(SWEEPS_PER_ROUND, options.max_iter - n_iter)
-        n_iter += descend(inner, slope[active], part, l1, l2, positive, allowed, still)
-        b[active] = part
+        n_iter += descend(inner, slope[active], values, l1, l2, positive, allowed, still)
+        b[active] = values
         slope = slope_at(G, c, b)
         gap = duality_gap(quad, b, slope, l1, l2, positive)
         slow = gap > goal and not gap < PROGRESS_RATIO * before
         before = gap
         if slow or options.tol < TIGHT_TOL:
             signs = l1 > 0.0 or positive
-            # Without signs to keep, every column that varies takes part.
-            kept = np.flatnonzero(part if signs else np.diag(inner))
-            if kept.size < active.size:
-                active, inner = active[kept], submatrix(inner, kept)
+            # Without signs to keep, every column that varies takes values.
+            nonzero = np.flatnonzero(values if signs else np.diag(inner))
+            if nonzero.size < active.size:
+                active, inner = active[nonzero], submatrix(inner, nonzero)
             b[active] = exact_step(Quadratic(inner, c[active], yy), b[active], l1, l2, signs)
             slope = slope_at(G, c, b)
             gap = duality_gap(quad, b, slope, l1, l2, positive)

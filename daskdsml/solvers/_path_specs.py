@@ -60,12 +60,12 @@ def extended_sets(sets, known) -> dict:
     What is known of the others is kept: each product is summed over labels once.
     """
     n_rows = {train: known.y.of(train).stats.n_rows for train in sets}
-    found = {}
+    extended_by_train = {}
     for train, rows in sets.items():
         cross, mean = known.last_joined(train)
         quad = extended(rows.quads[0], cross, mean, rows.weight, n_rows[train])
-        found[train] = RowSet(rows.weight, mean, [quad])
-    return found
+        extended_by_train[train] = RowSet(rows.weight, mean, [quad])
+    return extended_by_train
 
 
 def alphas_of(spec, largest) -> np.ndarray:

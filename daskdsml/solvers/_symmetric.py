@@ -51,9 +51,9 @@ def solve(A, b, floor=0.0, ridge=0.0) -> SymmetricSolution:
         if inverse > _smallest(unit):
             x = linalg.lapack.dpotrs(factor, scaled, lower=True)[0]
             return SymmetricSolution((x.T / scale).T, None, 1.0 / inverse)
-    found = _least_norm(_unit(A, scale, dead, ridge), scaled, scale)
-    found.x[dead] = 0.0
-    return found
+    solution = _least_norm(_unit(A, scale, dead, ridge), scaled, scale)
+    solution.x[dead] = 0.0
+    return solution
 
 
 def _unit(A, scale, dead, ridge) -> np.ndarray:
@@ -72,13 +72,13 @@ def _smallest(unit) -> float:
 
 def _least_norm(unit, scaled, scale) -> SymmetricSolution:
     values, vectors = linalg.eigh(unit)
-    kept = values > _smallest(unit) * max(values[-1], 1.0)
-    basis = vectors[:, kept]
-    x = basis @ ((basis.T @ scaled).T / values[kept]).T
+    significant = values > _smallest(unit) * max(values[-1], 1.0)
+    basis = vectors[:, significant]
+    x = basis @ ((basis.T @ scaled).T / values[significant]).T
     x = (x.T / scale).T
-    if kept.all():
+    if significant.all():
         return SymmetricSolution(x, None)
-    null_space = np.linalg.qr(vectors[:, ~kept] / scale[:, None])[0]
+    null_space = np.linalg.qr(vectors[:, ~significant] / scale[:, None])[0]
     return SymmetricSolution(x - null_space @ (null_space.T @ x), null_space)
 
 

@@ -10,7 +10,7 @@ from daskdsml.solvers._symmetric import solve
 
 
 class _State(NamedTuple):
-    """Coefficients and intercept ``theta (1, size)``; ``found`` is what the first read gave."""
+    """Coefficients and intercept ``theta (1, size)``; ``system`` is what the first read gave."""
 
     theta: np.ndarray
     value: float = np.inf
@@ -19,7 +19,7 @@ class _State(NamedTuple):
     null_space: np.ndarray | None = None
     status: str | None = None
     name: str = "row-products"
-    found: object = None
+    system: object = None
     u: np.ndarray | None = None
 
 
@@ -50,17 +50,19 @@ class Dual(NamedTuple):
         return _primal(state, objective)
 
     def _solved(self, state, objective) -> _State:
-        found = objective.row_products()
+        system = objective.row_products()
         ridge = float(np.ravel(objective.problem.penalty.strength)[0])
-        u, _, condition = solve(found.gram, found.y, ridge=ridge)
-        value = 0.5 * ridge * float(u @ found.y) / found.weight
+        u, _, condition = solve(system.gram, system.y, ridge=ridge)
+        value = 0.5 * ridge * float(u @ system.y) / system.weight
         status = None if condition <= self.limit else "stalled"
-        return state._replace(value=value, found=found, u=u, status=status)
+        return state._replace(value=value, system=system, u=u, status=status)
 
 
 def _primal(state, objective) -> _State:
     """The coefficients of the dual variables."""
-    found, problem = state.found, objective.problem
+    system, problem = state.system, objective.problem
     coef = objective.coefficients(state.u)
-    theta = coef if not problem.fit_intercept else np.append(coef, found.level - found.mean @ coef)
-    return state._replace(theta=theta[None], name="coefficients", status="converged", found=None)
+    theta = (
+        coef if not problem.fit_intercept else np.append(coef, system.level - system.mean @ coef)
+    )
+    return state._replace(theta=theta[None], name="coefficients", status="converged", system=None)

@@ -71,7 +71,7 @@ def _spectrum(G):
 
 def _path(spectrum, c, alphas) -> list[Fit]:
     values, vectors = spectrum
-    kept = values > 10.0 * len(values) * EPSILON * max(values[-1], 0.0)
-    values, vectors = values[kept], vectors[:, kept]
+    significant = values > 10.0 * len(values) * EPSILON * max(values[-1], 0.0)
+    values, vectors = values[significant], vectors[:, significant]
     inner = vectors.T @ c
     return [Fit(vectors @ (inner / (values + alpha))) for alpha in alphas]

@@ -122,8 +122,8 @@ class Newton(NamedTuple):
         """
         if null_space is None:
             return True
-        part = problem.standardized(null_space @ (null_space.T @ gradient))
-        return float(np.max(np.abs(part))) <= max(self.tol, 1e-8)
+        along = problem.standardized(null_space @ (null_space.T @ gradient))
+        return float(np.max(np.abs(along))) <= max(self.tol, 1e-8)
 
     def _judged(self, before, reached, problem, noise) -> _State:
         """``reached`` with a status, if the search is over."""
@@ -139,10 +139,10 @@ class Newton(NamedTuple):
         exhausted = -reached.slope <= noise and (reached.cells is None or worse)
         if small and (reached.gradient_norm <= self.tol or exhausted):
             theta = reached.trial if reached.cells is None else reached.theta
-            theta = shortest(theta, reached.null_space, problem.scale > 0.0)
+            theta = shortest(theta, reached.null_space, problem.penalised > 0.0)
             return reached._replace(theta=theta, status="converged")
         if drift >= 3 and problem.unbounded:
-            theta = shortest(reached.theta, reached.null_space, problem.scale > 0.0)
+            theta = shortest(reached.theta, reached.null_space, problem.penalised > 0.0)
             return reached._replace(theta=theta, status="separated")
         return reached._replace(drift=drift)
 

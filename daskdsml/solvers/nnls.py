@@ -42,7 +42,7 @@ class NNLS(NamedTuple):
 
 def _one_output(ridge, cross):
     values, vectors = linalg.eigh(ridge)
-    kept = values > 10.0 * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
-    root = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
-    target = (vectors[:, kept].T @ cross) / np.sqrt(values[kept])
+    significant = values > 10.0 * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+    root = np.sqrt(values[significant])[:, None] * vectors[:, significant].T
+    target = (vectors[:, significant].T @ cross) / np.sqrt(values[significant])
     return optimize.nnls(root, target)[0]

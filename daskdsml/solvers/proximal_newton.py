@@ -148,7 +148,7 @@ class ProximalNewton(NamedTuple):
         direction = model.step(state.theta, l1, max(tol, 1e-15))
         there = state.theta + direction
         gain = np.abs(there) - np.abs(state.theta)
-        slope = float(state.gradient @ direction + l1 * (problem.scale @ gain))
+        slope = float(state.gradient @ direction + l1 * (problem.penalised @ gain))
         return state._replace(trial=there, direction=direction, slope=slope, length=1.0)
 
 
@@ -167,7 +167,7 @@ def _shorter(state, here):
 
 def _in_use(state, wrong, problem):
     """Places of the parameters that are to move: in use, or breaking the conditions, but few."""
-    penalised = problem.scale > 0.0
+    penalised = problem.penalised > 0.0
     in_use = np.flatnonzero((state.theta != 0.0) & penalised)
     joining = np.flatnonzero((state.theta == 0.0) & penalised & (wrong != 0.0))
     most = max(MIN_JOINING, in_use.size)

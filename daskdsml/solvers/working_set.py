@@ -47,12 +47,12 @@ class _State(NamedTuple):
 class WorkingSet(NamedTuple):
     """Lasso and elastic net where p x p moments are too large, exact to the same duality gap.
 
-    A first read gives the slopes of all columns at zero. The columns with the largest ones make the
+    A first read gives the gradient in all columns at zero. Those of its largest entries make the
     working set, whose moments take a read; on these the next few alphas of each path are solved.
-    Another read gives the slopes of *all* columns at all these solutions, and with them the duality
-    gaps: fits within ``tol`` are kept, and where one is not, the columns of the largest slopes join
-    the working set. Objective, options and specs are as of `CoordinateDescent`; y has one output.
-    A penalty without an L1 part has no small working set: all columns join.
+    Another read gives the gradient in *all* columns at all these solutions, and with it the duality
+    gaps: fits within ``tol`` are kept, and where one is not, the columns of the largest entries
+    join the working set. Objective, options and specs are as of `CoordinateDescent`; y has one
+    output. A penalty without an L1 part has no small working set: all columns join.
 
     References
     ----------
@@ -69,7 +69,7 @@ class WorkingSet(NamedTuple):
     start: np.ndarray | None = None
     growth: _path_progress.Growth = _path_progress.Growth()
 
-    needs = frozenset({"slopes"})
+    needs = frozenset({"column gradient"})
 
     def init(self, theta) -> _State:
         return _State(theta)
@@ -126,43 +126,45 @@ class WorkingSet(NamedTuple):
     def _checked(self, state, objective, specs) -> _State | PathState:
         """What holds over all columns; the next working set or the end."""
         columns = state.known.columns
-        slopes = self._slopes(state, objective)
+        products = self._products(state, objective)
         progress, first = [], 0
         for path in state.progress:
             last, rows = first + len(path.trial), state.sets[path.train]
-            mean = slopes[:, first:last] / rows.weight
+            mean = products[:, first:last] / rows.weight
             progress.append(
                 _path_progress.judge(path, mean, rows.quads[0], columns, self._options())
                 if path.trial
                 else path
             )
             first = last
-        state = state._replace(progress=progress, name="slopes")
+        state = state._replace(progress=progress, name="gradient")
         if not any(path.open for path in progress):
             fits = _path_progress.fits_of(progress, len(specs), len(columns))
             paths = Paths(columns, state.known, state.alphas, fits)
-            return finished(paths, specs, objective.problem, name="slopes")
+            return finished(paths, specs, objective.problem, name="gradient")
         fresh = _path_progress.missing(progress, columns, self.positive, self.growth)
         state = state._replace(fresh=fresh)
         return state if state.fresh.size else self._tried(state)
 
-    def _slopes(self, state, objective) -> np.ndarray:
+    def _products(self, state, objective) -> np.ndarray:
         """Sums ``sum_i w_i x_i r_i`` (p, M) about the means, at the trials of all progress."""
         columns, labels = state.known.columns, sorted(state.known.y.groups)
         size, one = len(columns), objective.problem.fit_intercept
-        coefs, levels, member, centres = [], [], [], []
+        coefs, intercepts, member, centres = [], [], [], []
         for path in state.progress:
             rows = state.sets[path.train]
-            part = np.zeros(labels[-1] + 1)
-            part[labels if path.train is None else list(path.train)] = 1.0
-            centre = state.sums @ part[: state.sums.shape[1]] / rows.weight if one else 0.0
+            on = np.zeros(labels[-1] + 1)
+            on[labels if path.train is None else list(path.train)] = 1.0
+            centre = state.sums @ on[: state.sums.shape[1]] / rows.weight if one else 0.0
             for trial in path.trial:
                 coefs.append(trial.coef)
-                levels.append((rows.mean[size] - rows.mean[:size] @ trial.coef) * one)
-                member.append(part)
+                intercepts.append((rows.mean[size] - rows.mean[:size] @ trial.coef) * one)
+                member.append(on)
                 centres.append(centre)
         B = np.array(coefs).T
         used = np.flatnonzero(B.any(axis=1))
-        found = objective.slopes(columns[used], B[used], np.array(levels), np.array(member).T)
+        total = objective.column_gradient(
+            columns[used], B[used], np.array(intercepts), np.array(member).T
+        )
         # Residuals sum to zero but for rounding, which far from zero a column would magnify.
-        return found.slopes - np.array(centres).T * found.residuals if one else found.slopes
+        return total.products - np.array(centres).T * total.residuals if one else total.products

@@ -14,7 +14,7 @@ class AllReduce:
     Nothing but sums travels, so the result does not depend on how many workers there are.
     """
 
-    provides = frozenset({"gradient", "hessian", "moments", "slopes", "batches"})
+    provides = frozenset({"gradient", "hessian", "moments", "column gradient", "epochs", "batches"})
 
     def minimize(
         self, problem, rows, solver, theta, *, max_iter, progress=None, known=None
@@ -37,6 +37,13 @@ class AllReduce:
         with single_threaded_blas():
             objectives = Objectives(rows.run, problems)
             return iterate_together(solvers, objectives, thetas, max_iter, progress)
+
+    def epoch(self, kernel, state, rows, order, name):
+        """The state after every row once: ``state = kernel(state, block)``, block after block.
+
+        ``order`` has the number of each shard of ``rows``.
+        """
+        return rows.fold(kernel, state, order, name)
 
     def train(self, step, state, batches):
         """Mini-batches one after the other, each summed over all who hold rows of it.

@@ -6,24 +6,24 @@ import numpy as np
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block, Result
+from daskdsml.passes.column_gradient import ColumnGradient, ZeroGradient
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products, columns_of
 from daskdsml.passes.features import chosen, products
 from daskdsml.passes.loop import Progress, iterate
 from daskdsml.passes.moments import group_moments
 from daskdsml.passes.row_products import RowSystem, Weighing, coefficients, row_products
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
-from daskdsml.passes.slopes import Slopes, ZeroGradient
 from daskdsml.utils.threads import single_threaded_blas
 
 
 class Columns:
     """Every task holds some columns of all rows: for few rows of very many columns.
 
-    What travels is residuals (n, M) one way and slopes the other. The columns of a working set, y
-    and weights are held by the process that fits.
+    Residuals (n, M) travel one way and gradients the other. The columns of a working set, y and
+    weights are held by the process that fits.
     """
 
-    provides = frozenset({"slopes", "row products"})
+    provides = frozenset({"column gradient", "row products"})
 
     def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
         """Minimise ``problem`` over ``rows``, a `daskdsml.engine.full.rows.ByColumns`."""
@@ -49,9 +49,9 @@ class _Objective:
         member = np.zeros((len(y), int(self._labels.max()) + 1))
         member[np.arange(len(y)), self._labels] = w
         R = np.column_stack([member, member * y[:, None]])
-        found = self._rows.run(products, R, f"{self.problem.label}-look")
-        mine = self._checked(found.stats)
-        sums = found.whole()[1]
+        total = self._rows.run(products, R, f"{self.problem.label}-look")
+        mine = self._checked(total.stats)
+        sums = total.whole()[1]
         raise_overflow(sums, *(y.cross for y in mine.groups.values()))
         return ZeroGradient(
             mine.stats, mine, sums[:, : member.shape[1]], sums[:, member.shape[1] :]
@@ -69,12 +69,12 @@ class _Objective:
 
     def row_products(self) -> RowSystem:
         """``A A'``, and what belongs to it. Costs one pass."""
-        found = self._rows.run(row_products, self._weighing(), f"{self.problem.label}-rows")
-        moments = self._checked(found.stats).of()
-        raise_overflow(found.gram, moments.cross)
-        level = float(moments.mean[0]) if self.problem.fit_intercept else 0.0
-        y = (self._rows.y - level) * np.sqrt(self._w)
-        return RowSystem(found.gram, y, found.means.whole()[1][:, 0], level, moments.weight)
+        total = self._rows.run(row_products, self._weighing(), f"{self.problem.label}-rows")
+        moments = self._checked(total.stats).of()
+        raise_overflow(total.gram, moments.cross)
+        intercept = float(moments.mean[0]) if self.problem.fit_intercept else 0.0
+        y = (self._rows.y - intercept) * np.sqrt(self._w)
+        return RowSystem(total.gram, y, total.means.whole()[1][:, 0], intercept, moments.weight)
 
     def coefficients(self, u) -> np.ndarray:
         """``A'u`` (p,) for dual variables ``u (n,)``. Costs one pass."""
@@ -90,8 +90,8 @@ class _Objective:
 
     def column_moments(self, known: ColumnMoments, new, centre) -> ColumnMoments:
         """``known`` with columns ``new (k,)``, whose means are near ``centre (k,)``. One pass."""
-        found = self._rows.run(chosen, new, f"{self.problem.label}-columns")
-        numbers, values = found.whole()
+        total = self._rows.run(chosen, new, f"{self.problem.label}-columns")
+        numbers, values = total.whole()
         self._kept = np.column_stack([self._kept, values[np.searchsorted(numbers, new)].T])
         columns = np.concatenate([known.columns, new])
         joining = Joining(
@@ -99,19 +99,19 @@ class _Objective:
             len(new),
             np.concatenate([known.centre[:-1], centre, known.centre[-1:]]),
         )
-        found = column_products(joining, self._block(self._kept))
-        raise_overflow(*(products for _, products in found.groups.values()))
+        total = column_products(joining, self._block(self._kept))
+        raise_overflow(*(products for _, products in total.groups.values()))
         self._places = columns
-        return known.joined(joining._replace(columns=columns), found)
+        return known.joined(joining._replace(columns=columns), total)
 
-    def slopes(self, columns, coefs, intercepts, member) -> Slopes:
-        """Slopes of squared error in all columns, for many models. Costs one pass."""
+    def column_gradient(self, columns, coefs, intercepts, member) -> ColumnGradient:
+        """Gradient of squared error in all columns, for many models. Costs one pass."""
         place = np.argsort(self._places)
         place = place[np.searchsorted(self._places[place], columns)]
         r = self._rows.y[:, None] - columns_of(self._kept, place) @ coefs - intercepts
         r *= self._w[:, None] * member[self._labels]
-        found = self._rows.run(products, r, f"{self.problem.label}-slopes")
-        return Slopes(found.whole()[1], r.sum(axis=0))
+        total = self._rows.run(products, r, f"{self.problem.label}-gradient")
+        return ColumnGradient(total.whole()[1], r.sum(axis=0))
 
     def _block(self, X) -> Block:
         return Block(X, self._rows.y, self._rows.w, self._rows.g)

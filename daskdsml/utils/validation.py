@@ -89,8 +89,9 @@ def check_single_epoch(estimator: Any) -> None:
 
 
 def seed_of(estimator: Any) -> int:
-    """The seed of all that an estimator draws; None means 0, so that fits can be repeated."""
-    return 0 if estimator.random_state is None else int(estimator.random_state)
+    """The seed of all that an estimator draws: 0 without one, so that fits can be repeated."""
+    seed = getattr(estimator, "random_state", None)
+    return 0 if seed is None else int(seed)
 
 
 def check_labels(labels: np.ndarray) -> None:

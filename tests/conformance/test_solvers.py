@@ -95,7 +95,7 @@ def test_ridge_satisfies_the_normal_equations(name, intercept):
     theta = np.ravel(solution(name, objective).theta)
     assert (theta[:P] > 0.0).all()  # or the constraint of nnls would show
     A = np.column_stack([X, np.ones(len(X))])[:, : P + intercept]
-    penalty = 0.3 * w.sum() * np.diag(objective.problem.scale)
+    penalty = 0.3 * w.sum() * np.diag(objective.problem.penalised)
     exact = np.linalg.solve(A.T @ (w[:, None] * A) + penalty, A.T @ (w * y))
     assert_close(theta, exact)
 

@@ -16,7 +16,8 @@ from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset
 from daskdsml.data.encode import LabelCodes
 from daskdsml.engine.full.rows import open_rows
-from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
+from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, _iterative
+from daskdsml.linear_model._base import dataset_of, passes_over
 from daskdsml.linear_model._initial import null_evaluation, plain_reads
 from daskdsml.linear_model._sample import SampledLine, Sampler, anisotropy
 from daskdsml.losses.logistic import Logistic
@@ -181,12 +182,18 @@ def test_the_first_look_tells_the_objective_at_the_null_model(kind, fit_intercep
         y = rng.poisson(2.0, 300).astype(float) if kind == "counts" else rng.gamma(2.0, size=300)
         model = PoissonRegressor() if kind == "counts" else GammaRegressor()
     model.set_params(fit_intercept=fit_intercept)
-    table = model._dataset(X, y, w, labels=kind in ("two", "four"))
-    found, rows = model._found(table, open_rows(table), Progress("test", False))
-    problem = model._problem(table, found)
-    theta = model._first(problem, found)
-    known = model._known(problem, found, theta)
-    exact = Objective(rows.run, problem).evaluate(theta)
+    family = model._family()
+    table = dataset_of(model, X, y, w, labels=family.labels)
+    with passes_over(model, table) as passes:
+        request = _iterative.summary_request(model, table, (0, 1.0), family.labels, family.products)
+        summary = passes.summarize(model, request)
+        if family.labels:
+            passes.encode(family.codes(summary))
+        weight, loss = family.weight(summary), family.loss_of(summary)
+        problem = _iterative.problem_of(model, loss, L2(0.1), weight, table, summary)
+        theta = family.null(problem, summary)
+        exact = Objective(passes.rows.run, problem).evaluate(theta)
+    known = family.null_evaluation(problem, summary, theta)
     assert known.value == pytest.approx(exact.value, rel=1e-12)
     np.testing.assert_allclose(known.gradient, exact.gradient, atol=1e-12)
 
@@ -266,7 +273,7 @@ def test_anisotropy_is_that_of_the_correlation_matrix():
     for rho in (0.0, 0.5, 0.8):
         X = neighbours(256, 2000, rho)
         problem, _ = problem_of(X, np.zeros(256))
-        problem = problem._replace(centre=np.zeros(2000), spread=np.ones(2000))
+        problem = problem._replace(mean=np.zeros(2000), scale=np.ones(2000))
         expected = (1.0 + rho**2) / (1.0 - rho**2)
         assert anisotropy(problem, Block(X, np.zeros(256))) == pytest.approx(expected, rel=0.1)
     same = np.repeat(np.random.default_rng(0).normal(size=(256, 1)), 30, axis=1)
@@ -279,7 +286,7 @@ def test_anisotropy_is_that_within_classes():
     y = np.arange(256) % 2
     X = neighbours(256, 500, 0.0) + 10.0 * y[:, None]
     problem, _ = problem_of(X, y)
-    problem = problem._replace(spread=np.ones(500))
+    problem = problem._replace(scale=np.ones(500))
     means = np.stack([X[y == k].mean(axis=0) for k in range(2)])
     assert anisotropy(problem, Block(X, y)) > 100.0
     assert anisotropy(problem, Block(X, y), means) == pytest.approx(1.0, abs=0.1)
@@ -335,7 +342,7 @@ def test_curvature_at_the_null_model_is_the_inverse_of_the_hessian(K):
     here = Objective(rows.run, problem).evaluate(theta.ravel(), True)
     weights = np.array([shares[0] * shares[1]]) if K == 1 else shares
     mine = Kronecker.of(problem, np.corrcoef(X.T), weights, np.inf)
-    gradient = here.gradient + problem.scale * rng.normal(size=problem.size) * 1e-3
+    gradient = here.gradient + problem.penalised * rng.normal(size=problem.size) * 1e-3
     if K > 1:
         rows_of = gradient.reshape(K, -1)
         gradient = (rows_of - rows_of.mean(axis=0)).ravel()
@@ -358,7 +365,7 @@ def test_a_dense_curvature_of_coupled_outputs_far_from_zero():
     for problem, these in ((near, rows), (far, far_rows)):
         hessian = Objective(these.run, problem).evaluate(np.zeros(15), True).hessian
         given = gradient.copy()
-        given[:, :4] += given[:, 4:] * problem.centre
+        given[:, :4] += given[:, 4:] * problem.mean
         steps.append(
             DenseHessian.of(problem, hessian, 400).times(problem, given.ravel()).reshape(3, 5)
         )
@@ -397,7 +404,7 @@ def test_a_curvature_that_knows_nothing_of_some_directions():
     blind = X[:300].copy()
     blind[:, 10:] = blind[:, 10:].mean(axis=0)
     small, small_rows = problem_of(blind + 1e-12, y[:300], l2=1e-12)
-    small = small._replace(spread=problem.spread, centre=problem.centre)
+    small = small._replace(scale=problem.scale, mean=problem.mean)
     hessian = Objective(small_rows.run, small).evaluate(np.zeros(21), True).hessian
     solver = LBFGS(curvature=DenseHessian.of(problem, hessian))
     result = iterate(
