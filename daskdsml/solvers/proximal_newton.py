@@ -101,10 +101,12 @@ class ProximalNewton(NamedTuple):
         reached = self._next(self._reached(state, here, problem), problem)
         # Where values no longer tell points apart, gradients still do for a while.
         stuck = abs(reached.slope) <= noise and reached.gradient_norm > 0.9 * state.gradient_norm
-        done = stuck and state.direction is not None and reached.curved is False
+        if stuck and state.direction is not None and reached.curved is False:
+            best = reached if reached.gradient_norm <= state.gradient_norm else state
+            return best._replace(status="converged")
         # Where classes are all but separated, gradients are small far from the optimum.
         small = reached.gradient_norm <= self.tol
-        if done or (small and settled(reached.slope, here.value, self.tol)):
+        if small and settled(reached.slope, here.value, self.tol):
             return reached._replace(status="converged")
         return reached
 
