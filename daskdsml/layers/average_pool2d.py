@@ -16,13 +16,7 @@ class AveragePool2D(Pool2D):
 
     Parameters
     ----------
-    size : int or pair (vertical, horizontal), default=2
-    stride : int, pair, or None for ``size``, default=None
-
-    Raises
-    ------
-    ValueError
-        If a setting is none of these.
+    size, stride : see `MaxPool2D`
 
     References
     ----------

@@ -36,18 +36,12 @@ class LSTM(Recurrent):
 
     Parameters
     ----------
-    units : int
-        Length of the state.
-    return_sequences : bool, default=False
-        Whether to give the states after all steps.
-    initial_state : {"zeros", "learned"}, default="zeros"
+    units, return_sequences, initial_state : see `RNN`
 
     Raises
     ------
     ValueError
-        If ``units`` is no positive integer, ``return_sequences`` no bool, or ``initial_state``
-        unknown; from ``init``, if a row is not (T, p) with at least one of each; from ``forward``,
-        if there is no step, or the mask is not (n, T).
+        As `RNN` does.
 
     References
     ----------
