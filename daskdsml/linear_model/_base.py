@@ -165,7 +165,7 @@ def named_solver(estimator):
             f"Unknown solver {estimator.solver!r} of {type(estimator).__name__}: expected one of "
             f"{known}."
         )
-    return None if estimator.solver == "auto" else registry.find("solvers", estimator.solver)
+    return None if estimator.solver == "auto" else registry.find_solver(estimator.solver)
 
 
 def find_solver(estimator, n_features, default, large) -> str:

@@ -21,7 +21,7 @@ from daskdsml.linear_model._least_squares import (
 )
 from daskdsml.linear_model._routes import suits_working_set
 from daskdsml.losses.penalties.l1_l2 import L1L2
-from daskdsml.solvers.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
+from daskdsml.solvers.paths.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
 from daskdsml.utils import registry
 from daskdsml.utils.validation import check_flag, check_number
 
@@ -177,7 +177,7 @@ def descent_solver(estimator, name, table, n_paths=1):
 
     A working set for ``n_paths`` grows in small steps where reads are cheap: few columns serve all.
     """
-    kind = registry.find("solvers", name)
+    kind = registry.find_solver(name)
     solver = kind(estimator.tol, estimator.max_iter, estimator.positive)
     if name != "working_set" or not table.is_local:
         return solver

@@ -24,7 +24,7 @@ from daskdsml.linear_model.elastic_net import (
     route_of_descent,
 )
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.solvers.eigen import Eigen
+from daskdsml.solvers.paths.eigen import Eigen
 from daskdsml.utils.validation import check_flag, check_number
 
 GAUGES = ("gap", "n_iter")

@@ -21,7 +21,7 @@ from daskdsml.linear_model._rotation import rotated, suits_rotation
 from daskdsml.linear_model.paths import checked_alphas
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
-from daskdsml.solvers.eigen import Eigen
+from daskdsml.solvers.paths.eigen import Eigen
 from daskdsml.utils.one_standard_error import best_and_simplest
 from daskdsml.utils.threads import single_threaded_blas
 from daskdsml.utils.validation import check_flag

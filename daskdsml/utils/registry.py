@@ -23,6 +23,7 @@ FAMILIES = {
     "losses.penalties": "penalty",
     "optimizers.schedules": "schedule",
     "solvers": "solver",
+    "solvers.paths": "solver",
     "strategies": "strategy",
 }
 
@@ -62,6 +63,11 @@ def find(family: str, name: str) -> type[Any]:
         names = [part.__name__ for part in public]
         raise TypeError(f"{module.__name__} must hold exactly one public class, but holds {names}.")
     return public[0]
+
+
+def find_solver(name: str) -> type[Any]:
+    """The solver ``name``, be it one of single fits or of whole paths."""
+    return find("solvers.paths" if name in available("solvers.paths") else "solvers", name)
 
 
 def find_backend(name: str, automatic: str) -> Any:

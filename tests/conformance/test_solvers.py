@@ -17,15 +17,12 @@ from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
 from daskdsml.utils import registry
 
+SOLVERS = [*registry.available("solvers"), *registry.available("solvers.paths")]
 # Those that one sum over all rows serves; the ones for mini-batches are in test_optimizers.py.
-NAMES = [
-    name
-    for name in registry.available("solvers")
-    if registry.find("solvers", name).needs <= AllReduce.provides
-]
+NAMES = [name for name in SOLVERS if registry.find_solver(name).needs <= AllReduce.provides]
 EVERY = pytest.mark.parametrize("name", NAMES)
 ITERATIVE = pytest.mark.parametrize(
-    "name", [n for n in NAMES if registry.find("solvers", n).needs & {"gradient", "hessian"}]
+    "name", [n for n in NAMES if registry.find_solver(n).needs & {"gradient", "hessian"}]
 )
 INTERCEPT = pytest.mark.parametrize("intercept", [True, False])
 P = 5
@@ -34,7 +31,7 @@ COEF = np.linspace(0.5, 1.5, P)
 
 
 def solver_of(name, tol=1e-11):
-    part = registry.find("solvers", name)
+    part = registry.find_solver(name)
     return part(tol=tol) if "tol" in part._fields else part()
 
 
@@ -178,5 +175,5 @@ def test_a_far_start_still_converges(name):
 
 def test_needs_are_known():
     known = AllReduce.provides | Columns.provides
-    for name in registry.available("solvers"):
-        assert registry.find("solvers", name).needs <= known
+    for name in SOLVERS:
+        assert registry.find_solver(name).needs <= known

@@ -21,7 +21,7 @@ PAIRS = [
     (name, solver)
     for name in registry.available("strategies")
     for solver in ("lbfgs", "newton", "proximal_newton", "working_set")
-    if registry.find("solvers", solver).needs <= registry.find("strategies", name).provides
+    if registry.find_solver(solver).needs <= registry.find("strategies", name).provides
 ]
 
 
@@ -29,7 +29,7 @@ def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
     X, y, _ = classes(600, 4)
     monkeypatch.setattr(engine_rows, "LOCAL_BLOCK", X.nbytes // n_blocks)
     strategy = registry.find("strategies", strategy_name)()
-    solver = registry.find("solvers", solver_name)(tol=1e-11)
+    solver = registry.find_solver(solver_name)(tol=1e-11)
     lasso = solver_name == "working_set"
     sparse = lasso or solver_name == "proximal_newton"
     loss = SquaredError() if lasso else Logistic()
@@ -72,7 +72,8 @@ def test_a_solver_it_cannot_serve_is_explained(name):
 @EVERY
 def test_provides_what_some_solver_needs(name):
     strategy = registry.find("strategies", name)()
-    solvers = [registry.find("solvers", solver) for solver in registry.available("solvers")]
+    names = [*registry.available("solvers"), *registry.available("solvers.paths")]
+    solvers = [registry.find_solver(solver) for solver in names]
     assert any(solver.needs <= strategy.provides for solver in solvers)
 
 

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Paths, PathSpec
-from daskdsml.solvers import _path_progress
 from daskdsml.solvers._elastic_net import Options
-from daskdsml.solvers._path_specs import PathState, extended_sets, finished, own_spec, row_sets
+from daskdsml.solvers.paths import _progress
+from daskdsml.solvers.paths._specs import PathState, extended_sets, finished, own_spec, row_sets
 
 NO_COLUMNS = np.empty(0, dtype=int)
 # Where a read costs little: for one path, and for many, whose sets are one.
 SINGLE_PATH_GROWTH, MANY_PATHS_GROWTH = (
-    _path_progress.Growth(100, 1.0),
-    _path_progress.Growth(20, 0.2),
+    _progress.Growth(100, 1.0),
+    _progress.Growth(20, 0.2),
 )
 
 
@@ -67,7 +67,7 @@ class WorkingSet(NamedTuple):
     positive: bool = False
     specs: tuple[PathSpec, ...] | None = None
     start: np.ndarray | None = None
-    growth: _path_progress.Growth = _path_progress.Growth()
+    growth: _progress.Growth = _progress.Growth()
 
     needs = frozenset({"column gradient"})
 
@@ -94,12 +94,12 @@ class WorkingSet(NamedTuple):
     def _looked(self, state, objective, specs) -> _State:
         """Progress at zero coefficients, and the first working set."""
         zero_gradient, problem = objective.zero_gradient(), objective.problem
-        alphas, progress = _path_progress.begin(
+        alphas, progress = _progress.begin(
             specs, zero_gradient, problem.fit_intercept, self.positive
         )
         columns = np.arange(problem.n_features)
         if all(path.penalties(k)[0] for path in progress for k in range(len(path.alphas))):
-            columns = _path_progress.missing(progress, NO_COLUMNS, self.positive, self.growth)
+            columns = _progress.missing(progress, NO_COLUMNS, self.positive, self.growth)
             if self.start is not None:
                 columns = np.union1d(columns, np.flatnonzero(self.start[0]))
         known = objective.no_columns(zero_gradient)
@@ -118,9 +118,7 @@ class WorkingSet(NamedTuple):
         size = len(state.known.columns)
         start = None if self.start is None else self.start[0][state.known.columns]
         return state._replace(
-            progress=_path_progress.attempt(
-                state.progress, state.sets, size, self._options(), start
-            )
+            progress=_progress.attempt(state.progress, state.sets, size, self._options(), start)
         )
 
     def _checked(self, state, objective, specs) -> _State | PathState:
@@ -132,17 +130,17 @@ class WorkingSet(NamedTuple):
             last, rows = first + len(path.trial), state.sets[path.train]
             mean = products[:, first:last] / rows.weight
             progress.append(
-                _path_progress.judge(path, mean, rows.quads[0], columns, self._options())
+                _progress.judge(path, mean, rows.quads[0], columns, self._options())
                 if path.trial
                 else path
             )
             first = last
         state = state._replace(progress=progress, name="gradient")
         if not any(path.open for path in progress):
-            fits = _path_progress.fits_of(progress, len(specs), len(columns))
+            fits = _progress.fits_of(progress, len(specs), len(columns))
             paths = Paths(columns, state.known, state.alphas, fits)
             return finished(paths, specs, objective.problem, name="gradient")
-        fresh = _path_progress.missing(progress, columns, self.positive, self.growth)
+        fresh = _progress.missing(progress, columns, self.positive, self.growth)
         state = state._replace(fresh=fresh)
         return state if state.fresh.size else self._tried(state)
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.contracts import Fit, Paths, PathSpec
-from daskdsml.solvers._path_specs import (
+from daskdsml.solvers._symmetric import EPSILON
+from daskdsml.solvers.paths._specs import (
     PathState,
     alphas_of,
     finished,
@@ -15,7 +16,6 @@ from daskdsml.solvers._path_specs import (
     row_sets,
     strengths,
 )
-from daskdsml.solvers._symmetric import EPSILON
 
 
 class Eigen(NamedTuple):

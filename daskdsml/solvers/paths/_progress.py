@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.contracts import Fit, PathSpec
 from daskdsml.solvers._elastic_net import Options, duality_gap, fit
-from daskdsml.solvers._path_specs import alphas_of, strengths
+from daskdsml.solvers.paths._specs import alphas_of, strengths
 
 # Alphas of one path, and models in all, that one read checks; their slopes are (p, M) numbers.
 MAX_ALPHAS_AHEAD, MAX_MODELS, MAX_SLOPES = 16, 64, 2**25

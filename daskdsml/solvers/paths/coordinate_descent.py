@@ -8,7 +8,7 @@ import numpy as np
 
 from daskdsml.contracts import Paths, PathSpec
 from daskdsml.solvers._elastic_net import Options, fit
-from daskdsml.solvers._path_specs import (
+from daskdsml.solvers.paths._specs import (
     PathState,
     alphas_of,
     finished,
