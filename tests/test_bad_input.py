@@ -1,4 +1,4 @@
-"""Data that cannot be used are answered by a sentence: what was expected, got, how to mend it."""
+"""Data that cannot be used are answered by a sentence: what was expected, got, the remedy."""
 
 import dask.array as da
 import dask.dataframe as dd

@@ -148,7 +148,7 @@ def test_bad_parameters_are_named(model, name, value, tmp_path):
     A, y = source.table()
     with pytest.raises(ValueError, match=f"{name}.*{_shown(value)}"):
         model(**{name: value}).fit(A, y)
-    looks = 1 if isinstance(value, dict) else 0  # labels are known only after a first look
+    looks = 1 if isinstance(value, dict) else 0  # labels are known only after a summary
     assert source.reads() <= looks
 
 

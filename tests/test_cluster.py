@@ -135,7 +135,7 @@ def test_a_model_names_its_passes(client, tmp_path, monkeypatch):
     Ridge().fit(X, y)
     LinearRegression().fit(X, y)
     assert {names[0], names[1], *names[-3:]} == {
-        "logistic-look", "logistic-hessian", "logistic-score", "ridge-moments", "ols-moments"
+        "logistic-summary", "logistic-hessian", "logistic-score", "ridge-moments", "ols-moments"
     }  # fmt: skip
 
 

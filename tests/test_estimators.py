@@ -278,7 +278,7 @@ def test_history(model, n_blocks):
         assert last.gradient_norm <= mine.tol
         objectives = [record.objective for record in mine.history_[1:]]
         assert objectives == sorted(objectives, reverse=True)
-        assert mine.history_[0].name == "look"
+        assert mine.history_[0].name == "summary"
     elif model in (LinearRegression, Ridge):
         penalty = getattr(mine, "alpha", 0.0) * mine.coef_ @ mine.coef_
         assert last.objective == pytest.approx((residual @ residual + penalty) / 400)
@@ -289,7 +289,7 @@ def test_history(model, n_blocks):
     elif model is LogisticRegressionCV:
         assert last.gradient_norm <= mine.tol
         assert last.models > 0
-        assert mine.history_[0].name == "look"
+        assert mine.history_[0].name == "summary"
     elif model is PoissonRegressor:
         expected = mine.predict(X)
         loss = (expected - Y * np.log(expected)).mean()
@@ -302,7 +302,7 @@ def test_history(model, n_blocks):
         assert last.objective == pytest.approx(objective / 2 / np.diff(low_high).item())
         assert last.gradient_norm <= mine.tol
     elif model in DESCENDING:
-        assert [record.name for record in mine.history_] == ["look"] + ["epoch"] * mine.n_iter_
+        assert [record.name for record in mine.history_] == ["summary"] + ["epoch"] * mine.n_iter_
         curve = [record.objective for record in mine.history_[1:]]
         assert (curve > mine.loss_curve_).all()  # by the penalty
         assert min(curve) == pytest.approx(min(curve[-6:]))
@@ -375,7 +375,7 @@ def test_verbose_shows_a_bar(model, capsys):
 def test_verbose_bar_is_closed_when_a_fit_fails(capsys):
     with pytest.raises(ValueError, match="one class"):
         LogisticRegression(verbose=True).fit(X, 0 * Y)
-    assert "look" in capsys.readouterr().err
+    assert "summary" in capsys.readouterr().err
 
 
 @every_model

@@ -143,7 +143,7 @@ def numbers_of_folds(state, block):
 def stratified(A, y, k, cache="auto"):
     """The fold of each row (n,), and the rows of each class in each fold (K, k)."""
     rows = open_rows(validate_dataset(A, y, labels=True), cache)
-    total = rows.run(strata, SummaryRequest(NumPy(), True), "look")
+    total = rows.run(strata, SummaryRequest(NumPy(), True), "summary")
     label, counts = stratify(total.summary.labels, total.blocks, k)
     mapped = rows.map(label)
     found = mapped.run(numbers_of_folds, None, "folds")

@@ -146,7 +146,7 @@ def test_reads(model, tmp_path):
     mine = model(cache="none").fit(X, dask_rows(y, 10))
     assert mine.n_passes_ == source.reads() == len(mine.history_)
     assert 4 <= mine.n_passes_ <= 6
-    assert [record.name for record in mine.history_][:2] == ["look", "gradient"]
+    assert [record.name for record in mine.history_][:2] == ["summary", "gradient"]
 
 
 # Bad input
@@ -367,10 +367,10 @@ def test_the_first_look_tells_of_targets(weighted):
     for n_blocks in (1, 7, 60):
         parts = [None if a is None else dask_rows(a, n_blocks) for a in (X, y.astype(int), w)]
         rows = open_rows(Dataset(*parts), "none")
-        span = rows.run(summarize, SummaryRequest(NumPy(), labels=False), "look").span
+        span = rows.run(summarize, SummaryRequest(NumPy(), labels=False), "summary").span
         total = y.sum() if w is None else w @ y
         np.testing.assert_allclose(span, (total, y.min(), y.max()), rtol=1e-13)
-        assert rows.run(summarize, SummaryRequest(NumPy(), labels=True), "look").span == Span()
+        assert rows.run(summarize, SummaryRequest(NumPy(), labels=True), "summary").span == Span()
 
 
 @pytest.mark.parametrize("loss, y, z, expected", [

@@ -319,7 +319,7 @@ def test_early_stopping(model, kind):
     assert len(scores) == len(mine.loss_curve_) == mine.n_iter_ < 1000
     best = np.maximum.accumulate(scores)
     assert (scores[-3:] < best[-4:-1] + 1e-3).all()
-    assert [record.name for record in mine.history_] == ["look"] + [
+    assert [record.name for record in mine.history_] == ["summary"] + [
         "epoch",
         "validation",
     ] * mine.n_iter_

@@ -92,8 +92,8 @@ class Passes:
             If X or y is not finite, or so large that sums overflow.
         """
         start = time.perf_counter()
-        total = self.rows.run(kernel, request, f"{estimator._label}-look")
-        self.progress.add(Record("look", time.perf_counter() - start))
+        total = self.rows.run(kernel, request, f"{estimator._label}-summary")
+        self.progress.add(Record("summary", time.perf_counter() - start))
         summary = total if isinstance(total, DataSummary) else total.summary
         raise_invalid(summary.stats, names_of(estimator))
         raise_overflow(summary.squares)

@@ -107,7 +107,7 @@ class Cost(NamedTuple):
 
 
 def null_evaluation(problem, theta, counts, sums) -> Evaluation:
-    """The objective at a model of intercepts ``theta (size,)``, as a first look tells it.
+    """The objective at a model of intercepts ``theta (size,)``, from a summary of the data.
 
     Parameters
     ----------

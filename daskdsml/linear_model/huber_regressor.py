@@ -70,7 +70,7 @@ class HuberRegressor(LinearRegressor):
         From how many scales on a residual counts by its absolute value; at least 1, where the fit
         is one of least absolute deviations and s need not be unique.
     max_iter : int
-        Most reads that the solver may take after the first look.
+        Most reads that the solver may take after the first one.
     alpha : float
         Strength of the penalty, against the sum over rows; 0 for none.
     warm_start : bool

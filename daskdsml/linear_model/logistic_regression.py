@@ -63,7 +63,7 @@ class LogisticRegression(LinearClassifier):
         as many), and where its work is small; "lbfgs" beyond, which Newton's method takes over
         where it has not ended after as many reads as its Hessians cost.
     max_iter : int
-        Most reads that the solver may take after the first look.
+        Most reads that the solver may take after the first one.
     verbose : bool
         Whether to show a progress bar with objective, KKT residual and seconds of each pass.
     warm_start : bool

@@ -164,7 +164,7 @@ class SGDClassifier(LinearClassifier):
     n_iter_ : int
         Epochs.
     n_passes_ : int
-        Complete reads of X: a look, the epochs, and those that scored rows held out.
+        Complete reads of X: the summary, the epochs, and those that scored rows held out.
     converged_ : bool
         Whether all models ended before ``max_iter``.
     loss_curve_ : array (n_iter,) or (n_iter, K)

@@ -43,7 +43,7 @@ class ColumnGradient(NamedTuple):
 
 
 class ZeroGradient(NamedTuple):
-    """What a first look at wide data tells, by label of rows.
+    """The summary of wide data, by label of rows.
 
     ``y`` has the moments of y alone; ``sums`` and ``products`` (p, n_labels) are ``sum_i w_i x_i``
     and ``sum_i w_i x_i y_i`` over the rows of a label, the latter for the first column of y.
@@ -66,7 +66,7 @@ class ZeroGradient(NamedTuple):
 
 
 def zero_gradient(backend: Any, block) -> ZeroGradient:
-    """Kernel: what one block adds to the first look."""
+    """Kernel: what one block adds to the summary."""
     y = np.atleast_2d(block.y.T)[0].astype(np.float64)
     w = np.ones(len(y)) if block.w is None else block.w
     labels = _labels(block)

@@ -23,7 +23,7 @@ from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 
 
 class Problem(NamedTuple):
-    """A fit: ``sum_i w_i loss_i / sum_i w_i + penalty``, and what a first look told of its data.
+    """A fit: ``sum_i w_i loss_i / sum_i w_i + penalty``, and a summary of its data.
 
     ``weight`` is ``sum w_i``, or 1 while that is unknown: the penalty's strength is then relative
     to the summed loss; ``mean`` and ``scale`` (p,) are the columns' means (zeros without an
@@ -160,8 +160,8 @@ class Objective:
         return total._replace(groups=groups)
 
     def zero_gradient(self) -> ZeroGradient:
-        """A first look at wide data. Costs one pass."""
-        total = self._run(zero_gradient, self.problem.backend, f"{self.problem.label}-look")
+        """The summary of wide data. Costs one pass."""
+        total = self._run(zero_gradient, self.problem.backend, f"{self.problem.label}-summary")
         raise_invalid(total.stats, self.problem.names)
         raise_overflow(total.products, total.sums, *(y.cross for y in total.y.groups.values()))
         return total

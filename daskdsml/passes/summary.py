@@ -132,7 +132,7 @@ class DataSummary(NamedTuple):
 
 
 def summarize(request: SummaryRequest, block: Block) -> DataSummary:
-    """Kernel: what one block adds to the first look."""
+    """Kernel: what one block adds to the summary."""
     stats = row_stats_of(block, suspect_X=False)
     labels, codes = _labels_of(request, block, stats)
     sums, squares = request.backend.column_sums(block, codes, max(len(labels), 1))

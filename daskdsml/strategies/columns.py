@@ -44,12 +44,12 @@ class _Objective:
         self._labels = np.zeros(rows.n_rows, dtype=int) if rows.g is None else rows.g
 
     def zero_gradient(self) -> ZeroGradient:
-        """A first look. Costs one pass over X."""
+        """The summary of wide data. Costs one pass over X."""
         y, w = self._rows.y, self._w
         member = np.zeros((len(y), int(self._labels.max()) + 1))
         member[np.arange(len(y)), self._labels] = w
         R = np.column_stack([member, member * y[:, None]])
-        total = self._rows.run(products, R, f"{self.problem.label}-look")
+        total = self._rows.run(products, R, f"{self.problem.label}-summary")
         mine = self._checked(total.stats)
         sums = total.whole()[1]
         raise_overflow(sums, *(y.cross for y in mine.groups.values()))

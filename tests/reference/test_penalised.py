@@ -561,7 +561,7 @@ def test_reads_of_a_working_set(tmp_path):
     mine = ours.Lasso(0.01, solver="working_set", cache="none").fit(A, y)
     # Gradient at zero, moments of the columns that matter, gradient in all at the end.
     assert mine.n_passes_ == 3 == source.reads()
-    assert [record.name for record in mine.history_] == ["look", "columns", "gradient"]
+    assert [record.name for record in mine.history_] == ["summary", "columns", "gradient"]
 
 
 @pytest.mark.parametrize("tol", [0.0, 1e-17, 1e-16, 1e-15])

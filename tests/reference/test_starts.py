@@ -255,8 +255,8 @@ def test_labels_and_codes(y):
 def test_samples_are_rows_of_the_table(n_blocks):
     X, y = np.arange(2000.0).reshape(1000, 2), np.arange(1000) % 3
     table = Dataset(X, y) if n_blocks is None else Dataset(dask_rows(X, n_blocks), dask_rows(y, 5))
-    look = SummaryRequest(NumPy(), True, 0 if n_blocks is None else 400)
-    found = open_rows(table).run(summarize, look, "look")
+    request = SummaryRequest(NumPy(), True, 0 if n_blocks is None else 400)
+    found = open_rows(table).run(summarize, request, "summary")
     sampler = Sampler(table, found, LabelCodes(found.labels), 0, 400)
     for size, skip in ((10, 0), (100, 50), (400, 0)):
         block = sampler(size, skip)

@@ -35,7 +35,7 @@ class _State(NamedTuple):
     paths: Paths | None = None
     null_space: np.ndarray | None = None
     status: str | None = None
-    name: str = "look"
+    name: str = "summary"
     known: Any = None
     fresh: Any = None
     sets: Any = None
