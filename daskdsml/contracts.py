@@ -138,6 +138,30 @@ class Result(NamedTuple):
     gradient_norm: float = float("nan")
 
 
+class SmoothProblem(Protocol):
+    """What L-BFGS asks of the problem whose parameters ``theta (size,)`` it looks for.
+
+    ``penalised (size,)`` is 1 for parameters with a penalty; ``unbounded`` tells that nothing but
+    the data bounds the parameters. ``noise`` is the rounding error of a ``value`` of the objective,
+    ``residual`` the largest entry of a ``gradient``, ``largest_move`` that of a step, all for
+    parameters of like scale. ``standardized`` takes a gradient to such parameters and
+    ``standardized_step`` a step, which ``original`` takes back; there the penalty's second
+    derivatives are ``penalty_curvature``, a number or (size,).
+    """
+
+    penalty: Penalty
+    penalised: np.ndarray
+    unbounded: bool
+    penalty_curvature: Any
+
+    def noise(self, theta: np.ndarray, value: float) -> float: ...
+    def residual(self, theta: np.ndarray, gradient: np.ndarray) -> float: ...
+    def largest_move(self, step: np.ndarray) -> float: ...
+    def standardized(self, gradient: np.ndarray) -> np.ndarray: ...
+    def standardized_step(self, step: np.ndarray) -> np.ndarray: ...
+    def original(self, step: np.ndarray) -> np.ndarray: ...
+
+
 class Summable(Protocol):
     """What a kernel returns for one block. Addition follows the order of the rows."""
 

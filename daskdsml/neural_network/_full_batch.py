@@ -15,37 +15,31 @@ from daskdsml.neural_network._training import Epoch, check_weight
 from daskdsml.solvers.lbfgs import LBFGS
 
 
-class WholeProblem(NamedTuple):
-    """What L-BFGS asks of a problem, for parameters (d,) of like scale."""
+class NetworkProblem(NamedTuple):
+    """A network's mean loss plus penalty: a `SmoothProblem` whose parameters are of like scale."""
 
-    size: int
     penalty: L2
     penalised: np.ndarray
 
-    n_outputs = 1
-    fit_intercept = False
     unbounded = False
-    scale = 1.0
 
-    @property
-    def n_features(self) -> int:
-        return self.size
+    def noise(self, theta, value) -> float:
+        return float(np.finfo(np.float64).eps * abs(value))
 
-    def standardized(self, gradient):
-        return gradient
+    def residual(self, theta, gradient) -> float:
+        return self.largest_move(gradient)
+
+    def largest_move(self, step) -> float:
+        return float(np.max(np.abs(step), initial=0.0))
 
     def original(self, step):
         return step
 
-    def noise(self, theta, value) -> float:
-        """Rounding error of the mean objective."""
-        return float(np.finfo(np.float64).eps * abs(value))
+    standardized = standardized_step = original
 
-    def residual(self, theta, gradient) -> float:
-        return float(np.max(np.abs(gradient), initial=0.0))
-
-    def largest_move(self, step) -> float:
-        return float(np.max(np.abs(step), initial=0.0))
+    @property
+    def penalty_curvature(self) -> float:
+        return self.penalty.l2
 
 
 class Whole(NamedTuple):
@@ -61,7 +55,7 @@ class Whole(NamedTuple):
 def train_full_batch(model, trainer, examples) -> None:
     """Iterations of L-BFGS until no entry of the gradient is above ``tol``."""
     theta, tol = model._train_state.point.theta, trainer.config.stopping.tol
-    problem = WholeProblem(len(theta), L2(trainer.config.l2), trainer.scale)
+    problem = NetworkProblem(L2(trainer.config.l2), trainer.scale)
     solver = LBFGS(0.0 if tol is None else tol)
     batches = model._open(examples)
     state, begun, going = solver.init(theta.copy()), time.perf_counter(), True

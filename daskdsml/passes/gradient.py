@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.contracts import Evaluation
+
 
 class GradientRequest(NamedTuple):
     """Where, with what and on which device to evaluate a loss, for M models of K outputs.
@@ -56,3 +58,54 @@ def gradient(at: GradientRequest, block) -> Gradient:
     if at.member is not None:
         weights = np.bincount(block.g, block.w, minlength=len(at.member)).astype(np.float64)
     return Gradient(value, slopes, hessians, weights)
+
+
+def evaluate(run, problems, thetas, hessians) -> list[Evaluation]:
+    """Many models, of one loss on the same blocks, in one pass.
+
+    Parameters
+    ----------
+    run : callable, ``run(kernel, state, name)`` sums a kernel over all blocks
+    problems : list of M Problem, with loss, columns, backend and groups in common
+    thetas : list of M arrays (size,)
+    hessians : list of M flags, or arrays of the columns whose Hessian is wanted
+    """
+    first = problems[0]
+    parts = [first.by_output(theta) for theta in thetas]
+    curved = [
+        (m, None if wanted is True else wanted)
+        for m, wanted in enumerate(hessians)
+        if wanted is not False
+    ]
+    at = GradientRequest(
+        first.backend,
+        first.loss,
+        np.stack([coef for coef, _ in parts]),
+        np.stack([intercept for _, intercept in parts]),
+        None if first.train is None else np.stack([p.train for p in problems], axis=1),
+        tuple(curved),
+    )
+    total = run(gradient, at, f"{first.label}-{'hessian' if curved else 'gradient'}")
+    found = dict(zip((m for m, _ in curved), total.hessians, strict=True))
+    return [
+        _evaluation(problem, theta, total, m, found.get(m))
+        for m, (problem, theta) in enumerate(zip(problems, thetas, strict=True))
+    ]
+
+
+def _evaluation(problem, theta, total, m, hessian) -> Evaluation:
+    """Mean loss and penalty of model ``m`` from the sums of all."""
+    penalty, penalised, one = problem.penalty, problem.penalised, problem.fit_intercept
+    losses = total.value[:, m]
+    train = np.ones(len(losses)) if problem.train is None else problem.train
+    value = float(train @ losses) / problem.weight + penalty.value(theta, penalised)
+    gradient = total.gradient[m] if one else total.gradient[m, :, :-1]
+    gradient = gradient.ravel() / problem.weight + penalty.l2 * penalised * theta
+    if hessian is not None:
+        q = len(hessian) // problem.n_outputs - 1
+        kept = np.tile(np.arange(q + 1) < q + one, problem.n_outputs)
+        hessian = hessian[np.ix_(kept, kept)] / problem.weight
+        squares = np.tile(np.arange(q + one) < q, problem.n_outputs)
+        hessian[np.diag_indices(len(hessian))] += penalty.l2 * squares
+    cells = None if total.weights is None else np.stack([losses, total.weights])
+    return Evaluation(value, gradient, hessian, cells)

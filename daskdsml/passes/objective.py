@@ -15,7 +15,7 @@ from daskdsml.passes.column_gradient import (
     zero_gradient,
 )
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
-from daskdsml.passes.gradient import GradientRequest, gradient
+from daskdsml.passes.gradient import evaluate
 from daskdsml.passes.moments import GroupMoments, Moments, group_moments, moments
 from daskdsml.passes.normal_residual import NormalResidual, Solution, normal_residual, refinement
 from daskdsml.passes.r_factor import ColumnScaling
@@ -61,9 +61,8 @@ class Problem(NamedTuple):
     @property
     def penalised(self) -> np.ndarray:
         """1 for each penalised parameter, 0 for intercepts, shape (size,)."""
-        flags = np.ones((self.n_outputs, self.size // self.n_outputs))
-        flags[:, self.n_features :] = 0.0
-        return flags.ravel()
+        own = np.append(np.ones(self.n_features), [0.0] * bool(self.fit_intercept))
+        return np.tile(own, self.n_outputs)
 
     @property
     def unbounded(self) -> bool:
@@ -97,6 +96,18 @@ class Problem(NamedTuple):
         if self.fit_intercept:
             out[:, -1] -= inner @ self.mean
         return out.ravel()
+
+    def standardized_step(self, step) -> np.ndarray:
+        """A step (size,) as it is for centred columns of unit spread: `original` undone."""
+        coef, intercept = self.by_output(step)
+        own = [coef * self.scale, intercept + coef @ self.mean]
+        return np.column_stack(own[: 1 + self.fit_intercept]).ravel()
+
+    @property
+    def penalty_curvature(self) -> np.ndarray:
+        """Second derivatives (size,) of the penalty's squares, for columns of unit spread."""
+        own = np.append(self.penalty.l2 / self.scale**2, [0.0] * bool(self.fit_intercept))
+        return np.tile(own, self.n_outputs)
 
     def largest_move(self, step) -> float:
         """The largest change of a coefficient in ``step (size,)``, for columns of unit spread."""
@@ -243,54 +254,3 @@ def _granted(problems, states) -> list:
             room, curved = (room - size**2, curved) if fits else (room, False)
         wanted.append(curved)
     return wanted
-
-
-def evaluate(run, problems, thetas, hessians) -> list[Evaluation]:
-    """Many models, of one loss on the same blocks, in one pass.
-
-    Parameters
-    ----------
-    run : callable, ``run(kernel, state, name)`` sums a kernel over all blocks
-    problems : list of M Problem, with loss, columns, backend and groups in common
-    thetas : list of M arrays (size,)
-    hessians : list of M flags, or arrays of the columns whose Hessian is wanted
-    """
-    first = problems[0]
-    parts = [first.by_output(theta) for theta in thetas]
-    curved = [
-        (m, None if wanted is True else wanted)
-        for m, wanted in enumerate(hessians)
-        if wanted is not False
-    ]
-    at = GradientRequest(
-        first.backend,
-        first.loss,
-        np.stack([coef for coef, _ in parts]),
-        np.stack([intercept for _, intercept in parts]),
-        None if first.train is None else np.stack([p.train for p in problems], axis=1),
-        tuple(curved),
-    )
-    total = run(gradient, at, f"{first.label}-{'hessian' if curved else 'gradient'}")
-    found = dict(zip((m for m, _ in curved), total.hessians, strict=True))
-    return [
-        _evaluation(problem, theta, total, m, found.get(m))
-        for m, (problem, theta) in enumerate(zip(problems, thetas, strict=True))
-    ]
-
-
-def _evaluation(problem, theta, total, m, hessian) -> Evaluation:
-    """Mean loss and penalty of model ``m`` from the sums of all."""
-    penalty, penalised, one = problem.penalty, problem.penalised, problem.fit_intercept
-    losses = total.value[:, m]
-    train = np.ones(len(losses)) if problem.train is None else problem.train
-    value = float(train @ losses) / problem.weight + penalty.value(theta, penalised)
-    gradient = total.gradient[m] if one else total.gradient[m, :, :-1]
-    gradient = gradient.ravel() / problem.weight + penalty.l2 * penalised * theta
-    if hessian is not None:
-        q = len(hessian) // problem.n_outputs - 1
-        kept = np.tile(np.arange(q + 1) < q + one, problem.n_outputs)
-        hessian = hessian[np.ix_(kept, kept)] / problem.weight
-        squares = np.tile(np.arange(q + one) < q, problem.n_outputs)
-        hessian[np.diag_indices(len(hessian))] += penalty.l2 * squares
-    cells = None if total.weights is None else np.stack([losses, total.weights])
-    return Evaluation(value, gradient, hessian, cells)

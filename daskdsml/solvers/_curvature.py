@@ -30,12 +30,7 @@ class Diagonal(NamedTuple):
     def of(cls, problem, move, change) -> Diagonal:
         """With the ``h`` that maps a step ``move (size,)`` to a ``change`` of gradient best."""
         change = problem.standardized(change - problem.penalty.l2 * problem.penalised * move)
-        p = problem.n_features
-        move = np.array(move).reshape(problem.n_outputs, -1)
-        if problem.fit_intercept:
-            move[:, p] += move[:, :p] @ problem.mean
-        move[:, :p] *= problem.scale
-        together = float(move.ravel() @ change)
+        together = float(problem.standardized_step(move) @ change)
         return cls(float(change @ change) / together if together > 0.0 else 1.0)
 
     def after(self, problem, pairs) -> Diagonal:
@@ -44,9 +39,7 @@ class Diagonal(NamedTuple):
 
     def times(self, problem, gradient):
         """The step ``B^-1 gradient`` (size,), in the user's parameters."""
-        own = np.zeros(problem.size // problem.n_outputs)
-        own[: problem.n_features] = problem.penalty.l2 / problem.scale**2
-        step = problem.standardized(gradient) / (self.h + np.tile(own, problem.n_outputs))
+        step = problem.standardized(gradient) / (self.h + problem.penalty_curvature)
         return problem.original(step)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.contracts import SmoothProblem
 from daskdsml.solvers._curvature import Diagonal, inverse_hessian_times
 from daskdsml.solvers._line_search import (
     accepts,
@@ -127,7 +128,7 @@ class LBFGS(NamedTuple):
         here = objective.evaluate(state.trial)
         return self.tell(state, here, objective.problem)
 
-    def tell(self, state: _State, here, problem) -> _State:
+    def tell(self, state: _State, here, problem: SmoothProblem) -> _State:
         """The state after the evaluation ``here`` of its trial."""
         noise = problem.noise(state.trial, here.value)
         if not accepts(state, here.value, noise):
