@@ -142,8 +142,6 @@ def test_parts_of_others_cannot_be_saved():
 def test_arrays_that_cannot_be_saved(tmp_path):
     with pytest.raises(ValueError, match="Cannot save the array 'a' of dtype .*Convert it"):
         save(tmp_path / "net", {}, {"a": np.zeros(2, [("x", float)])})
-    with pytest.raises(ValueError, match=r"Arrays cannot be named \['file', 'header'\]"):
-        save(tmp_path / "net", {}, {"header": np.zeros(2), "file": np.zeros(2)})
     with pytest.raises(ValueError, match="Cannot save .*set"):
         save(tmp_path / "net", {}, {"a": np.array([set()], object)})
     assert not list(tmp_path.iterdir())

@@ -24,7 +24,7 @@ from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.layers.rnn import RNN
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.network_contracts import Batch
-from daskdsml.neural_network._torch import to_torch
+from daskdsml.neural_network import NeuralRegressor
 from daskdsml.neural_network.backprop import Backprop, finished
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry
@@ -60,6 +60,12 @@ for cell in (RNN, LSTM, GRU):
     ):
         NETS[repr(layer)] = ([layer, Dense(2)], (6, 5))
 EVERY_NET = pytest.mark.parametrize(("layers", "in_shape"), NETS.values(), ids=NETS)
+
+
+def to_torch(network, point):
+    from daskdsml.neural_network import _torch  # imports PyTorch
+
+    return _torch.to_torch(network, point)
 
 
 @pytest.fixture
@@ -160,14 +166,13 @@ def test_a_layer_that_torch_is_not_told_of(torch):
 
 def test_without_torch_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "daskdsml.neural_network._torch_layers", raising=False)
-    monkeypatch.delitem(sys.modules, "daskdsml.neural_network._torch_modules", raising=False)
-    network, point, _ = drawn(*NETS["dense"])
+    monkeypatch.delitem(sys.modules, "daskdsml.neural_network._torch", raising=False)
+    model = NeuralRegressor([Dense(1)], max_iter=1).fit(np.ones((4, 2)), np.ones(4))
     with pytest.raises(ImportError, match=r"pip install 'daskdsml\[torch\]'"):
-        to_torch(network, point)
+        model.to_torch()
 
 
 def test_torch_is_told_of_every_layer(torch):
-    from daskdsml.neural_network._torch_layers import BUILDERS
+    from daskdsml.neural_network._torch import BUILDERS
 
     assert set(BUILDERS) == {registry.find("layers", n) for n in registry.available("layers")}

@@ -32,9 +32,7 @@ from daskdsml.neural_network import (
     SequenceTagger,
     WindowedSequences,
 )
-from daskdsml.neural_network._messages import TrainingBar
-from daskdsml.neural_network._model import NeuralModel
-from daskdsml.neural_network._training import Epoch
+from daskdsml.neural_network._training import Epoch, TrainingBar
 from daskdsml.optimizers.adam import Adam
 
 
@@ -805,7 +803,7 @@ def test_a_score_stays_on_the_bar_until_the_next(capsys):
 def test_bars_are_closed_before_a_warning(solver, blobs, monkeypatch, capsys):
     left = []
     monkeypatch.setattr(
-        NeuralModel, "_warn", lambda self, text: left.append(capsys.readouterr().err)
+        warnings, "warn", lambda *args, **options: left.append(capsys.readouterr().err)
     )
     MLPClassifier((4,), solver=solver, max_iter=2, verbose=True).fit(*blobs)
     assert left[0].endswith("\n")

@@ -193,8 +193,8 @@ def _products(net) -> list[tuple]:
     """Matrices of the products that a step takes, forward and backward."""
     network = Network(net.layers, net.in_shape, Multinomial(CLASSES), np.float32)
     sizes = []
-    for i, part in enumerate(network.parts):
-        sizes += _sizes(part.layer, part.in_shape, part.out_shape, inner=i > 0)
+    for i, placed in enumerate(network.placed):
+        sizes += _sizes(placed.layer, placed.in_shape, placed.out_shape, inner=i > 0)
     ones = {}
     pairs = [[_ones(ones, shape) for shape in ((m, k), (k, n))] for m, k, n in sizes]
     return [(a, b, np.empty((len(a), b.shape[1]), np.float32)) for a, b in pairs]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import is_dataclass
 from html import escape
 from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.neural_network._parameters import check_parameters
 from daskdsml.neural_network.network import Network
 
 
@@ -77,39 +75,23 @@ class Description:
         return cells if self.n_statistics else [row[:3] + row[4:] for row in cells]
 
 
-def describe(model, in_shape=None) -> Description:
-    """The layers of a neural estimator; see `NeuralModel.describe`."""
-    fitted = hasattr(model, "_network")
-    if in_shape is not None:
-        _check_shape(in_shape)
-    if fitted:
-        network, note = model._predictor(in_shape).network, ""
-    elif in_shape is None:
-        raise ValueError(
-            f"This {type(model).__name__} is not fitted, and the shape of a row is not known. Pass "
-            "in_shape, such as (784,), (1, 28, 28) or (n_steps, n_features), or fit it before."
-        )
-    else:
-        check_parameters(model)
-        network = Network(model._layers(tuple(in_shape)), in_shape, dtype=model._precision())
-        note = "" if hasattr(model, "layers") else "Before fit: for two classes, or one target."
-    title = f"{type(model).__name__}: rows {network.in_shape}, {network.dtype}"
+def describe(network: Network, title: str, note: str = "") -> Description:
+    """What ``network`` is made of."""
+    title = f"{title}: rows {network.in_shape}, {network.dtype}"
     return Description(title, tuple(_described(network)), note)
 
 
 def _described(network):
-    size = network.dtype.itemsize
-    for i, part in enumerate(network.parts):
-        learnt, followed = (sum(_sizes(arrays)) for arrays in (part.arrays, part.followed))
+    for i, placed in enumerate(network.placed):
+        learnt, following = map(_n_numbers, (placed.parameters, placed.statistics))
         # A layer of the user's own need not be a dataclass.
-        shown = repr(part.layer) if is_dataclass(part.layer) else type(part.layer).__name__
-        name = f"{i} {shown}"
-        n_bytes = size * (learnt + followed)
-        yield DescribedLayer(name, part.out_shape, learnt, followed, n_bytes)
+        shown = placed.layer if is_dataclass(placed.layer) else type(placed.layer).__name__
+        n_bytes = network.dtype.itemsize * (learnt + following)
+        yield DescribedLayer(f"{i} {shown}", placed.out_shape, learnt, following, n_bytes)
 
 
-def _sizes(arrays):
-    return (int(np.prod(shape)) for _, _, shape in arrays)
+def _n_numbers(slices) -> int:
+    return sum(where.stop - where.start for _, where, _ in slices)
 
 
 def shown_bytes(n: int) -> str:
@@ -126,12 +108,3 @@ def aligned(rows, n_texts) -> list[str]:
     sides = ["<"] * n_texts + [">"] * (len(widths) - n_texts)
     lines = ([f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)] for row in rows)
     return ["  ".join(line).rstrip() for line in lines]
-
-
-def _check_shape(in_shape) -> None:
-    good = isinstance(in_shape, tuple | list) and in_shape
-    if not good or not all(isinstance(k, numbers.Integral) and int(k) > 0 for k in in_shape):
-        raise ValueError(
-            "in_shape must be the shape of one row, a tuple of positive integers such as (784,), "
-            f"got {in_shape!r}."
-        )

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from daskdsml.contracts import Evaluation
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.neural_network._messages import TrainingBar, short_of_optimum
-from daskdsml.neural_network._training import Epoch, check_weight
-from daskdsml.solvers.lbfgs import LBFGS
+from daskdsml.neural_network._training import (
+    Epoch,
+    TrainConfig,
+    TrainingBar,
+    TrainState,
+    check_weight,
+    ended_by_callback,
+    warn,
+)
+from daskdsml.neural_network.backprop import Backprop
+from daskdsml.neural_network.network import Point
+from daskdsml.optimizers.gradient_descent import GradientDescent
 
 
 class NetworkProblem(NamedTuple):
@@ -42,29 +51,29 @@ class NetworkProblem(NamedTuple):
         return self.penalty.l2
 
 
-class Whole(NamedTuple):
-    """Kernel: the slopes of a batch, in arrays of their own, for sums over all rows."""
+class FullGradient(NamedTuple):
+    """Kernel: the gradient of a batch, in arrays of its own, for sums over all rows."""
 
-    backprop: Any
+    backprop: Backprop
 
     def __call__(self, point, batch):
-        found = yield from self.backprop.gradient(point, batch)
-        return found._replace(gradient=found.gradient.astype(np.float64))
+        total = yield from self.backprop.gradient(point, batch)
+        return total._replace(gradient=total.gradient.astype(np.float64))
 
 
-def train_full_batch(model, trainer, examples) -> None:
-    """Iterations of L-BFGS until no entry of the gradient is above ``tol``."""
-    theta, tol = model._train_state.point.theta, trainer.config.stopping.tol
-    problem = NetworkProblem(L2(trainer.config.l2), trainer.scale)
-    solver = LBFGS(0.0 if tol is None else tol)
-    batches = model._open(examples)
+def train_full_batch(model, backprop, config: TrainConfig, point: Point, batches) -> None:
+    """Iterations of L-BFGS from ``point`` until no entry of the gradient is above ``tol``."""
+    solver, theta = config.solver, point.theta.copy()
+    problem = NetworkProblem(L2(config.l2), backprop.network.scale())
+    # L-BFGS has a state of its own: what goes on from here by mini-batches begins anew.
+    model._train_state = TrainState(GradientDescent().init(theta), point.statistics.copy())
     state, begun, going = solver.init(theta.copy()), time.perf_counter(), True
     # The first pass tells where descent begins: it is no iteration.
     n_iter, n_passes = -1, 0
-    shown = TrainingBar(model, lambda n_iter: "", total=model.max_iter)
-    with closing(batches), closing(shown):
+    # The bar is closed before a warning, which would stand in its line.
+    with closing(TrainingBar(model, lambda n_iter: "", total=model.max_iter)) as shown:
         while going and n_iter < model.max_iter and n_passes < model.max_fun:
-            before, state = state, _stepped(model, trainer, batches, solver, state, problem)
+            before, state = state, _stepped(model, backprop, batches, solver, state, problem)
             moved, n_passes = state.gradient is not before.gradient, n_passes + 1
             theta[:], n_iter = state.theta, n_iter + moved
             model._train_state = model._train_state._replace(step=n_passes, epoch=n_iter)
@@ -72,21 +81,25 @@ def train_full_batch(model, trainer, examples) -> None:
             going = state.status is None and state.gradient_norm > solver.tol
             if moved and (n_iter or not going):
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
-                going &= not _told(model, _record(n_iter, seconds, state, batches), batches, shown)
-        short = going or state.status == "stalled"
-        shown.close()  # before a warning, which would stand in its line
-        model._end(trainer, batches, short_of_optimum(model, state, n_iter) if short else "")
+                model.history_.append(_record(n_iter, seconds, state, batches))
+                model._publish(batches)
+                shown.step(n_iter, state.value, 1)
+                going &= not ended_by_callback(model, model.history_[-1])
+    model._publish(batches)
+    model.converged_ = not (going or state.status == "stalled")
+    if not model.converged_ and model.tol is not None:
+        warn(_short_of_optimum(model, state, n_iter))
 
 
-def _stepped(model, trainer, batches, solver, state, problem):
+def _stepped(model, backprop, batches, solver, state, problem):
     """The state of L-BFGS after a pass over all rows at its trial."""
     point = model._train_state.point._replace(theta=state.trial)
-    found = batches.run(Whole(trainer.backprop), point, f"{model._label}-gradient")
-    check_weight(found.weight)
+    total = batches.run(FullGradient(backprop), point, f"{model._label}-gradient")
+    check_weight(total.weight)
     with np.errstate(all="ignore"):
         penalty = problem.penalty
-        value = found.loss / found.weight + penalty.value(state.trial, problem.penalised)
-        gradient = found.gradient / found.weight
+        value = total.loss / total.weight + penalty.value(state.trial, problem.penalised)
+        gradient = total.gradient / total.weight
         gradient += penalty.gradient(state.trial, problem.penalised)
         if state.gradient is None and not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise ValueError(
@@ -103,9 +116,17 @@ def _record(n_iter, seconds, state, batches) -> Epoch:
     return Epoch(n_iter, seconds, state.value, float("nan"), norm, state.step, rate)
 
 
-def _told(model, record, batches, shown) -> bool:
-    """Publish the model and show an iteration; whether a callback wants training to end."""
-    model.history_.append(record)
-    model._publish(batches)
-    shown.step(record.epoch, record.loss, 1)
-    return model._called(record)
+def _short_of_optimum(model, state, n_iter) -> str:
+    name = type(model).__name__
+    norm = f"the largest entry of the gradient is {state.gradient_norm:.2e}"
+    if state.status == "stalled":
+        return (
+            f"{name} could not lower the loss further after {n_iter} iterations, but {norm}, above "
+            f"tol={model.tol}. Scale the columns of X, or raise tol."
+        )
+    few = n_iter >= model.max_iter
+    limit = f"max_iter={n_iter} iterations" if few else f"max_fun={model.max_fun} passes"
+    return (
+        f"{name} stopped after {limit}, before it converged to tol={model.tol}: {norm}. Raise "
+        f"{'max_iter' if few else 'max_fun'} or tol, or scale the columns of X."
+    )

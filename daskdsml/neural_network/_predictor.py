@@ -1,17 +1,62 @@
-"""Scores and predictions of a network: kernels for the engine, and what a prediction ships."""
+"""Scores and predictions of networks: kernels for the engine, and what a prediction ships."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from daskdsml.data.dataset import is_dask
+from daskdsml.engine.full.predict import lazily_rows
+from daskdsml.losses.logistic import Logistic
+from daskdsml.losses.multinomial import Multinomial
+from daskdsml.neural_network._validation import (
+    check_mask,
+    count_features,
+    open_examples,
+    read_examples,
+    unwrapped,
+    validated,
+)
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry
+from daskdsml.utils.threads import single_threaded_blas
 
 # Rows that are predicted at once: enough for matrix products, few enough for convolutions' columns.
 PREDICTED_ROWS = 256
+# Rows of a batch of predictions while a model is scored.
+SCORED_ROWS = 1024
+
+
+class Predictor:
+    """Raw scores (n, K) or (n, T, K) of rows, at a point of a network; ``backend`` is its name."""
+
+    def __init__(self, network: Network, point: Point, backend: str):
+        self.network, self.point, self.backend = network, point, backend
+        self._backprop = Backprop(network, registry.find("backends", backend)())
+
+    def __reduce__(self):
+        return Predictor, (self.network, self.point, self.backend)
+
+    def __dask_tokenize__(self):
+        layers = [repr(layer) for layer in self.network.layers]
+        return layers, self.network.in_shape, str(self.network.dtype), self.point, self.backend
+
+    def __call__(self, X, mask=None):
+        return self.scores(self.point, X, mask)
+
+    def scores(self, point: Point, X, mask=None):
+        """Raw scores of rows at another point."""
+        out = np.empty((X.shape[0], *self.network.out_shape), self.network.dtype)
+        for start in range(0, X.shape[0], PREDICTED_ROWS):
+            rows = slice(start, start + PREDICTED_ROWS)
+            some = X[rows].toarray() if hasattr(X, "toarray") else np.asarray(X[rows])
+            some_mask = None if mask is None else np.asarray(mask[rows])
+            out[rows] = self._backprop.scores(point, some, some_mask)
+        return out
 
 
 class Tally(NamedTuple):
@@ -28,69 +73,130 @@ class Tally(NamedTuple):
 
 
 class Scorer(NamedTuple):
-    """Kernel: what a batch adds to a metric.
-
-    Attributes
-    ----------
-    predictor : Predictor, whose point is not used
-    metric : `daskdsml.contracts.Metric`, of labels or of predictions
-    """
+    """Kernel: what a batch adds to a metric, of labels or of predictions, at a point."""
 
     predictor: Predictor
     metric: Any
 
     def __call__(self, point: Point, batch):
-        z = self.predictor.at(point)(batch.X, batch.mask)
+        z = self.predictor.scores(point, batch.X, batch.mask)
         yield from ()
         y, w = batch.y, batch.w
         if self.predictor.network.steps:
-            kept = np.ones(z.shape[:2], dtype=bool) if batch.mask is None else batch.mask
-            kept = np.asarray(kept, dtype=bool)
+            counted = np.ones(z.shape[:2], dtype=bool) if batch.mask is None else batch.mask
+            counted = np.asarray(counted, dtype=bool)
             if w is not None:
-                w = np.broadcast_to(w if w.ndim == 2 else w[:, None], kept.shape)[kept]
-            z, y = z[kept], y[kept]
+                w = np.broadcast_to(w if w.ndim == 2 else w[:, None], counted.shape)[counted]
+            z, y = z[counted], y[counted]
         if self.metric.needs == "labels":
             return Tally((self.metric.count(y, likeliest(z), w, max(z.shape[-1], 2)),))
         y, z = np.reshape(y, z.shape), self.predictor.network.loss.mean(np, z)
         return Tally(tuple(self.metric.count(a, b, w, 0) for a, b in zip(y.T, z.T, strict=True)))
 
 
-class Predictor:
-    """Raw scores (n, K) or (n, T, K) of rows, at a point of a network.
+class Labels(NamedTuple):
+    """Turns raw scores into labels."""
 
-    Parameters
-    ----------
-    network : Network
-    point : Point
-    backend : str
-    """
+    classes: np.ndarray
 
-    def __init__(self, network: Network, point: Point, backend: str):
-        self.network, self.point, self.backend = network, point, backend
-        self._backprop = Backprop(network, registry.find("backends", backend)())
+    def __call__(self, z):
+        return self.classes[likeliest(z)]
 
-    def __reduce__(self):
-        return Predictor, (self.network, self.point, self.backend)
+
+class Mean:
+    """Turns raw scores into predictions (n, K), or (n,), by the inverse link of a loss."""
+
+    def __init__(self, loss, flat):
+        self.loss, self.flat = loss, flat
 
     def __dask_tokenize__(self):
-        layers = [repr(layer) for layer in self.network.layers]
-        return layers, self.network.in_shape, str(self.network.dtype), self.point, self.backend
+        return repr(self.loss), self.flat
 
-    def at(self, point: Point) -> Predictor:
-        """The predictor at another point, with its buffers."""
-        self.point = point
-        return self
-
-    def __call__(self, X, mask=None):
-        out = np.empty((X.shape[0], *self.network.out_shape), self.network.dtype)
-        for start in range(0, X.shape[0], PREDICTED_ROWS):
-            rows = slice(start, start + PREDICTED_ROWS)
-            some = X[rows].toarray() if hasattr(X, "toarray") else np.asarray(X[rows])
-            some_mask = None if mask is None else np.asarray(mask[rows])
-            out[rows] = self._backprop.scores(self.point, some, some_mask)
-        return out
+    def __call__(self, z):
+        mean = self.loss.mean(np, z)
+        return (mean[:, 0] if self.flat else mean).astype(np.float64)
 
 
 def likeliest(z):
     """Codes (...) of the classes with the largest score, of scores (..., K), or (..., 1) of two."""
     return (z[..., 0] > 0).astype(np.intp) if z.shape[-1] == 1 else np.argmax(z, axis=-1)
+
+
+def probabilities(z):
+    """Probabilities (..., K) from raw scores (..., K), or (..., 1) of the second of two classes."""
+    if z.shape[-1] == 1:
+        return np.concatenate([Logistic().mean(np, -z), Logistic().mean(np, z)], axis=-1)
+    return Multinomial(z.shape[-1]).mean(np, z)
+
+
+def log_probabilities(z):
+    """Logarithms of `probabilities`, exact where these underflow."""
+    if z.shape[-1] == 1:
+        return -np.logaddexp(0.0, np.concatenate([z, -z], axis=-1)).astype(z.dtype)
+    shifted = z - z.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def predict(model, X, mask, finish, last, dtype=None):
+    """``finish`` of the raw scores of X: lazily for a Dask collection, at once otherwise.
+
+    ``last`` are the lengths that the result has in place of the last axis of the scores, ``dtype``
+    is its dtype, None for the network's.
+    """
+    X, mask = unwrapped(X), unwrapped(mask)
+    examples = validated(model, X, mask)
+    count_features(model, X, examples, reset=False)
+    network, point = network_for(model, examples.in_shape), model._train_state.point
+    check_mask(network, examples.mask)
+    if not is_dask(X):
+        with single_threaded_blas():
+            return finish(Predictor(network, point, model._backend)(examples.X, examples.mask))
+    # Solvers change the arrays in place: what is computed later has the weights of now.
+    predictor = Predictor(network, Point(*map(np.copy, point)), model._backend)
+    return lazily_rows(
+        examples.X,
+        examples.mask,
+        predictor,
+        finish,
+        tail=(*network.out_shape[:-1], *last),
+        dtype=network.dtype if dtype is None else dtype,
+        name=f"{model._label}-predict",
+    )
+
+
+def score(model, X, y, sample_weight=None, mask=None) -> float:
+    """The metric of a fitted model on examples."""
+    check_is_fitted(model)
+    examples = read_examples(model, X, y, sample_weight, mask, reset=False)
+    examples = model._targets.encoded(examples)
+    check_mask(model._network, examples.mask)
+    with open_examples(model, examples, rows=SCORED_ROWS) as batches, single_threaded_blas():
+        return score_at(model, batches, model._train_state.point)
+
+
+def score_at(model, batches, point) -> float:
+    """The metric of all rows of ``batches`` at a point."""
+    metric = registry.find("metrics", model._targets.metric)()
+    network = network_for(model, batches.in_shape)
+    scorer = Scorer(Predictor(network, point, model._backend), metric)
+    return batches.run(scorer, point, f"{model._label}-score").value(metric)
+
+
+def network_for(model, in_shape=None) -> Network:
+    """The fitted network for rows of ``in_shape``; sequences may be longer or shorter than learnt.
+
+    ValueError if it cannot take such rows, or would have other parameters.
+    """
+    network = model._network
+    if in_shape is None or tuple(in_shape) == network.in_shape:
+        return network
+    other = None
+    if len(in_shape) == len(network.in_shape):
+        with suppress(ValueError):
+            other = Network(network.layers, in_shape, network.loss, network.dtype)
+    if other is None or other.n_parameters != network.n_parameters:
+        raise ValueError(
+            f"X has rows of shape {tuple(in_shape)}, but {type(model).__name__} was fitted "
+            f"to rows of shape {network.in_shape}. Reshape X."
+        )
+    return other

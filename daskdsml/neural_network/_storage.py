@@ -1,4 +1,4 @@
-"""Networks in files: a JSON header and arrays in one .npz, with nothing that runs when read."""
+"""Fitted networks in files: a JSON header and arrays in one .npz, nothing that runs when read."""
 
 from __future__ import annotations
 
@@ -12,34 +12,88 @@ from typing import Any
 
 import numpy as np
 
+from daskdsml.neural_network._training import Epoch, TrainState
+from daskdsml.neural_network.network import Network
 from daskdsml.utils import registry
 
 FORMAT, VERSION = "daskdsml network", 1
 # The entry of the file that is the header.
 HEADER = "header"
-# Names that `numpy.savez` has for itself.
-RESERVED = ("file", "allow_pickle")
 # Kinds of arrays that NumPy writes without pickle: numbers, booleans, dates and strings.
 PLAIN = "biufcSUmM"
+# What a fit learns: arrays, and what is none and not among the parameters.
+LEARNT_ARRAYS = ("classes_", "feature_names_in_", "_class_weight")
+LEARNT_VALUES = ("n_features_in_", "_target_shape", "converged_", "n_rows_read_")
+# Numbers of a train state; its arrays have names of their own.
+COUNTERS = ("step", "epoch", "drop", "best", "stale")
+
+
+def save_model(model, path) -> None:
+    """Write a fitted model to the file ``path``; see `NeuralModel.save`."""
+    train_state, network = model._train_state, model._network
+    header = {
+        "estimator": type(model).__name__,
+        "params": model.get_params(deep=False) | {"callbacks": None},
+        # Parameters may have been set since the fit: what was fitted stands for itself.
+        "layers": list(network.layers),
+        "in_shape": list(network.in_shape),
+        "loss": network.loss,
+        "dtype": network.dtype.name,
+        "backend": model._backend,
+        "solver": _optimizer_name(train_state.state),
+        "standing": {name: getattr(train_state, name) for name in COUNTERS},
+        "history": [list(record) for record in model.history_],
+        "facts": {name: getattr(model, name) for name in LEARNT_VALUES if hasattr(model, name)},
+    }
+    arrays = {f"state.{name}": array for name, array in train_state.state._asdict().items()}
+    arrays["statistics"] = train_state.statistics
+    learnt = {name: getattr(model, name, None) for name in LEARNT_ARRAYS}
+    save(path, header, arrays | {name: a for name, a in learnt.items() if a is not None})
+
+
+def load_model(cls, path):
+    """The model of this class that `save_model` wrote; see `NeuralModel.load`."""
+    header, arrays = load(path)
+    if header["estimator"] != cls.__name__:
+        raise ValueError(
+            f"{path} holds a {header['estimator']}, not a {cls.__name__}. Use "
+            f"{header['estimator']}.load."
+        )
+    model = cls(**header["params"])
+    learnt = {name: arrays[name] for name in LEARNT_ARRAYS if name in arrays}
+    vars(model).update(learnt | header["facts"])
+    shape, loss, dtype = header["in_shape"], header["loss"], header["dtype"]
+    model._network = Network(header["layers"], shape, loss, dtype)
+    model._backend = header["backend"]
+    model._train_state = _train_state(header["solver"], header["standing"], arrays)
+    model.history_ = [Epoch(*record) for record in header["history"]]
+    model._publish()
+    return model
+
+
+def _optimizer_name(state) -> str:
+    """The name of the optimizer that a state is of."""
+    family, _, name = type(state).__module__.rpartition(".")
+    if family != "daskdsml.optimizers":
+        raise ValueError(
+            f"Cannot save the state of a solver of {type(state).__module__}: expected one of "
+            "daskdsml.optimizers. Fit with one of these before saving."
+        )
+    return name
+
+
+def _train_state(optimizer, counters, arrays) -> TrainState:
+    state = {name[6:]: array for name, array in arrays.items() if name.startswith("state.")}
+    kind = type(registry.find("optimizers", optimizer)().init(np.zeros(0)))
+    state = kind(**{name: array if array.ndim else array.item() for name, array in state.items()})
+    return TrainState(state, arrays["statistics"], **counters)
 
 
 def save(path, header: dict, arrays: dict) -> None:
-    """Write ``header`` and ``arrays`` to the file ``path``, which is there whole or not at all.
+    """Write a ``header`` for `to_json` and ``arrays`` to a file, there whole or not at all.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Taken as it is: no suffix is added. A file that is there is replaced once all is written.
-    header : dict
-        Of text to what `to_json` takes.
-    arrays : dict
-        Of names to arrays of numbers, booleans, dates, strings, or objects of these kinds, such as
-        labels of a DataFrame.
-
-    Raises
-    ------
-    ValueError
-        If there is something that cannot be written.
+    Arrays hold numbers, booleans, dates, strings, or objects of these kinds, such as labels of a
+    DataFrame; ValueError for others.
     """
     path = Path(path)
     plain: dict[str, Any] = {}
@@ -53,9 +107,6 @@ def save(path, header: dict, arrays: dict) -> None:
         "content": to_json(header),
         "objects": {name: _objects_to_json(name, array) for name, array in objects.items()},
     }
-    taken = {HEADER, *RESERVED} & set(plain)
-    if taken:
-        raise ValueError(f"Arrays cannot be named {sorted(taken)}. Take other names.")
     named: dict[str, Any] = {HEADER: np.array(json.dumps(whole)), **plain}
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -69,22 +120,18 @@ def save(path, header: dict, arrays: dict) -> None:
 
 
 def load(path) -> tuple[dict, dict]:
-    """The header and the arrays that `save` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the file is none of ours, is damaged, or is from a newer version.
-    """
+    """The header and arrays that `save` wrote; ValueError for files of others, or damaged ones."""
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
             whole = json.loads(arrays.pop(HEADER).item())
-            known = whole["format"] == FORMAT
+            if whole["format"] != FORMAT:
+                raise ValueError(whole["format"])
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise _stranger(path) from error
-    if not known:
-        raise _stranger(path)
+        raise ValueError(
+            f"{os.fspath(path)!r} is no network saved by daskdsml, or is damaged. Give the path of "
+            "a file that the method save of a network wrote."
+        ) from error
     if whole["version"] > VERSION:
         raise ValueError(
             f"{os.fspath(path)!r} has version {whole['version']} of the format of saved networks, "
@@ -97,13 +144,8 @@ def load(path) -> tuple[dict, dict]:
 def to_json(value):
     """``value`` in JSON's own terms, such that `from_json` makes an equal one.
 
-    Takes None, booleans, numbers, text, dtypes, lists, tuples, dicts of any such keys, and parts:
-    layers, solvers and schedules, by name and settings.
-
-    Raises
-    ------
-    ValueError
-        If a value is anything else, such as a function.
+    Takes None, booleans, numbers, text, dtypes, lists, tuples, dicts of any such keys, and layers,
+    solvers and schedules, by name and settings; ValueError for all else, such as a function.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -113,7 +155,7 @@ def to_json(value):
         return [to_json(entry) for entry in value]
     settings = _settings(value)
     if settings is not None:
-        family, name = _place(value)
+        family, name = _registered_name(value)
         settings = {field: to_json(entry) for field, entry in settings.items()}
         return {registry.FAMILIES[family]: name, "settings": settings}
     if isinstance(value, tuple):
@@ -130,13 +172,7 @@ def to_json(value):
 
 
 def from_json(value):
-    """What `to_json` was given.
-
-    Raises
-    ------
-    ValueError
-        If there is no such part, or it has not these settings.
-    """
+    """What `to_json` was given; ValueError for what this version does not have."""
     if isinstance(value, list):
         return [from_json(entry) for entry in value]
     if not isinstance(value, dict):
@@ -147,18 +183,18 @@ def from_json(value):
         return {from_json(key): from_json(entry) for key, entry in value["dict"]}
     if "dtype" in value:
         return np.dtype(value["dtype"])
-    return _part(value)
+    return _registered(value)
 
 
-def _part(value):
+def _registered(value):
     """The layer, solver or schedule that stands in a file."""
     family = next((f for f, kind in registry.FAMILIES.items() if kind in value), None)
     if family is None:
         raise ValueError(f"The file holds {value!r}, which is no value this daskdsml knows.")
     name = value[registry.FAMILIES[family]]
     try:
-        part = registry.find(family, name)
-        return part(**{field: from_json(entry) for field, entry in value["settings"].items()})
+        kind = registry.find(family, name)
+        return kind(**{field: from_json(entry) for field, entry in value["settings"].items()})
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"The file holds the {registry.FAMILIES[family]} {name!r} with settings "
@@ -174,15 +210,15 @@ def _settings(value) -> dict | None:
     return value._asdict() if hasattr(value, "_asdict") else None
 
 
-def _place(value) -> tuple[str, str]:
+def _registered_name(value) -> tuple[str, str]:
     """Family and name by which the registry finds a part."""
-    part = type(value)
+    kind = type(value)
     for family in registry.FAMILIES:
-        prefix, _, name = part.__module__.rpartition(".")
-        if prefix == f"daskdsml.{family}" and registry.find(family, name) is part:
+        prefix, _, name = kind.__module__.rpartition(".")
+        if prefix == f"daskdsml.{family}" and registry.find(family, name) is kind:
             return family, name
     raise ValueError(
-        f"Cannot save {value!r}: {part.__module__}.{part.__qualname__} is no part of daskdsml, so "
+        f"Cannot save {value!r}: {kind.__module__}.{kind.__qualname__} is no part of daskdsml, so "
         "its file could not be read elsewhere."
     )
 
@@ -202,10 +238,3 @@ def _objects_from_json(given):
     array = np.empty(len(given["entries"]), dtype=object)
     array[:] = from_json(given["entries"])
     return array.astype(given["dtype"]).reshape(given["shape"])
-
-
-def _stranger(path) -> ValueError:
-    return ValueError(
-        f"{os.fspath(path)!r} is no network saved by daskdsml, or is damaged. Give the path of a "
-        "file that the method save of a network wrote."
-    )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
+from daskdsml.passes.loop import bar
 from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
+from daskdsml.utils.validation import outside
 
 
 class TrainConfig(NamedTuple):
@@ -53,7 +58,7 @@ class TrainState(NamedTuple):
     """Where training stands: all of it can be saved, and gone on with.
 
     ``drop`` is what "adaptive" has made of the learning rate; ``best`` the best cost so far (a
-    loss, or a score with its sign changed), met by ``kept``, and ``stale`` the epochs since.
+    loss, or a score with its sign changed), met at ``best_point``, and ``stale`` the epochs since.
     """
 
     state: Any
@@ -63,7 +68,7 @@ class TrainState(NamedTuple):
     drop: float = 1.0
     best: float = np.inf
     stale: int = 0
-    kept: Point | None = None
+    best_point: Point | None = None
 
     @property
     def point(self) -> Point:
@@ -79,16 +84,56 @@ class Failure(NamedTuple):
     layer: str | None
 
 
-class Trainer:
-    """Trains a network on batches by `TrainConfig`.
+def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) -> None:
+    """Epochs until one of the ends that were asked for; the best weights are put back.
 
-    Parameters
-    ----------
-    backprop : Backprop
-    config : TrainConfig
-    n_epochs : int
-        Epochs planned, which schedules refer to.
+    ``score(point)`` is that of the rows for validation, None without such; ``n_epochs`` are those
+    of `partial_fit`, None for those of a fit, ``max_iter`` at most.
     """
+    of = f"/{model.max_iter}" if n_epochs is None else ""
+    total = (n_epochs or model.max_iter) * batches.n_rows
+    options = {"total": total, "unit": " rows", "unit_scale": True}
+    # The bar is closed before a warning, which would stand in its line.
+    with closing(TrainingBar(model, lambda epoch: f"epoch {epoch}{of}, ", **options)) as shown:
+        unfinished = _epochs(model, trainer, batches, score, shown, n_epochs or model.max_iter)
+    best = model._train_state.best_point
+    if best is not None and n_epochs is None:
+        model._train_state.point.theta[:] = best.theta
+        model._train_state.point.statistics[:] = best.statistics
+    model._publish(batches)
+    model.converged_ = not (unfinished or n_epochs or trainer.failure)
+    if trainer.failure is not None:
+        warn(_failed(trainer.failure, model))
+    elif unfinished and model.tol is not None and n_epochs is None:
+        warn(_out_of_epochs(model))
+
+
+def _epochs(model, trainer, batches, score, shown, n_epochs) -> bool:
+    """Make ``n_epochs`` unless one of the other ends comes; whether none of these came."""
+    for _ in range(n_epochs):
+        train_state, record = trainer.epoch(model._train_state, batches, shown.step)
+        if trainer.failure is not None:
+            return False
+        model._train_state = train_state
+        if score is not None:
+            record = record._replace(score=score(train_state.point))
+        cost = record.loss if score is None else -record.score
+        model._train_state, going = trainer.judged(train_state, cost, score is not None)
+        model.history_.append(record)
+        model._publish(batches)
+        shown.end(record)
+        if ended_by_callback(model, record) or not going:
+            return False
+    return True
+
+
+def ended_by_callback(model, record) -> bool:
+    """Whether a callback wants training to end; all are called."""
+    return any([bool(callback(model, record)) for callback in model.callbacks or ()])
+
+
+class Trainer:
+    """Trains a network on mini-batches; ``n_epochs`` are planned, which schedules refer to."""
 
     needs = frozenset({"batches"})
 
@@ -105,15 +150,17 @@ class Trainer:
         return TrainState(self.config.solver.init(point.theta.copy()), point.statistics.copy())
 
     def continues(self, train_state: TrainState) -> bool:
-        """Whether a train state is one of this optimizer, and not of another."""
-        return type(self.config.solver.init(train_state.point.theta[:0])) is type(train_state.state)
+        """Whether a train state is one of this optimizer, and of this dtype."""
+        theta = train_state.point.theta
+        same = type(self.config.solver.init(theta[:0])) is type(train_state.state)
+        return same and theta.dtype == self.backprop.network.dtype
 
     def epoch(self, train_state: TrainState, batches, shown) -> tuple[TrainState, Epoch]:
         """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
         begun, total, weight, norms, n_rows = time.perf_counter(), 0.0, 0.0, [], 0
         n_steps = self._n_epochs * batches.steps_per_epoch
-        step, made = partial(self._step, n_steps=n_steps), batches.epoch(train_state.epoch)
-        steps = self._strategy.train(step, train_state, made)
+        step = partial(self._step, n_steps=n_steps)
+        steps = self._strategy.train(step, train_state, batches.epoch(train_state.epoch))
         for train_state, (loss, share, norm), batch in steps:
             if self.failure is not None:
                 break
@@ -143,7 +190,7 @@ class Trainer:
         verdict = self.config.stopping.judge(cost, train_state.best, train_state.stale, rate)
         if cost < train_state.best:
             copy = Point(*map(np.copy, train_state.point)) if keep else None
-            train_state = train_state._replace(best=cost, kept=copy)
+            train_state = train_state._replace(best=cost, best_point=copy)
         if verdict.slower:
             train_state = train_state._replace(drop=train_state.drop / DROP)
         return train_state._replace(stale=int(verdict.stale)), not verdict.ended
@@ -151,14 +198,14 @@ class Trainer:
     def _step(self, train_state, batch, n_steps):
         """The train_state after a batch; its mean objective, weight and gradient norm."""
         config, kernels, point = self.config, self._kernels, train_state.point
-        found = batch.run(self.backprop.gradient, point)
-        if not found.weight > 0.0:
+        total = batch.run(self.backprop.gradient, point)
+        if not total.weight > 0.0:
             return train_state._replace(step=train_state.step + 1), (0.0, 0.0, 0.0)
-        gradient, share = found.gradient, 1.0 / found.weight
+        gradient, share = total.gradient, 1.0 / total.weight
         penalty, squares = kernels.complete(
             gradient, point.theta, self.scale, share, config.l1, config.l2
         )
-        loss, norm = found.loss * share + penalty, math.sqrt(squares)
+        loss, norm = total.loss * share + penalty, math.sqrt(squares)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self.failure = self._diagnosed(train_state, batch)
             return train_state, (0.0, 0.0, 0.0)
@@ -168,9 +215,9 @@ class Trainer:
         state = config.solver.update(kernels, train_state.state, gradient, factor)
         statistics = train_state.statistics
         if len(statistics):
-            statistics += self._momentum * (found.statistics - statistics)
+            statistics += self._momentum * (total.statistics - statistics)
         train_state = train_state._replace(state=state, step=train_state.step + 1)
-        return train_state, (loss, found.weight, norm)
+        return train_state, (loss, total.weight, norm)
 
     def _rate(self, train_state, n_steps) -> float:
         last = max(train_state.step - 1, 0)
@@ -178,9 +225,9 @@ class Trainer:
         return self.config.solver.learning_rate * train_state.drop * factor
 
     def _diagnosed(self, train_state, batch) -> Failure:
-        parts = self.backprop.network.parts
+        placed = self.backprop.network.placed
         layer = batch.run(self.backprop.trace, train_state.point).layer
-        name = parts[layer].name if layer < len(parts) else None
+        name = placed[layer].name if layer < len(placed) else None
         return Failure(train_state.step + 1, train_state.epoch + 1, name)
 
 
@@ -191,3 +238,57 @@ def check_weight(weight) -> None:
             "No row (or step) has a positive weight; with all at zero there is nothing to learn "
             "from. Expected sample_weight and class_weight above 0, and a mask that leaves steps."
         )
+
+
+def warn(text) -> None:
+    """Warn of what did not converge, at the user's own call."""
+    warnings.warn(text, ConvergenceWarning, stacklevel=outside())
+
+
+class TrainingBar:
+    """A bar of training, where ``verbose`` asks for one: loss and the last validation score.
+
+    ``prefix(epoch)`` is what it says before them; ``options`` are tqdm's.
+    """
+
+    def __init__(self, model, prefix, **options):
+        self._bar = bar(type(model).__name__, **options) if model.verbose else None
+        self._prefix, self._score = prefix, ""
+
+    def step(self, epoch, loss, n) -> None:
+        """Go ``n`` units ahead, in an ``epoch`` whose loss so far is ``loss``."""
+        if self._bar is not None:
+            text = f"{self._prefix(epoch)}loss {loss:.4g}{self._score}"
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(n)
+
+    def end(self, record) -> None:
+        """An epoch is over: its score stays in view until the next one."""
+        if not np.isnan(record.score):
+            self._score = f", validation score {record.score:.4g}"
+        self.step(record.epoch, record.loss, 0)
+
+    def close(self) -> None:
+        """Take the bar away, leaving its last state in view."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _failed(failure: Failure, model) -> str:
+    best = model._train_state.best_point
+    left = "before this step" if best is None else "of the best epoch"
+    where = "the gradient" if failure.layer is None else f"the output of layer {failure.layer}"
+    return (
+        f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
+        f"is not finite. The weights are those {left}. Lower learning_rate_init, set clip_norm, or "
+        "scale the columns of X (and y, if it holds numbers)."
+    )
+
+
+def _out_of_epochs(model) -> str:
+    return (
+        f"{type(model).__name__} stopped after max_iter={model.max_iter} epochs while the "
+        f"{'validation score' if model.early_stopping else 'loss'} was still improving by more "
+        f"than tol={model.tol} within n_iter_no_change={model.n_iter_no_change} epochs. "
+        "Raise max_iter or tol; tol=None makes max_iter epochs without this warning."
+    )

@@ -33,12 +33,13 @@ class Backprop:
         return Backprop, (self.network, self.backend)
 
     @property
-    def _kept(self) -> _Kept:
+    def _buffers(self) -> _Buffers:
         """What this thread keeps between batches."""
-        kept = getattr(self._threads, "kept", None)
-        if kept is None:
-            kept = self._threads.kept = _Kept(self.network, self.backend, self._kernels.xp)
-        return kept
+        buffers = getattr(self._threads, "buffers", None)
+        if buffers is None:
+            buffers = _Buffers(self.network, self.backend, self._kernels.xp)
+            self._threads.buffers = buffers
+        return buffers
 
     def gradient(self, point: Point, batch: Batch, watch=None):
         """Kernel: the `BatchGradient` of a batch, whose gradient is good until the next batch.
@@ -48,10 +49,10 @@ class Backprop:
         tapes: list = []
         z = yield from self._forward(point, batch, True, tapes, watch=watch)
         value, weight, dout = self.loss(batch, z)
-        kept = self._kept
-        gradient, grads, params = kept.gradient, kept.grads, kept.params(point)
+        buffers = self._buffers
+        gradient, grads, params = buffers.gradient, buffers.grads, buffers.params(point)
         for i in reversed(range(len(tapes))):
-            layer, (tape, step) = self.network.parts[i].layer, tapes[i]
+            layer, (tape, step) = self.network.placed[i].layer, tapes[i]
             dout = layer.backward(self._kernels, params[i], tape, dout, grads[i], step)
             if layer.collective:
                 dout = yield from dout
@@ -75,28 +76,22 @@ class Backprop:
         return value, weight, dz.reshape(z.shape)
 
     def trace(self, point: Point, batch: Batch):
-        """Kernel: the `Trouble` of a batch, that is the first layer whose output is not finite."""
+        """Kernel: the `FirstNonFinite` output of a batch."""
         outputs: list = []
         yield from self._forward(point, batch, True, outputs=outputs)
         good = (bool(np.isfinite(self.backend.get(out)).all()) for out in outputs)
-        return Trouble(next((i for i, fine in enumerate(good) if not fine), len(outputs)))
+        return FirstNonFinite(next((i for i, fine in enumerate(good) if not fine), len(outputs)))
 
     def _forward(self, point, batch, training, tapes=None, outputs=None, watch=None):
         x = self.inputs(batch.X)
-        kept = self._kept
-        params = kept.params(point)
+        buffers = self._buffers
+        params = buffers.params(point)
         mask = None if batch.mask is None else self.backend.put(batch.mask)
-        for i, part in enumerate(self.network.parts):
-            step = Step(
-                training,
-                mask,
-                _Rows(batch, i),
-                kept.work[i],
-                i > 0,
-                None if watch is None else watch[i],
-            )
-            found = part.layer.forward(self._kernels, params[i], x, step)
-            x, tape = (yield from found) if part.layer.collective else found
+        for i, placed in enumerate(self.network.placed):
+            watched = None if watch is None else watch[i]
+            step = Step(training, mask, _Rows(batch, i), buffers.work[i], i > 0, watched)
+            forward = placed.layer.forward(self._kernels, params[i], x, step)
+            x, tape = (yield from forward) if placed.layer.collective else forward
             if tapes is not None:
                 tapes.append((tape, step))
             if outputs is not None:
@@ -117,19 +112,19 @@ class Backprop:
 
     def _statistics(self, tapes):
         statistics = np.empty(self.network.n_statistics, self.network.dtype)
-        for part, (tape, _) in zip(self.network.parts, tapes, strict=True):
-            for name, where, _ in part.followed:
+        for placed, (tape, _) in zip(self.network.placed, tapes, strict=True):
+            for name, where, _ in placed.statistics:
                 statistics[where] = np.ravel(self.backend.get(tape.statistics[name]))
         return statistics
 
 
-class _Kept:
+class _Buffers:
     """What a thread keeps from one batch to the next: buffers, and views of what does not move."""
 
     def __init__(self, network, backend, xp):
         self._network, self._backend, self._on_host = network, backend, xp is np
         self._seen = (None, None, None)
-        self.work = [_Workspace(xp, network.dtype) for _ in network.parts]
+        self.work = [_Workspace(xp, network.dtype) for _ in network.placed]
         self.gradient = xp.empty(network.n_parameters, dtype=network.dtype)
         self.grads = network.views(self.gradient)
 
@@ -145,13 +140,13 @@ class _Kept:
         return self._seen[2]
 
 
-class Trouble(NamedTuple):
+class FirstNonFinite(NamedTuple):
     """The first layer whose output is not finite, as a number; that of layers where none is."""
 
     layer: int
 
     def __add__(self, other):
-        return Trouble(min(self.layer, other.layer))
+        return FirstNonFinite(min(self.layer, other.layer))
 
 
 class _Rows(NamedTuple):
@@ -174,9 +169,9 @@ class _Workspace:
         self._xp, self._dtype, self._arrays = xp, dtype, {}
 
     def __call__(self, name, shape, dtype=None):
-        found = self._arrays.get(name)
-        if found is not None and found.shape == shape:
-            return found
+        array = self._arrays.get(name)
+        if array is not None and array.shape == shape:
+            return array
         dtype = self._dtype if dtype is None else np.dtype(dtype)
         size = 1
         for length in shape:
@@ -184,8 +179,8 @@ class _Workspace:
         store = self._arrays.get((name, "store"))
         if store is None or store.size < size or store.dtype != dtype:
             store = self._arrays[name, "store"] = self._xp.empty(size, dtype=dtype)
-        self._arrays[name] = found = store[:size].reshape(shape)
-        return found
+        self._arrays[name] = array = store[:size].reshape(shape)
+        return array
 
 
 def _step_weights(w, mask, shape):

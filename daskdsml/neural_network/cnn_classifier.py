@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from daskdsml.data.labels import check_class_weight
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.flatten import Flatten
 from daskdsml.layers.max_pool2d import MaxPool2D
-from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import SolverOptions
-from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
+from daskdsml.neural_network._model import set_parameters
+from daskdsml.neural_network._validation import check_activation, check_sizes, check_solver_options
+from daskdsml.neural_network.neural_classifier import NeuralClassifier, dense_layers
 from daskdsml.utils.validation import check_flag, check_number
 
 
-class CNNClassifier(SolverOptions, NeuralClassification):
+class CNNClassifier(NeuralClassifier):
     """Classification of images by convolutions, pooling and dense layers.
 
     Each of ``filters`` makes a convolution of that many filters (padded to keep the size), batch
@@ -92,46 +93,7 @@ class CNNClassifier(SolverOptions, NeuralClassification):
         cache="auto",
         verbose=False,
     ):
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.pool_size = pool_size
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.batch_norm = batch_norm
-        self.dropout = dropout
-        self.solver = solver
-        self.learning_rate_init = learning_rate_init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.l1 = l1
-        self.l2 = l2
-        self.clip_norm = clip_norm
-        self.shuffle = shuffle
-        self.pool_bytes = pool_bytes
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.class_weight = class_weight
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.dtype = dtype
-        self.backend = backend
-        self.cache = cache
-        self.verbose = verbose
-
-    def _given(self):
-        layers: list[Any] = []
-        for filters in self.filters:
-            activation = None if self.batch_norm else self.activation
-            layers.append(Conv2D(filters, self.kernel_size, padding="same", activation=activation))
-            if self.batch_norm:
-                layers.append(BatchNorm(activation=self.activation))
-            if self.pool_size > 1:
-                layers.append(MaxPool2D(self.pool_size))
-        return [*layers, Flatten(), *dense_layers(self)]
+        set_parameters(self, locals())
 
     def _check(self) -> None:
         check_sizes(self, "filters", least=1)
@@ -140,4 +102,16 @@ class CNNClassifier(SolverOptions, NeuralClassification):
         check_number(self, "pool_size", 1, integer=True)
         check_flag(self, "batch_norm")
         check_activation(self)
-        super()._check()
+        check_class_weight(self.class_weight)
+        check_solver_options(self)
+
+    def _layers(self, n_outputs):
+        layers: list[Any] = []
+        for filters in self.filters:
+            activation = None if self.batch_norm else self.activation
+            layers.append(Conv2D(filters, self.kernel_size, padding="same", activation=activation))
+            if self.batch_norm:
+                layers.append(BatchNorm(activation=self.activation))
+            if self.pool_size > 1:
+                layers.append(MaxPool2D(self.pool_size))
+        return [*layers, Flatten(), *dense_layers(self, n_outputs)]

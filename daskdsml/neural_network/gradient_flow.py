@@ -8,14 +8,14 @@ import numpy as np
 from sklearn.base import clone
 
 from daskdsml.neural_network._describe import aligned
-from daskdsml.neural_network._model import NeuralModel
-from daskdsml.neural_network._parameters import check_parameters
+from daskdsml.neural_network._model import NeuralModel, build_network, find_backend, starting_point
+from daskdsml.neural_network._predictor import network_for
 from daskdsml.neural_network._training import check_weight
+from daskdsml.neural_network._validation import check_parameters, open_examples, training_examples
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry
 from daskdsml.utils.threads import single_threaded_blas
-from daskdsml.utils.validation import seed_of
 
 
 class GradientFlow(NamedTuple):
@@ -67,7 +67,7 @@ class _Sums(NamedTuple):
     squares: dict[str, np.ndarray]
 
     def __add__(self, other):
-        squares = {name: part + other.squares[name] for name, part in self.squares.items()}
+        squares = {name: own + other.squares[name] for name, own in self.squares.items()}
         return _Sums(self.weight + other.weight, self.gradient + other.gradient, squares)
 
 
@@ -77,16 +77,16 @@ class _Flow(NamedTuple):
     backprop: Backprop
 
     def __call__(self, point: Point, batch):
-        parts = self.backprop.network.parts
-        watch: list[dict] = [{} for _ in parts]
-        found = yield from self.backprop.gradient(point, batch, watch)
+        layers = self.backprop.network.placed
+        watch: list[dict] = [{} for _ in layers]
+        total = yield from self.backprop.gradient(point, batch, watch)
         get = self.backprop.backend.get
         squares = {
-            part.name: get(seen["steps"]) ** 2
-            for part, seen in zip(parts, watch, strict=True)
-            if "steps" in seen
+            placed.name: get(watched["steps"]) ** 2
+            for placed, watched in zip(layers, watch, strict=True)
+            if "steps" in watched
         }
-        return _Sums(found.weight, np.array(get(found.gradient)), squares)
+        return _Sums(total.weight, np.array(get(total.gradient)), squares)
 
 
 def gradient_flow(model, X, y, mask=None, sample_weight=None) -> GradientFlow:
@@ -126,43 +126,32 @@ def gradient_flow(model, X, y, mask=None, sample_weight=None) -> GradientFlow:
             "gradient_flow needs an estimator of daskdsml.neural_network, got "
             f"{type(model).__name__}."
         )
-    backprop, point, model, examples = _looked_at(model, X, y, mask, sample_weight)
-    batches = model._open(examples)
-    try:
-        with single_threaded_blas():
-            total = batches.run(_Flow(backprop), point, f"{model._label}-gradient-flow")
-    finally:
-        batches.close()
-    check_weight(total.weight)
-    return _flow_of(backprop.network, point, total)
-
-
-def _looked_at(model, X, y, mask, sample_weight):
-    """The network in float64, where it stands, and a model that has met the examples."""
     fresh = not hasattr(model, "_train_state")
     if fresh:
         check_parameters(model)
         model = clone(model)
-    examples = model._dataset(X, y, sample_weight, mask, reset=fresh)
-    examples = model._weighted(model._targets(examples, first=fresh))
+    examples = training_examples(model, X, y, sample_weight, mask, first=fresh)
     if fresh:
-        network = model._composed(examples.in_shape, examples.mask)
-        backend = model._find_backend(examples)
-        point = network.init(np.random.default_rng(seed_of(model)))
+        network = build_network(model, examples.in_shape, examples.mask)
+        backend, point = find_backend(model, examples), starting_point(model, network, warm=False)
     else:
-        network = model._predictor(examples.in_shape).network
-        backend, point = registry.find("backends", model._backend)(), model._train_state.point
+        network, point = network_for(model, examples.in_shape), model._train_state.point
+        backend = registry.find("backends", model._backend)()
     network = Network(network.layers, network.in_shape, network.loss, np.float64)
     point = Point(*(array.astype(np.float64) for array in point))
-    return Backprop(network, backend), point, model, examples
+    with open_examples(model, examples) as batches, single_threaded_blas():
+        flow = _Flow(Backprop(network, backend))
+        total = batches.run(flow, point, f"{model._label}-gradient-flow")
+    check_weight(total.weight)
+    return _flow_of(network, point, total)
 
 
 def _flow_of(network, point, total) -> GradientFlow:
     gradient = total.gradient / total.weight
-    parts = [part for part in network.parts if part.arrays]
-    where = [slice(part.arrays[0][1].start, part.arrays[-1][1].stop) for part in parts]
+    layers = [placed for placed in network.placed if placed.parameters]
+    where = [slice(p.parameters[0][1].start, p.parameters[-1][1].stop) for p in layers]
     return GradientFlow(
-        tuple(part.name for part in parts),
+        tuple(placed.name for placed in layers),
         np.array([np.linalg.norm(gradient[w]) for w in where]),
         np.array([np.linalg.norm(point.theta[w]) for w in where]),
         {name: np.sqrt(squares) / total.weight for name, squares in total.squares.items()},

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._mlp import MLP
+import numbers
+from typing import Any
+
+import numpy as np
+
+from daskdsml.data.labels import check_class_weight
+from daskdsml.layers.batch_norm import BatchNorm
+from daskdsml.layers.dense import Dense
+from daskdsml.layers.dropout import Dropout
+from daskdsml.neural_network._model import set_parameters
+from daskdsml.neural_network._training import TrainConfig
+from daskdsml.neural_network._validation import batch_rows, check_activation
+from daskdsml.neural_network.neural_classifier import NeuralClassifier
+from daskdsml.optimizers.adam import Adam
+from daskdsml.optimizers.gradient_descent import GradientDescent
+from daskdsml.optimizers.momentum import Momentum
+from daskdsml.optimizers.nesterov import Nesterov
+from daskdsml.optimizers.schedules.constant import Constant
+from daskdsml.optimizers.schedules.invscaling import Invscaling
+from daskdsml.solvers.lbfgs import LBFGS
+from daskdsml.utils.early_stopping import EarlyStopping
+from daskdsml.utils.validation import check_flag, check_number
+
+SOLVERS = ("adam", "sgd", "lbfgs")
+LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
-class MLPClassifier(MLP, NeuralClassification):
+class MLPClassifier(NeuralClassifier):
     """Multi-layer perceptron [1]_ that tells classes, with scikit-learn's parameters and more.
 
     Minimises the mean cross-entropy plus ``alpha / (2 batch_size) ||W||**2``. A last layer of K
@@ -97,6 +120,7 @@ class MLPClassifier(MLP, NeuralClassification):
     """
 
     _label = "mlp-classifier"
+    _ranks = (2,)
 
     def __init__(
         self,
@@ -134,43 +158,99 @@ class MLPClassifier(MLP, NeuralClassification):
         backend="auto",
         cache="auto",
     ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.batch_norm = batch_norm
-        self.dropout = dropout
-        self.clip_norm = clip_norm
-        self.class_weight = class_weight
-        self.pool_bytes = pool_bytes
-        self.callbacks = callbacks
-        self.dtype = dtype
-        self.backend = backend
-        self.cache = cache
+        set_parameters(self, locals())
 
-    def _n_scores(self) -> int:
-        K = len(getattr(self, "classes_", (0, 1)))
-        return K if K > 2 else 1
+    def _check(self) -> None:
+        check_class_weight(self.class_weight)
+        check_perceptron(self)
+
+    def _layers(self, n_outputs):
+        return perceptron_layers(self, n_outputs if n_outputs > 2 else 1)
+
+    def _train_config(self, n_rows) -> TrainConfig:
+        return perceptron_config(self, n_rows)
 
     def _publish(self, batches=None) -> None:
         super()._publish(batches)
+        publish_perceptron(self)
         self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
+
+
+def check_perceptron(model) -> None:
+    """Raise ValueError if a parameter that both perceptrons have cannot be used."""
+    sizes = model.hidden_layer_sizes
+    sizes = sizes if np.iterable(sizes) else (sizes,)
+    if not all(isinstance(k, numbers.Integral) and int(k) > 0 for k in sizes):
+        raise ValueError(
+            "hidden_layer_sizes must be a positive integer or a tuple of such, got "
+            f"{model.hidden_layer_sizes!r}."
+        )
+    for name, known in (("solver", SOLVERS), ("learning_rate", LEARNING_RATES)):
+        if getattr(model, name) not in known:
+            raise ValueError(
+                f"Unknown {name} {getattr(model, name)!r} of {type(model).__name__}: expected "
+                f"one of {list(known)}."
+            )
+    check_activation(model)
+    check_number(model, "alpha", 0, high=np.finfo(float).max)
+    check_number(model, "learning_rate_init", 0, strict=True)
+    check_number(model, "power_t", 0)
+    check_number(model, "momentum", 0, high=1)
+    for name in ("beta_1", "beta_2"):
+        check_number(model, name, 0, below=1)
+    check_number(model, "epsilon", 0, strict=True)
+    check_number(model, "max_fun", 1, integer=True)
+    check_flag(model, "nesterovs_momentum", "batch_norm")
+    batched = model.batch_norm or model.dropout or model.early_stopping or model.clip_norm
+    if model.solver == "lbfgs" and batched:
+        raise ValueError(
+            "solver='lbfgs' takes all rows at once, block by block: batch_norm, dropout, "
+            "early_stopping and clip_norm need mini-batches. Use solver='adam' or 'sgd', or "
+            "leave them out."
+        )
+    if model.batch_size != "auto":
+        check_number(model, "batch_size", 1, integer=True)
+
+
+def perceptron_layers(model, n_scores) -> list:
+    """Hidden layers, each with batch norm and dropout where there is such, and the scores."""
+    layers: list[Any] = []
+    for units in np.atleast_1d(model.hidden_layer_sizes).tolist():
+        layers.append(Dense(units, activation=None if model.batch_norm else model.activation))
+        if model.batch_norm:
+            layers.append(BatchNorm(activation=model.activation))
+        if model.dropout:
+            layers.append(Dropout(model.dropout))
+    return [*layers, Dense(n_scores)]
+
+
+def perceptron_config(model, n_rows) -> TrainConfig:
+    """How to train on so many rows by scikit-learn's parameters."""
+    # alpha / 2 ||W||**2 counts once a batch, whose loss is a mean over its rows.
+    rows = n_rows if model.solver == "lbfgs" else batch_rows(model, n_rows)
+    factor = Constant().factor
+    if model.learning_rate == "invscaling":
+        factor = Invscaling(float(model.power_t), n_rows).factor
+    stopping = EarlyStopping(model.tol, model.n_iter_no_change, model.learning_rate == "adaptive")
+    l2, clip = float(model.alpha) / rows, model.clip_norm
+    return TrainConfig(perceptron_solver(model), factor, stopping, l2=l2, clip=clip)
+
+
+def perceptron_solver(model):
+    """L-BFGS, or the optimizer of mini-batches."""
+    rate = float(model.learning_rate_init)
+    if model.solver == "lbfgs":
+        return LBFGS(0.0 if model.tol is None else model.tol)
+    if model.solver == "adam":
+        return Adam(rate, model.beta_1, model.beta_2, model.epsilon)
+    if model.momentum == 0:
+        return GradientDescent(rate)
+    return (Nesterov if model.nesterovs_momentum else Momentum)(rate, model.momentum)
+
+
+def publish_perceptron(model) -> None:
+    """The attributes that scikit-learn's perceptrons have."""
+    dense = [arrays for arrays in model.weights_ if "W" in arrays]
+    model.coefs_ = [arrays["W"] for arrays in dense]
+    model.intercepts_ = [arrays["b"] for arrays in dense]
+    model.n_layers_, model.n_outputs_ = len(dense) + 1, model.out_shape_[-1]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from daskdsml.losses.gamma import Gamma
 from daskdsml.losses.poisson import Poisson
-from daskdsml.neural_network._mlp import MLP
-from daskdsml.neural_network._regressor import NeuralRegression
+from daskdsml.neural_network._model import set_parameters
+from daskdsml.neural_network._training import TrainConfig
+from daskdsml.neural_network.mlp_classifier import (
+    check_perceptron,
+    perceptron_config,
+    perceptron_layers,
+    publish_perceptron,
+)
+from daskdsml.neural_network.neural_regressor import NeuralRegressor, check_loss
 
 
-class MLPRegressor(MLP, NeuralRegression):
-    """Multi-layer perceptron [1]_ that predicts numbers, with scikit-learn's parameters and more.
+class MLPRegressor(NeuralRegressor):
+    """Multi-layer perceptron that predicts numbers, with scikit-learn's parameters and more.
 
     Minimises the mean loss (half the squared error, the mean over targets) plus
     ``alpha / (2 batch_size) ||W||**2``.
@@ -18,73 +25,10 @@ class MLPRegressor(MLP, NeuralRegression):
     ----------
     loss : str, default="squared_error"
         "poisson" or another loss of `NeuralRegressor`.
-    hidden_layer_sizes : int or tuple of int, default=(100,)
-        Units of the hidden layers; () makes linear regression.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Of the hidden layers.
-    solver : {"adam", "sgd", "lbfgs"}, default="adam"
-        "adam" [2]_; "sgd" with ``momentum`` (Nesterov's by default); "lbfgs" takes all rows in each
-        step, one pass over the data, in float64.
-    alpha : float, default=0.0001
-        ``alpha / 2 ||W||**2`` is added to the summed loss of a batch, as in scikit-learn: divided
-        by ``batch_size`` it is the strength against the mean loss. Biases are not penalised.
-    batch_size : int or "auto", default="auto"
-        Rows of a step; "auto" is 200, or all rows if there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        For "adam", too. "adaptive" divides by 5 where training would end.
-    learning_rate_init : float, default=0.001
-        The learning rate that training begins with.
-    power_t : float, default=0.5
-        "invscaling" divides the rate by ``(t + 1)**power_t``, for t rows in the epochs before.
-    max_iter : int, default=200
-        Most epochs; most iterations of "lbfgs".
-    shuffle : bool, default=True
-        Whether rows are met in another order in each epoch.
-    random_state : int or None, default=None
-        Seed of all that is drawn; None means 0, so that fits can be repeated.
-    tol : float or None, default=1e-4
-        Training ends when ``n_iter_no_change`` epochs in a row did not better the best loss (or
-        validation score) by ``tol``; "lbfgs" ends when no entry of the gradient is above it.
-    verbose : bool, default=False
-        Whether to show a progress bar.
-    warm_start : bool, default=False
-        Whether `fit` starts from the weights of the last fit.
-    momentum : float, default=0.9
-        Of "sgd": the share of the last step that the next one keeps.
-    nesterovs_momentum : bool, default=True
-        Whether the momentum of "sgd" is Nesterov's.
-    early_stopping : bool, default=False
-        Whether a validation score tells when to end; the best weights are put back.
-    validation_fraction : float, default=0.1
-        Share of rows held out to be scored with ``early_stopping``, unless `fit` gets ``X_val``.
-    beta_1, beta_2 : float, default=0.9 and 0.999
-        Of "adam": shares of the past in the running means of gradients and of their squares.
-    epsilon : float, default=1e-8
-        Of "adam": added to the root of the mean square.
-    n_iter_no_change : int, default=10
-        Epochs in a row without a better loss (or score) after which training ends; see ``tol``.
-    max_fun : int, default=15000
-        Most passes of "lbfgs": one at the start and mostly one for each iteration.
-    batch_norm : bool, default=False
-        Whether each hidden layer is normalised by its batch before the activation.
-    dropout : float, default=0.0
-        Share of the units of each hidden layer dropped while training.
-    clip_norm, pool_bytes, callbacks, dtype, backend, cache : see `NeuralRegressor`
 
-    Attributes
-    ----------
-    coefs_, intercepts_ : lists of arrays (n_in, n_out) and (n_out,)
-    n_layers_, n_outputs_ : int
-        Layers with input and output; scores of a row.
-    out_activation_ : str
-
-    All other attributes are those of `NeuralRegressor`.
-
-    References
-    ----------
-    .. [1] Rumelhart, D. E., Hinton, G. E. and Williams, R. J. (1986). Learning representations by
-       back-propagating errors. Nature 323, 533-536.
-    .. [2] Kingma, D. P. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR.
+    All other parameters are those of `MLPClassifier` but for ``class_weight``, and so are
+    ``coefs_``, ``intercepts_``, ``n_layers_``, ``n_outputs_`` and ``out_activation_``; all other
+    attributes are those of `NeuralRegressor`. ``hidden_layer_sizes=()`` makes linear regression.
 
     Examples
     --------
@@ -100,6 +44,7 @@ class MLPRegressor(MLP, NeuralRegression):
     """
 
     _label = "mlp-regressor"
+    _ranks = (2,)
 
     def __init__(
         self,
@@ -137,43 +82,20 @@ class MLPRegressor(MLP, NeuralRegression):
         backend="auto",
         cache="auto",
     ):
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.batch_norm = batch_norm
-        self.dropout = dropout
-        self.clip_norm = clip_norm
-        self.pool_bytes = pool_bytes
-        self.callbacks = callbacks
-        self.dtype = dtype
-        self.backend = backend
-        self.cache = cache
+        set_parameters(self, locals())
 
-    def _n_scores(self) -> int:
-        return self._target_shape[0] if getattr(self, "_target_shape", ()) else 1
+    def _check(self) -> None:
+        check_loss(self)
+        check_perceptron(self)
+
+    def _layers(self, n_outputs):
+        return perceptron_layers(self, n_outputs)
+
+    def _train_config(self, n_rows) -> TrainConfig:
+        return perceptron_config(self, n_rows)
 
     def _publish(self, batches=None) -> None:
         super()._publish(batches)
+        publish_perceptron(self)
         log_link = isinstance(self._network.loss, Poisson | Gamma)
         self.out_activation_ = "exp" if log_link else "identity"

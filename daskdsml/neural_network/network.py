@@ -16,14 +16,17 @@ class Point(NamedTuple):
 
 
 class PlacedLayer(NamedTuple):
-    """One layer in its place: ``arrays`` and ``followed`` are (name, slice, shape) of its views."""
+    """One layer of a network: its place in the vectors of a `Point`.
+
+    ``parameters`` and ``statistics`` are (name, slice, shape) of each of its arrays.
+    """
 
     name: str
     layer: Any
     in_shape: tuple
     out_shape: tuple
-    arrays: tuple
-    followed: tuple
+    parameters: tuple
+    statistics: tuple
 
 
 class Network:
@@ -49,78 +52,79 @@ class Network:
     def __init__(self, layers, in_shape, loss=None, dtype=np.float32):
         self.layers, self.in_shape, self.loss = tuple(layers), tuple(in_shape), loss
         self.dtype = np.dtype(dtype)
-        self.parts = tuple(self._composed(np.random.default_rng(0), lambda array: array.shape))
-        last = self.parts[-1] if self.parts else None
-        self.out_shape = last.out_shape if last else self.in_shape
-        ends = [(0, 0)] + [(_end(p.arrays), _end(p.followed)) for p in self.parts]
+        self.placed = tuple(self._place_layers(np.random.default_rng(0)))
+        self.out_shape = self.placed[-1].out_shape if self.placed else self.in_shape
+        ends = [(0, 0)] + [(_end(each.parameters), _end(each.statistics)) for each in self.placed]
         self.n_parameters, self.n_statistics = (max(end) for end in zip(*ends, strict=True))
 
     def init(self, rng) -> Point:
         """Parameters as the layers draw them from ``rng``, statistics before the first batch."""
         theta = np.zeros(self.n_parameters, self.dtype)
         statistics = np.zeros(self.n_statistics, self.dtype)
-        for part in self.parts:
-            drawn, _ = part.layer.init(rng, part.in_shape)
-            for name, where, shape in part.arrays:
+        for placed in self.placed:
+            drawn, _ = placed.layer.init(rng, placed.in_shape)
+            for name, where, shape in placed.parameters:
                 theta[where] = np.broadcast_to(drawn[name], shape).ravel()
-            if part.followed:
-                first = part.layer.statistics(part.in_shape)
-                for name, where, _ in part.followed:
+            if placed.statistics:
+                first = placed.layer.statistics(placed.in_shape)
+                for name, where, _ in placed.statistics:
                     statistics[where] = np.ravel(first[name])
         return Point(theta, statistics)
 
     def views(self, theta, statistics=None) -> list[dict]:
         """Each layer's arrays as views into ``theta`` and, where given, the ``statistics``."""
-        found = []
-        for part in self.parts:
-            views = {name: theta[where].reshape(shape) for name, where, shape in part.arrays}
+        layers = []
+        for placed in self.placed:
+            views = {name: theta[where].reshape(shape) for name, where, shape in placed.parameters}
             if statistics is not None:
-                for name, where, shape in part.followed:
+                for name, where, shape in placed.statistics:
                     views[name] = statistics[where].reshape(shape)
-            found.append(views)
-        return found
+            layers.append(views)
+        return layers
 
     def scale(self) -> np.ndarray:
         """1.0 (d,) where weight decay acts on a parameter, 0.0 where it is not penalised."""
         scale = np.zeros(self.n_parameters, self.dtype)
-        for part in self.parts:
-            for name, where, _ in part.arrays:
-                scale[where] = name in part.layer.penalised
+        for placed in self.placed:
+            for name, where, _ in placed.parameters:
+                scale[where] = name in placed.layer.penalised
         return scale
 
     def momentum(self) -> np.ndarray:
         """Share (s,) of the latest batch in the statistics that follow the batches."""
         share = np.zeros(self.n_statistics, self.dtype)
-        for part in self.parts:
-            for _, where, _ in part.followed:
-                share[where] = part.layer.momentum
+        for placed in self.placed:
+            for _, where, _ in placed.statistics:
+                share[where] = placed.layer.momentum
         return share
+
+    @property
+    def layout(self) -> list:
+        """What networks have alike that can go on with each other's weights."""
+        return [(type(each.layer), each.parameters, each.statistics) for each in self.placed]
 
     @property
     def steps(self) -> bool:
         """Whether there are scores for each time step, (n, T, K), rather than for each row."""
         return len(self.out_shape) == 2
 
-    def _composed(self, rng, shape_of):
+    def _place_layers(self, rng):
         shape, d, s = self.in_shape, 0, 0
         for i, layer in enumerate(self.layers):
             try:
                 if i and getattr(layer, "first", False):
                     raise ValueError("it takes codes, not what a layer gives. Let it be the first.")
-                params, out_shape = layer.init(rng, shape)
+                parameters, out_shape = layer.init(rng, shape)
             except ValueError as error:
-                raise ValueError(self._unmet(i, shape, error)) from error
-            arrays, d = _placed({name: shape_of(array) for name, array in params.items()}, d)
-            followed = {}
-            if layer.collective:
-                followed = {k: shape_of(a) for k, a in layer.statistics(shape).items()}
-            followed, s = _placed(followed, s)
-            yield PlacedLayer(
-                f"{i} {type(layer).__name__}", layer, shape, out_shape, arrays, followed
-            )
+                raise ValueError(self._incompatible(i, shape, error)) from error
+            statistics = layer.statistics(shape) if layer.collective else {}
+            slices, d = _lay_out(parameters, d)
+            follow, s = _lay_out(statistics, s)
+            name = f"{i} {type(layer).__name__}"
+            yield PlacedLayer(name, layer, shape, out_shape, slices, follow)
             shape = out_shape
 
-    def _unmet(self, i, shape, error) -> str:
+    def _incompatible(self, i, shape, error) -> str:
         before = "the input" if i == 0 else f"layer {i - 1}, {self.layers[i - 1]}"
         return (
             f"Incompatible layer shapes: {before} gives rows of shape {shape}, which layer {i}, "
@@ -128,14 +132,13 @@ class Network:
         )
 
 
-def _placed(shapes: dict, start: int):
+def _lay_out(arrays: dict, start: int):
     """(name, slice, shape) of arrays laid one after the other from ``start``, and the end."""
-    sizes = [int(np.prod(shape)) for shape in shapes.values()]
-    borders = np.cumsum([start, *sizes]).tolist()
+    borders = np.cumsum([start, *(array.size for array in arrays.values())]).tolist()
     slices = (slice(*pair) for pair in pairwise(borders))
-    named = zip(shapes.items(), slices, strict=True)
-    return tuple((name, where, shape) for (name, shape), where in named), borders[-1]
+    named = zip(arrays.items(), slices, strict=True)
+    return tuple((name, where, array.shape) for (name, array), where in named), borders[-1]
 
 
-def _end(arrays) -> int:
-    return arrays[-1][1].stop if arrays else 0
+def _end(slices) -> int:
+    return slices[-1][1].stop if slices else 0

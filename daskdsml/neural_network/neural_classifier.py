@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import SolverOptions
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from daskdsml.data.labels import (
+    check_class_weight,
+    check_known,
+    class_weights,
+    classes_of,
+    encode,
+    known_classes,
+    weigh,
+)
+from daskdsml.layers.activation import Activation
+from daskdsml.layers.dense import Dense
+from daskdsml.layers.dropout import Dropout
+from daskdsml.losses.logistic import Logistic
+from daskdsml.losses.multinomial import Multinomial
+from daskdsml.neural_network._model import NeuralModel, set_parameters
+from daskdsml.neural_network._predictor import (
+    Labels,
+    log_probabilities,
+    predict,
+    probabilities,
+    score,
+)
+from daskdsml.neural_network._validation import check_layers, check_solver_options
+from daskdsml.utils.validation import check_labels
 
 
-class NeuralClassifier(SolverOptions, NeuralClassification):
+class NeuralClassifier(ClassifierMixin, NeuralModel):
     """A network of given layers that tells classes, trained on mini-batches of Dask data.
 
     Minimises the mean cross-entropy ``sum_i w_i (-log p_{y_i}(x_i)) / sum_i w_i`` plus penalties,
@@ -112,7 +140,9 @@ class NeuralClassifier(SolverOptions, NeuralClassification):
     """
 
     _label = "neural-classifier"
-    _links = ("softmax", "logistic")
+    _target_options = {"labels": True}
+    # Activations at the end that the loss already has in it.
+    _links: tuple[str, ...] = ("softmax", "logistic")
 
     def __init__(
         self,
@@ -141,26 +171,148 @@ class NeuralClassifier(SolverOptions, NeuralClassification):
         cache="auto",
         verbose=False,
     ):
-        self.layers = layers
-        self.solver = solver
-        self.learning_rate_init = learning_rate_init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.l1 = l1
-        self.l2 = l2
-        self.clip_norm = clip_norm
-        self.shuffle = shuffle
-        self.pool_bytes = pool_bytes
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.class_weight = class_weight
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.dtype = dtype
-        self.backend = backend
-        self.cache = cache
-        self.verbose = verbose
+        set_parameters(self, locals())
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None, mask=None):
+        """One epoch over the rows given, from where the last call (or a fit) ended.
+
+        Parameters
+        ----------
+        X, y, sample_weight, mask : as for `fit`
+        classes : array (K,) or None
+            All labels there will be; the first call needs them.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit_epoch(X, y, sample_weight, mask, self._classes_named(classes))
+
+    def predict(self, X, mask=None):
+        """The likeliest label of each row, in the labels' own dtype. Lazy as X is.
+
+        Parameters
+        ----------
+        X : array (n, ...), DataFrame, Dask collection or `WindowedSequences`
+        mask : array (n, T) or None
+            True at the steps of each sequence that count.
+        """
+        check_is_fitted(self)
+        return predict(self, X, mask, Labels(self.classes_), (), self.classes_.dtype)
+
+    def predict_proba(self, X, mask=None):
+        """Probabilities of the classes, in the order of ``classes_``, on the last axis. Lazy."""
+        check_is_fitted(self)
+        return predict(self, X, mask, probabilities, (len(self.classes_),))
+
+    def predict_log_proba(self, X, mask=None):
+        """Logarithms of `predict_proba`, exact where these underflow. Lazy as X is."""
+        check_is_fitted(self)
+        return predict(self, X, mask, log_probabilities, (len(self.classes_),))
+
+    def score(self, X, y, sample_weight=None, mask=None) -> float:
+        """Share of rows (steps of a tagger), by weight, whose label is predicted."""
+        return score(self, X, y, sample_weight, mask)
+
+    def _check(self) -> None:
+        check_class_weight(self.class_weight)
+        check_solver_options(self)
+        check_layers(self.layers)
+
+    def _layers(self, n_outputs):
+        """The layers to the raw scores: a last softmax or logistic function is the loss's."""
+        *layers, last = self.layers
+        merged = layers and isinstance(last, Activation) and last.name in self._links
+        return layers if merged else list(self.layers)
+
+    def _learn_targets(self, examples, classes=None) -> None:
+        """The classes in y, or those that are named, and their weights."""
+        labels, counts = classes_of(examples)
+        check_known(labels)
+        check_labels(labels)
+        self.classes_ = labels if classes is None else classes
+        if len(self.classes_) < 2:
+            held = f"one class: {labels.tolist()[0]!r}" if len(labels) else "no label at all"
+            raise ValueError(
+                f"{type(self).__name__} needs samples of 2 classes or more, but y holds "
+                f"{held}. Check how y (or mask) is made or filtered."
+            )
+        self._class_weight = class_weights(self.class_weight, self.classes_, counts)
+
+    @property
+    def _targets(self) -> Classification:
+        of_steps, fitted = "y_steps" in self._target_options, getattr(self, "_class_weight", None)
+        return Classification(self.classes_, self.class_weight, fitted, of_steps)
+
+    def _classes_named(self, classes):
+        """The classes of all calls of `partial_fit`."""
+        known = getattr(self, "classes_", None)
+        if classes is None and known is None:
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: all labels there will be."
+            )
+        if classes is not None:
+            classes = known_classes(classes)
+            if known is not None and not np.array_equal(known, classes):
+                raise ValueError(
+                    f"classes={classes[:10].tolist()} is not the same as on the last call to "
+                    f"partial_fit: {known[:10].tolist()}. Pass all labels there will be at first."
+                )
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs the labels of all rows, which partial_fit does not "
+                "see. Pass a dict of weights."
+            )
+        return classes if known is None else known
+
+
+class Classification(NamedTuple):
+    """Labels as targets: of rows, or ``of_steps``.
+
+    ``class_weight`` is the parameter, ``fitted_weight (K,)`` what the fit made of it, or None.
+    """
+
+    classes: np.ndarray
+    class_weight: Any
+    fitted_weight: Any
+    of_steps: bool
+
+    metric = "accuracy"
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def encoded(self, examples):
+        """The examples with codes of classes."""
+        return encode(examples, self.classes)
+
+    def weighted(self, examples):
+        """The examples with weights of their classes: balanced ones are those of the fit."""
+        weights = self.fitted_weight
+        if not isinstance(self.class_weight, str):
+            weights = class_weights(self.class_weight, self.classes, None)
+        return examples if weights is None else weigh(examples, weights)
+
+    def loss(self, out_shape):
+        """Softmax of K scores, or the logistic loss of one score of two classes."""
+        K, wanted = len(self.classes), "(T, K)" if self.of_steps else "(K,)"
+        fits = out_shape[-1:] == (K,) or (K, out_shape[-1:]) == (2, (1,))
+        if len(out_shape) != 1 + self.of_steps or not fits:
+            raise ValueError(
+                f"The last layer gives {out_shape} for each row, but y holds {K} classes: expected "
+                f"{wanted} with K={K}. Let the last layer be Dense({K})."
+            )
+        return Logistic() if out_shape[-1] == 1 else Multinomial(K)
+
+
+def dense_layers(model, n_outputs) -> list:
+    """Hidden dense layers, each after dropout if there is some, and one score for each class."""
+    layers: list[Any] = []
+    sizes = [(units, model.activation) for units in model.hidden_layer_sizes]
+    for units, activation in [*sizes, (n_outputs, None)]:
+        if model.dropout:
+            layers.append(Dropout(model.dropout))
+        layers.append(Dense(units, activation=activation))
+    return layers

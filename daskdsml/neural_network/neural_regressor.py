@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from daskdsml.neural_network._network_model import SolverOptions
-from daskdsml.neural_network._regressor import NeuralRegression
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from daskdsml.data.labels import checked
+from daskdsml.neural_network._model import NeuralModel, set_parameters
+from daskdsml.neural_network._predictor import Mean, predict, score
+from daskdsml.neural_network._validation import check_layers, check_solver_options
+from daskdsml.utils import registry
+
+LOSSES = (
+    "squared_error",
+    "poisson",
+    "gamma",
+    "huber_residual",
+    "epsilon_insensitive",
+    "squared_epsilon_insensitive",
+)
 
 
-class NeuralRegressor(SolverOptions, NeuralRegression):
+class NeuralRegressor(RegressorMixin, NeuralModel):
     """A network of given layers that predicts numbers, trained on mini-batches of Dask data.
 
     Minimises ``sum_i w_i mean_k loss(y_ik, z_k(x_i)) / sum_i w_i`` plus penalties, for K outputs.
@@ -36,6 +54,7 @@ class NeuralRegressor(SolverOptions, NeuralRegression):
     """
 
     _label = "neural-regressor"
+    _target_options = {"multi_output": True}
 
     def __init__(
         self,
@@ -64,26 +83,110 @@ class NeuralRegressor(SolverOptions, NeuralRegression):
         cache="auto",
         verbose=False,
     ):
-        self.layers = layers
-        self.loss = loss
-        self.solver = solver
-        self.learning_rate_init = learning_rate_init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.l1 = l1
-        self.l2 = l2
-        self.clip_norm = clip_norm
-        self.shuffle = shuffle
-        self.pool_bytes = pool_bytes
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.dtype = dtype
-        self.backend = backend
-        self.cache = cache
-        self.verbose = verbose
+        set_parameters(self, locals())
+
+    def partial_fit(self, X, y, sample_weight=None, mask=None):
+        """One epoch over the rows given, from where the last call (or a fit) ended.
+
+        Parameters
+        ----------
+        X, y, sample_weight, mask : as for `fit`
+
+        Returns
+        -------
+        self
+        """
+        return self._fit_epoch(X, y, sample_weight, mask)
+
+    def predict(self, X, mask=None):
+        """Predictions (n,) or (n, K), float64, in the shape y had in `fit`. Lazy as X is.
+
+        Parameters
+        ----------
+        X : array (n, ...), DataFrame, Dask collection or `WindowedSequences`
+        mask : array (n, T) or None
+            True at the steps of each sequence that count.
+        """
+        check_is_fitted(self)
+        finish = Mean(self._network.loss, flat=not self._target_shape)
+        return predict(self, X, mask, finish, self._target_shape, float)
+
+    def score(self, X, y, sample_weight=None, mask=None) -> float:
+        """Coefficient of determination, the mean over targets."""
+        return score(self, X, y, sample_weight, mask)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _check(self) -> None:
+        check_loss(self)
+        check_solver_options(self)
+        check_layers(self.layers)
+
+    def _layers(self, n_outputs):
+        return list(self.layers)
+
+    def _learn_targets(self, examples, classes=None) -> None:
+        self._target_shape = examples.y.shape[1:]
+
+    @property
+    def _targets(self) -> Regression:
+        return Regression(type(self).__name__, self._target_shape, self.loss)
+
+
+class Regression(NamedTuple):
+    """Numbers as targets, of this ``shape`` for each row, and the name of their loss."""
+
+    model: str
+    shape: tuple
+    loss_name: str
+
+    metric = "r2"
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of targets."""
+        return self.shape[0] if self.shape else 1
+
+    def encoded(self, examples):
+        """The examples as they are; ValueError where y has another shape, or is out of range."""
+        if examples.y.shape[1:] != self.shape:
+            raise ValueError(
+                f"y has rows of shape {examples.y.shape[1:]}, but {self.model} was fitted to "
+                f"{self.shape}. Reshape y."
+            )
+        takes_all = not hasattr(registry.find("losses", self.loss_name), "takes")
+        return examples if takes_all else checked(examples, "y", self._check_range)
+
+    def weighted(self, examples):
+        """The examples as they are: there are no weights but those of rows."""
+        return examples
+
+    def loss(self, out_shape):
+        """The loss of scores ``out_shape``, which is to be that of the targets."""
+        K = self.n_outputs
+        if out_shape != (K,):
+            raise ValueError(
+                f"The last layer gives {out_shape} for each row, but y has {K} target(s): expected "
+                f"({K},). Let the last layer be Dense({K})."
+            )
+        return registry.find("losses", self.loss_name)()
+
+    def _check_range(self, y) -> None:
+        loss = registry.find("losses", self.loss_name)()
+        if not loss.takes(y).all():
+            raise ValueError(
+                f"{self.model} with loss={self.loss_name!r} expects {loss.expects}, but y holds "
+                f"{np.nanmin(y):g}. Drop such rows, correct them, or use another loss."
+            )
+
+
+def check_loss(model) -> None:
+    """Raise ValueError unless the loss is one of `LOSSES`."""
+    if model.loss not in LOSSES:
+        raise ValueError(
+            f"Unknown loss {model.loss!r} of {type(model).__name__}: expected one of "
+            f"{list(LOSSES)}."
+        )

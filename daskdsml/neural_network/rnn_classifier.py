@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from daskdsml.data.labels import check_class_weight
 from daskdsml.layers.bidirectional import Bidirectional
 from daskdsml.layers.dropout import Dropout
 from daskdsml.layers.gru import GRU
 from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.rnn import RNN
-from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import SolverOptions
-from daskdsml.neural_network._presets import check_activation, check_sizes, dense_layers
+from daskdsml.neural_network._model import set_parameters
+from daskdsml.neural_network._validation import check_activation, check_sizes, check_solver_options
+from daskdsml.neural_network.neural_classifier import NeuralClassifier, dense_layers
 from daskdsml.utils.validation import check_flag, check_number
 
 CELLS = {"gru": GRU, "lstm": LSTM, "elman": RNN}
 
 
-class RNNClassifier(SolverOptions, NeuralClassification):
+class RNNClassifier(NeuralClassifier):
     """Classification of sequences by recurrent layers, from the state after the last step.
 
     Parameters
@@ -92,44 +93,7 @@ class RNNClassifier(SolverOptions, NeuralClassification):
         cache="auto",
         verbose=False,
     ):
-        self.cell = cell
-        self.units = units
-        self.n_layers = n_layers
-        self.bidirectional = bidirectional
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.solver = solver
-        self.learning_rate_init = learning_rate_init
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.l1 = l1
-        self.l2 = l2
-        self.clip_norm = clip_norm
-        self.shuffle = shuffle
-        self.pool_bytes = pool_bytes
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.class_weight = class_weight
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.dtype = dtype
-        self.backend = backend
-        self.cache = cache
-        self.verbose = verbose
-
-    def _given(self):
-        layers: list[Any] = []
-        for i in range(self.n_layers):
-            recurrent = CELLS[self.cell](self.units, return_sequences=i < self.n_layers - 1)
-            if i and self.dropout:
-                layers.append(Dropout(self.dropout))
-            layers.append(Bidirectional(recurrent) if self.bidirectional else recurrent)
-        return [*layers, *dense_layers(self)]
+        set_parameters(self, locals())
 
     def _check(self) -> None:
         if self.cell not in list(CELLS):
@@ -139,4 +103,14 @@ class RNNClassifier(SolverOptions, NeuralClassification):
         check_flag(self, "bidirectional")
         check_sizes(self, "hidden_layer_sizes")
         check_activation(self)
-        super()._check()
+        check_class_weight(self.class_weight)
+        check_solver_options(self)
+
+    def _layers(self, n_outputs):
+        layers: list[Any] = []
+        for i in range(self.n_layers):
+            recurrent = CELLS[self.cell](self.units, return_sequences=i < self.n_layers - 1)
+            if i and self.dropout:
+                layers.append(Dropout(self.dropout))
+            layers.append(Bidirectional(recurrent) if self.bidirectional else recurrent)
+        return [*layers, *dense_layers(self, n_outputs)]

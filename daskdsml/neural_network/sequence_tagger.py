@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from daskdsml.neural_network._classifier import NeuralClassification
-from daskdsml.neural_network._network_model import SolverOptions
 from daskdsml.neural_network.neural_classifier import NeuralClassifier
 
 
-class SequenceTagger(SolverOptions, NeuralClassification):
+class SequenceTagger(NeuralClassifier):
     """A network of given layers that tells a class for each time step.
 
     Minimises the mean cross-entropy over all steps that ``mask`` does not hide, each weighed like
@@ -41,8 +39,5 @@ class SequenceTagger(SolverOptions, NeuralClassification):
     """
 
     _label = "sequence-tagger"
-    _links = ("softmax",)
     _target_options = {"labels": True, "y_steps": True}
-    _out_rank = 2
-
-    __init__ = NeuralClassifier.__init__
+    _links = ("softmax",)
