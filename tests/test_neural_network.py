@@ -118,6 +118,18 @@ def test_full_batches_that_cannot_go_on(blobs):
         model.partial_fit(X, y)
 
 
+def test_mini_batches_after_full_batches_begin_anew(blobs, tmp_path):
+    X, y = blobs
+    model = full_batch(tol=1e-1).fit(X, y)
+    model.save(tmp_path / "model")
+    before = thetas(model).copy()
+    model.set_params(solver="sgd", dtype="float64", learning_rate_init=1e-12).partial_fit(X, y)
+    assert model.n_iter_ == 1
+    np.testing.assert_allclose(thetas(model), before, atol=1e-9)
+    other = MLPClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(thetas(other), before)
+
+
 def test_rows_read_are_counted(blobs):
     X, y = blobs
     assert small(max_iter=4).fit(X, y).n_rows_read_ == 4 * 300

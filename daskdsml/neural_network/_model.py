@@ -46,6 +46,7 @@ class NeuralModel(BaseEstimator):
     ``_target_options`` (of `validate_dataset`), ``_check()`` of its own parameters,
     ``_learn_targets(examples, classes)``, which takes in what y is, ``_targets``, a
     `Classification` or `Regression` that says so, and ``_layers(n_outputs)`` up to the raw scores.
+    The fitted network stands in ``_network``, its weights and the solver in ``_train_state``.
     """
 
     _label = "network"

@@ -182,9 +182,9 @@ class Trainer:
         return train_state._replace(epoch=train_state.epoch + 1), record
 
     def judged(self, train_state: TrainState, cost: float, keep: bool) -> tuple[TrainState, bool]:
-        """Take in the ``cost`` of an epoch: whether training is to go on, and from where.
+        """Take in the ``cost`` of an epoch: from where training goes on, and whether it does.
 
-        ``keep`` has the weights of the best epoch kept.
+        ``keep`` copies the weights if it is the best one.
         """
         rate = self.config.solver.learning_rate * train_state.drop
         verdict = self.config.stopping.judge(cost, train_state.best, train_state.stale, rate)

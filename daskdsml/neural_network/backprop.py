@@ -15,13 +15,8 @@ from daskdsml.neural_network.network import Network, Point
 class Backprop:
     """Kernels of mini-batches: gradients, scores and traces of a network at a `Point`.
 
-    Buffers are kept from one batch to the next, those of each thread apart; they stay behind when
-    an object is sent elsewhere.
-
-    Parameters
-    ----------
-    network : Network
-    backend : `daskdsml.contracts.Backend` with ``layers()``
+    The ``backend`` has ``layers()``. Buffers last from one batch to the next, those of each thread
+    apart; they stay behind when an object is sent elsewhere.
     """
 
     def __init__(self, network: Network, backend):

@@ -57,17 +57,9 @@ class MLPClassifier(NeuralClassifier):
         "invscaling" divides the rate by ``(t + 1)**power_t``, for t rows in the epochs before.
     max_iter : int, default=200
         Most epochs; most iterations of "lbfgs".
-    shuffle : bool, default=True
-        Whether rows are met in another order in each epoch.
-    random_state : int or None, default=None
-        Seed of all that is drawn; None means 0, so that fits can be repeated.
     tol : float or None, default=1e-4
         Training ends when ``n_iter_no_change`` epochs in a row did not better the best loss (or
         validation score) by ``tol``; "lbfgs" ends when no entry of the gradient is above it.
-    verbose : bool, default=False
-        Whether to show a progress bar.
-    warm_start : bool, default=False
-        Whether `fit` starts from the weights of the last fit.
     momentum : float, default=0.9
         Of "sgd": the share of the last step that the next one keeps.
     nesterovs_momentum : bool, default=True
@@ -88,6 +80,7 @@ class MLPClassifier(NeuralClassifier):
         Whether each hidden layer is normalised by its batch before the activation.
     dropout : float, default=0.0
         Share of the units of each hidden layer dropped while training.
+    shuffle, random_state, verbose, warm_start : see `NeuralClassifier`
     clip_norm, pool_bytes, class_weight, callbacks, dtype, backend, cache : see `NeuralClassifier`
 
     Attributes

@@ -26,9 +26,14 @@ class MLPRegressor(NeuralRegressor):
     loss : str, default="squared_error"
         "poisson" or another loss of `NeuralRegressor`.
 
-    All other parameters are those of `MLPClassifier` but for ``class_weight``, and so are
-    ``coefs_``, ``intercepts_``, ``n_layers_``, ``n_outputs_`` and ``out_activation_``; all other
-    attributes are those of `NeuralRegressor`. ``hidden_layer_sizes=()`` makes linear regression.
+    All other parameters are those of `MLPClassifier`, without ``class_weight``;
+    ``hidden_layer_sizes=()`` makes linear regression.
+
+    Attributes
+    ----------
+    coefs_, intercepts_, n_layers_, n_outputs_, out_activation_ : as of `MLPClassifier`
+
+    All other attributes are those of `NeuralRegressor`.
 
     Examples
     --------

@@ -220,7 +220,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         check_layers(self.layers)
 
     def _layers(self, n_outputs):
-        """The layers to the raw scores: a last softmax or logistic function is the loss's."""
+        """The layers to the raw scores: a softmax or logistic function at the end is the loss's."""
         *layers, last = self.layers
         merged = layers and isinstance(last, Activation) and last.name in self._links
         return layers if merged else list(self.layers)
