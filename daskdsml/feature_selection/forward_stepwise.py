@@ -23,7 +23,7 @@ from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.utils.one_standard_error import RULES, best_and_simplest
 from daskdsml.utils.threads import single_threaded_blas
-from daskdsml.utils.validation import check_flag
+from daskdsml.utils.validation import check_flag, set_parameters
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")
@@ -132,16 +132,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
         n_jobs=None,
         verbose=False,
     ):
-        self.n_features_to_select = n_features_to_select
-        self.criterion = criterion
-        self.p_enter = p_enter
-        self.cv = cv
-        self.rule = rule
-        self.fit_intercept = fit_intercept
-        self.cache = cache
-        self.backend = backend
-        self.n_jobs = n_jobs
-        self.verbose = verbose
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Find the path and select.

@@ -13,7 +13,7 @@ from daskdsml.linear_model._initial import null_evaluation
 from daskdsml.linear_model._iterative import minimize
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.deviance import deviance
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 
 class LogLink(NamedTuple):
@@ -95,16 +95,7 @@ class GeneralizedRegressor(RegressorMixin, BaseEstimator):
         cache="auto",
         backend="auto",
     ):
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.solver = solver
-        self.max_iter = max_iter
-        self.tol = tol
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.n_jobs = n_jobs
-        self.cache = cache
-        self.backend = backend
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit the coefficients.

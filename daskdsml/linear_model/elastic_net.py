@@ -23,7 +23,7 @@ from daskdsml.linear_model._routes import suits_working_set
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.solvers.paths.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
 from daskdsml.utils import registry
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 
 class ElasticNet(LinearRegressor):
@@ -108,21 +108,7 @@ class ElasticNet(LinearRegressor):
         backend="auto",
         verbose=False,
     ):
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.fit_intercept = fit_intercept
-        self.precompute = precompute
-        self.max_iter = max_iter
-        self.copy_X = copy_X
-        self.tol = tol
-        self.warm_start = warm_start
-        self.positive = positive
-        self.random_state = random_state
-        self.selection = selection
-        self.solver = solver
-        self.cache = cache
-        self.backend = backend
-        self.verbose = verbose
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit the coefficients: parameters and errors are those of `LinearRegression.fit`."""

@@ -17,7 +17,7 @@ from daskdsml.linear_model.elastic_net import (
 )
 from daskdsml.linear_model.paths import checked_alphas
 from daskdsml.utils.one_standard_error import best_and_simplest
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 
 class ElasticNetCV(LinearRegressor):
@@ -105,24 +105,7 @@ class ElasticNetCV(LinearRegressor):
         cache="auto",
         backend="auto",
     ):
-        self.l1_ratio = l1_ratio
-        self.eps = eps
-        self.alphas = alphas
-        self.fit_intercept = fit_intercept
-        self.precompute = precompute
-        self.max_iter = max_iter
-        self.tol = tol
-        self.cv = cv
-        self.copy_X = copy_X
-        self.verbose = verbose
-        self.n_jobs = n_jobs
-        self.positive = positive
-        self.random_state = random_state
-        self.selection = selection
-        self.rule = rule
-        self.solver = solver
-        self.cache = cache
-        self.backend = backend
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit all paths, choose and keep the chosen model.

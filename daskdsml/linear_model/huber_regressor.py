@@ -38,7 +38,7 @@ from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.concomitant import Concomitant, residuals
 from daskdsml.solvers._curvature import DenseHessian
 from daskdsml.utils import registry
-from daskdsml.utils.validation import check_number
+from daskdsml.utils.validation import check_number, set_parameters
 
 # The start is the sample's optimum to this share of the scale, in so many rounds at most.
 SCALE_TOL, MAX_ROUNDS = 1e-3, 50
@@ -124,17 +124,7 @@ class HuberRegressor(LinearRegressor):
         cache="auto",
         backend="auto",
     ):
-        self.epsilon = epsilon
-        self.max_iter = max_iter
-        self.alpha = alpha
-        self.warm_start = warm_start
-        self.fit_intercept = fit_intercept
-        self.tol = tol
-        self.solver = solver
-        self.verbose = verbose
-        self.n_jobs = n_jobs
-        self.cache = cache
-        self.backend = backend
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit coefficients and scale.

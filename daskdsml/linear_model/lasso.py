@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daskdsml.linear_model.elastic_net import ElasticNet
+from daskdsml.utils.validation import set_parameters
 
 
 class Lasso(ElasticNet):
@@ -47,20 +48,5 @@ class Lasso(ElasticNet):
         backend="auto",
         verbose=False,
     ):
-        super().__init__(
-            alpha,
-            l1_ratio=1.0,
-            fit_intercept=fit_intercept,
-            precompute=precompute,
-            copy_X=copy_X,
-            max_iter=max_iter,
-            tol=tol,
-            warm_start=warm_start,
-            positive=positive,
-            random_state=random_state,
-            selection=selection,
-            solver=solver,
-            cache=cache,
-            backend=backend,
-            verbose=verbose,
-        )
+        set_parameters(self, locals())
+        self.l1_ratio = 1.0

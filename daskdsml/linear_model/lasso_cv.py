@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daskdsml.linear_model.elastic_net_cv import ElasticNetCV
+from daskdsml.utils.validation import set_parameters
 
 
 class LassoCV(ElasticNetCV):
@@ -46,23 +47,5 @@ class LassoCV(ElasticNetCV):
         cache="auto",
         backend="auto",
     ):
-        super().__init__(
-            l1_ratio=1.0,
-            eps=eps,
-            alphas=alphas,
-            fit_intercept=fit_intercept,
-            precompute=precompute,
-            max_iter=max_iter,
-            tol=tol,
-            copy_X=copy_X,
-            cv=cv,
-            verbose=verbose,
-            n_jobs=n_jobs,
-            positive=positive,
-            random_state=random_state,
-            selection=selection,
-            rule=rule,
-            solver=solver,
-            cache=cache,
-            backend=backend,
-        )
+        set_parameters(self, locals())
+        self.l1_ratio = 1.0

@@ -13,7 +13,7 @@ from daskdsml.linear_model._base import (
 from daskdsml.linear_model._least_squares import SOLVERS, find_direct, fit_least_squares
 from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 
 class LinearRegression(LinearRegressor):
@@ -96,16 +96,7 @@ class LinearRegression(LinearRegressor):
         backend="auto",
         verbose=False,
     ):
-        self.fit_intercept = fit_intercept
-        self.copy_X = copy_X
-        self.tol = tol
-        self.n_jobs = n_jobs
-        self.positive = positive
-        self.solver = solver
-        self.max_iter = max_iter
-        self.cache = cache
-        self.backend = backend
-        self.verbose = verbose
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit the coefficients.

@@ -11,7 +11,7 @@ from daskdsml.linear_model._classifier import (
     publish_classes,
 )
 from daskdsml.linear_model._iterative import minimize
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 
 class LogisticRegression(LinearClassifier):
@@ -120,22 +120,7 @@ class LogisticRegression(LinearClassifier):
         cache="auto",
         backend="auto",
     ):
-        self.penalty = penalty
-        self.C = C
-        self.l1_ratio = l1_ratio
-        self.dual = dual
-        self.tol = tol
-        self.fit_intercept = fit_intercept
-        self.intercept_scaling = intercept_scaling
-        self.class_weight = class_weight
-        self.random_state = random_state
-        self.solver = solver
-        self.max_iter = max_iter
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.n_jobs = n_jobs
-        self.cache = cache
-        self.backend = backend
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit the coefficients.

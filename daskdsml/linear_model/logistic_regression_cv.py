@@ -52,7 +52,7 @@ from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.strata import strata
 from daskdsml.utils import registry
 from daskdsml.utils.one_standard_error import best_and_simplest
-from daskdsml.utils.validation import check_flag
+from daskdsml.utils.validation import check_flag, set_parameters
 
 LOG_LOSS = "neg_log_loss"
 
@@ -154,25 +154,7 @@ class LogisticRegressionCV(LinearClassifier):
         cache="auto",
         backend="auto",
     ):
-        self.Cs = Cs
-        self.l1_ratios = l1_ratios
-        self.fit_intercept = fit_intercept
-        self.cv = cv
-        self.dual = dual
-        self.penalty = penalty
-        self.scoring = scoring
-        self.solver = solver
-        self.tol = tol
-        self.max_iter = max_iter
-        self.class_weight = class_weight
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        self.refit = refit
-        self.intercept_scaling = intercept_scaling
-        self.random_state = random_state
-        self.rule = rule
-        self.cache = cache
-        self.backend = backend
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit all models, and keep the best.

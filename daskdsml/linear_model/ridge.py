@@ -15,7 +15,7 @@ from daskdsml.linear_model._least_squares import (
 from daskdsml.linear_model._rotation import suits_rotation
 from daskdsml.linear_model._routes import suits_dual
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 
 class Ridge(LinearRegressor):
@@ -84,17 +84,7 @@ class Ridge(LinearRegressor):
         backend="auto",
         verbose=False,
     ):
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.copy_X = copy_X
-        self.max_iter = max_iter
-        self.tol = tol
-        self.solver = solver
-        self.positive = positive
-        self.random_state = random_state
-        self.cache = cache
-        self.backend = backend
-        self.verbose = verbose
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit the coefficients: parameters and errors are those of `LinearRegression.fit`."""

@@ -24,7 +24,7 @@ from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
 from daskdsml.solvers.paths.eigen import Eigen
 from daskdsml.utils.one_standard_error import best_and_simplest
 from daskdsml.utils.threads import single_threaded_blas
-from daskdsml.utils.validation import check_flag
+from daskdsml.utils.validation import check_flag, set_parameters
 
 
 class RidgeCV(LinearRegressor):
@@ -100,14 +100,7 @@ class RidgeCV(LinearRegressor):
         backend="auto",
         verbose=False,
     ):
-        self.alphas = alphas
-        self.fit_intercept = fit_intercept
-        self.scoring = scoring
-        self.cv = cv
-        self.rule = rule
-        self.cache = cache
-        self.backend = backend
-        self.verbose = verbose
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Fit all paths, choose and keep the chosen model.

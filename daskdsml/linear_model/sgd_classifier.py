@@ -19,6 +19,7 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.modified_huber import ModifiedHuber
 from daskdsml.losses.squared_hinge import SquaredHinge
 from daskdsml.passes.stochastic import Right, Targets, right
+from daskdsml.utils.validation import set_parameters
 
 MARGIN_LOSSES = {
     "hinge": lambda estimator: Hinge(),
@@ -212,29 +213,7 @@ class SGDClassifier(LinearClassifier):
         batch_size=1,
         cache="auto",
     ):
-        self.loss = loss
-        self.penalty = penalty
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.shuffle = shuffle
-        self.verbose = verbose
-        self.epsilon = epsilon
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.learning_rate = learning_rate
-        self.eta0 = eta0
-        self.power_t = power_t
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.average = average
-        self.batch_size = batch_size
-        self.cache = cache
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
         """Fit the coefficients, from zero or, with ``warm_start``, from those of the last fit.

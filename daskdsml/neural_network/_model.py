@@ -269,11 +269,6 @@ class NeuralModel(BaseEstimator):
         return to_torch(self._network, self._train_state.point)
 
 
-def set_parameters(model, given: dict) -> None:
-    """Keep each parameter of a constructor, which gives its ``locals()``, under its own name."""
-    vars(model).update({name: value for name, value in given.items() if name != "self"})
-
-
 @contextmanager
 def unchanged_on_failure(model):
     """Where a call fails before an epoch is over, the model is what it was before."""

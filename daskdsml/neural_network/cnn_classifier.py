@@ -9,10 +9,9 @@ from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.flatten import Flatten
 from daskdsml.layers.max_pool2d import MaxPool2D
-from daskdsml.neural_network._model import set_parameters
 from daskdsml.neural_network._validation import check_activation, check_sizes, check_solver_options
 from daskdsml.neural_network.neural_classifier import NeuralClassifier, dense_layers
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 
 class CNNClassifier(NeuralClassifier):

@@ -11,7 +11,6 @@ from daskdsml.data.labels import check_class_weight
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
-from daskdsml.neural_network._model import set_parameters
 from daskdsml.neural_network._training import TrainConfig
 from daskdsml.neural_network._validation import batch_rows, check_activation
 from daskdsml.neural_network.neural_classifier import NeuralClassifier
@@ -23,7 +22,7 @@ from daskdsml.optimizers.schedules.constant import Constant
 from daskdsml.optimizers.schedules.invscaling import Invscaling
 from daskdsml.solvers.lbfgs import LBFGS
 from daskdsml.utils.early_stopping import EarlyStopping
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 SOLVERS = ("adam", "sgd", "lbfgs")
 LEARNING_RATES = ("constant", "invscaling", "adaptive")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from daskdsml.losses.gamma import Gamma
 from daskdsml.losses.poisson import Poisson
-from daskdsml.neural_network._model import set_parameters
 from daskdsml.neural_network._training import TrainConfig
 from daskdsml.neural_network.mlp_classifier import (
     check_perceptron,
@@ -13,6 +12,7 @@ from daskdsml.neural_network.mlp_classifier import (
     publish_perceptron,
 )
 from daskdsml.neural_network.neural_regressor import NeuralRegressor, check_loss
+from daskdsml.utils.validation import set_parameters
 
 
 class MLPRegressor(NeuralRegressor):

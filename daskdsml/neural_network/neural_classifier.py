@@ -22,7 +22,7 @@ from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
-from daskdsml.neural_network._model import NeuralModel, set_parameters
+from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._predictor import (
     Labels,
     log_probabilities,
@@ -31,7 +31,7 @@ from daskdsml.neural_network._predictor import (
     score,
 )
 from daskdsml.neural_network._validation import check_layers, check_solver_options
-from daskdsml.utils.validation import check_labels
+from daskdsml.utils.validation import check_labels, set_parameters
 
 
 class NeuralClassifier(ClassifierMixin, NeuralModel):

@@ -9,10 +9,11 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.labels import checked
-from daskdsml.neural_network._model import NeuralModel, set_parameters
+from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._predictor import Mean, predict, score
 from daskdsml.neural_network._validation import check_layers, check_solver_options
 from daskdsml.utils import registry
+from daskdsml.utils.validation import set_parameters
 
 LOSSES = (
     "squared_error",

@@ -10,10 +10,9 @@ from daskdsml.layers.dropout import Dropout
 from daskdsml.layers.gru import GRU
 from daskdsml.layers.lstm import LSTM
 from daskdsml.layers.rnn import RNN
-from daskdsml.neural_network._model import set_parameters
 from daskdsml.neural_network._validation import check_activation, check_sizes, check_solver_options
 from daskdsml.neural_network.neural_classifier import NeuralClassifier, dense_layers
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 CELLS = {"gru": GRU, "lstm": LSTM, "elman": RNN}
 

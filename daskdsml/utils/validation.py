@@ -1,4 +1,4 @@
-"""Checks of the parameters of estimators and parts, and of labels."""
+"""Parameters of estimators and parts, kept and checked; checks of labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import numpy as np
 
 # More labels than this are a continuous target by mistake; keeping them would fill the memory.
 MOST_LABELS = 10_000
+
+
+def set_parameters(estimator: Any, given: dict[str, Any]) -> None:
+    """Keep each parameter of a constructor, which gives its ``locals()``, under its own name."""
+    vars(estimator).update({name: value for name, value in given.items() if name != "self"})
 
 
 def check_number(
