@@ -198,9 +198,13 @@ class Loss(Protocol):
 
     A ``coupled`` loss takes ``n_outputs`` scores of a row together: ``z (..., K)`` and ``y (...)``
     give values (...), derivatives (..., K) and second derivatives (..., K, K).
+
+    ``targets`` says what y is: "real" numbers, "positive" ones or "classes". SGD and networks offer
+    the losses of their targets.
     """
 
     coupled: bool
+    targets: str
 
     def value_and_derivative(self, xp: Any, y: Any, z: Any) -> tuple[Any, Any]: ...
     def second_derivative(self, xp: Any, y: Any, z: Any) -> Any: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,6 +21,9 @@ from daskdsml.passes.summary import DataSummary, SummaryRequest
 from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
 from daskdsml.utils.validation import check_single_epoch, check_validation, outside, seed_of
+
+# Losses that scikit-learn calls by other names.
+SCIKIT_LEARN = {"huber_residual": "huber", "logistic": "log_loss"}
 
 
 class TargetKind(Protocol):
@@ -282,6 +286,17 @@ def _warn_of_end(model) -> None:
 def _warn(model, what, remedy) -> None:
     text = f"{type(model).__name__}{what}. {remedy}."
     warnings.warn(text, ConvergenceWarning, stacklevel=outside())
+
+
+def losses_of(targets) -> dict:
+    """What makes each loss of one score and these ``targets``, from an estimator, by its name."""
+    losses = registry.losses_of(targets)
+    names = {name: loss for name, loss in losses.items() if not loss.coupled}
+    return {SCIKIT_LEARN.get(name, name): partial(_loss_of, loss) for name, loss in names.items()}
+
+
+def _loss_of(loss, estimator):
+    return loss(float(estimator.epsilon)) if "epsilon" in loss._fields else loss()
 
 
 def _losses(state) -> np.ndarray:

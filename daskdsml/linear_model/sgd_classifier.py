@@ -12,22 +12,15 @@ from daskdsml.data.encode import LabelCodes
 from daskdsml.data.labels import check_class_weight
 from daskdsml.linear_model._base import predict_rows
 from daskdsml.linear_model._classifier import Categorical, LinearClassifier
-from daskdsml.linear_model._sgd import descend, descend_once
+from daskdsml.linear_model._sgd import descend, descend_once, losses_of
 from daskdsml.linear_model.sgd_regressor import LOSSES as RESIDUAL_LOSSES
 from daskdsml.losses.hinge import Hinge
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.modified_huber import ModifiedHuber
-from daskdsml.losses.squared_hinge import SquaredHinge
 from daskdsml.passes.stochastic import Right, Targets, right
 from daskdsml.utils.validation import set_parameters
 
-MARGIN_LOSSES = {
-    "hinge": lambda estimator: Hinge(),
-    "log_loss": lambda estimator: Logistic(),
-    "modified_huber": lambda estimator: ModifiedHuber(),
-    "squared_hinge": lambda estimator: SquaredHinge(),
-    "perceptron": lambda estimator: Hinge(threshold=0.0),
-}
+MARGIN_LOSSES = losses_of("classes") | {"perceptron": lambda estimator: Hinge(threshold=0.0)}
 # Those whose scores tell probabilities.
 PROBABLE = {"log_loss": Logistic(), "modified_huber": ModifiedHuber()}
 

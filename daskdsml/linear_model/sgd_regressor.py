@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from daskdsml.linear_model._base import LinearRegressor
-from daskdsml.linear_model._sgd import descend, descend_once
-from daskdsml.losses.epsilon_insensitive import EpsilonInsensitive
-from daskdsml.losses.huber_residual import HuberResidual
-from daskdsml.losses.squared_epsilon_insensitive import SquaredEpsilonInsensitive
-from daskdsml.losses.squared_error import SquaredError
+from daskdsml.linear_model._sgd import descend, descend_once, losses_of
 from daskdsml.passes.evaluate import Errors
 from daskdsml.passes.stochastic import Targets, held_out_errors
 from daskdsml.utils.validation import set_parameters
 
-LOSSES = {
-    "squared_error": lambda estimator: SquaredError(),
-    "huber": lambda estimator: HuberResidual(float(estimator.epsilon)),
-    "epsilon_insensitive": lambda estimator: EpsilonInsensitive(float(estimator.epsilon)),
-    "squared_epsilon_insensitive": lambda estimator: SquaredEpsilonInsensitive(
-        float(estimator.epsilon)
-    ),
-}
+LOSSES = losses_of("real")
 
 
 class RealTargets:

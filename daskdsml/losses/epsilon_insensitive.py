@@ -17,6 +17,7 @@ class EpsilonInsensitive(NamedTuple):
     epsilon: float = 0.1
 
     coupled = False
+    targets = "real"
 
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""

@@ -17,6 +17,7 @@ class Gamma(NamedTuple):
     """
 
     coupled = False
+    targets = "positive"
     # What y must be.
     expects = "amounts above 0"
 

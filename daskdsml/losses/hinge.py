@@ -20,6 +20,7 @@ class Hinge(NamedTuple):
     threshold: float = 1.0
 
     coupled = False
+    targets = "classes"
 
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""

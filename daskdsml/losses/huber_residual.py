@@ -18,6 +18,7 @@ class HuberResidual(NamedTuple):
     epsilon: float = 0.1
 
     coupled = False
+    targets = "real"
 
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""

@@ -20,6 +20,7 @@ class Multinomial(NamedTuple):
 
     n_outputs: int
     coupled = True
+    targets = "classes"
     softmax = True  # compiled loops have this one in their own code
 
     def value_and_derivative(self, xp, y, z):

@@ -17,6 +17,7 @@ class Poisson(NamedTuple):
     """
 
     coupled = False
+    targets = "positive"
     # What y must be.
     expects = "counts of at least 0"
 

@@ -11,6 +11,7 @@ class SquaredError(NamedTuple):
     """
 
     coupled = False
+    targets = "real"
 
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""

@@ -17,6 +17,7 @@ class SquaredHinge(NamedTuple):
     """
 
     coupled = False
+    targets = "classes"
 
     def value_and_derivative(self, xp, y, z):
         """Loss and its first derivative in ``z``, in the functions of the namespace ``xp``."""

@@ -15,14 +15,7 @@ from daskdsml.neural_network._validation import check_layers, check_solver_optio
 from daskdsml.utils import registry
 from daskdsml.utils.validation import set_parameters
 
-LOSSES = (
-    "squared_error",
-    "poisson",
-    "gamma",
-    "huber_residual",
-    "epsilon_insensitive",
-    "squared_epsilon_insensitive",
-)
+LOSSES = registry.losses_of("real", "positive")
 
 
 class NeuralRegressor(RegressorMixin, NeuralModel):

@@ -70,6 +70,12 @@ def find_solver(name: str) -> type[Any]:
     return find("solvers.paths" if name in available("solvers.paths") else "solvers", name)
 
 
+def losses_of(*targets: str) -> dict[str, type[Any]]:
+    """The losses of these kinds of ``targets`` (see `daskdsml.contracts.Loss`), by name."""
+    losses = {name: find("losses", name) for name in available("losses")}
+    return {name: loss for name, loss in losses.items() if loss.targets in targets}
+
+
 def find_backend(name: str, automatic: str) -> Any:
     """The backend ``name``, or ``automatic`` if that is "auto".
 
