@@ -1,48 +1,73 @@
-"""What metrics of predicted labels count: for each class how often it is met, named and hit."""
+"""Metrics of predicted labels: true positives, rows and predictions of each class."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from daskdsml.metrics._sums import Sums, check_weight, weights
+from daskdsml.metrics._sums import Sums, check_binary, check_class, check_weight, weights
 
 
-def count_classes(y, found, w, n_classes) -> Sums:
-    """Summed weights (3, K) of true positives, of rows and of predictions of each class.
+@dataclass(frozen=True)
+class MacroAverage:
+    """Base of metrics that are a mean over the classes that occur or are predicted.
 
-    Parameters
-    ----------
-    y, found : int arrays (n,), the codes of true and of predicted classes
-    w : array (n,) or None
-    n_classes : int
+    ``score (K,)`` of each class is made of its weights of true positives ``hits``, of rows ``true``
+    and of predictions ``predicted``, each (K,).
     """
-    w = weights(y, w)
-    hits = np.bincount(y, weights=w * (y == found), minlength=n_classes)
-    true, named = (np.bincount(codes, weights=w, minlength=n_classes) for codes in (y, found))
-    return Sums(np.stack([hits, true, named]))
+
+    needs = "labels"
+
+    def score(self, hits, true, predicted) -> np.ndarray:
+        raise NotImplementedError
+
+    def count(self, y, predicted, w, n_classes) -> Sums:
+        """Weights (3, K) of each class in a block: of true positives, of rows, of predictions."""
+        w = weights(y, w)
+        pairs = ((y, w * (y == predicted)), (y, w), (predicted, w))
+        return Sums(np.stack([np.bincount(c, weights=v, minlength=n_classes) for c, v in pairs]))
+
+    def value(self, total) -> float:
+        """The score of all rows; ValueError if none has weight."""
+        hits, true, predicted = total.values
+        check_weight(true.sum())
+        return float(np.mean(self.score(hits, true, predicted)[true + predicted > 0.0]))
 
 
-def per_class(total: Sums) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hits, true and named (K,); raises ValueError if no row has weight."""
-    hits, true, named = total.values
-    check_weight(true.sum())
-    return hits, true, named
+class PositiveClass(MacroAverage):
+    """Base of metrics that are the score of the second of two classes; ``name`` is the metric's.
+
+    Where it has no row, those with ``must_occur`` are refused.
+    """
+
+    name: str
+    must_occur = True
+
+    def count(self, y, predicted, w, n_classes) -> Sums:
+        """Summed weights of each class in a block; ValueError unless there are two classes."""
+        check_binary(self.name, n_classes, f"{self.name}_macro")
+        return super().count(y, predicted, w, n_classes)
+
+    def value(self, total) -> float:
+        """The score of all rows; ValueError if there is no row of weight, or none it needs."""
+        hits, true, predicted = total.values
+        check_weight(true.sum())
+        if self.must_occur:
+            check_class(self.name, 1, true[1])
+        return float(self.score(hits, true, predicted)[1])
 
 
-def precisions(total: Sums) -> np.ndarray:
-    """``hits / named`` of each class that is met or named; 0 where it is never named."""
-    hits, true, named = per_class(total)
-    return (hits / np.where(named > 0.0, named, 1.0))[true + named > 0.0]
+def precision(hits, true, predicted) -> np.ndarray:
+    """``hits / predicted``, or 0 where a class is never predicted, as in scikit-learn."""
+    return hits / np.where(predicted > 0.0, predicted, 1.0)
 
 
-def recalls(total: Sums) -> np.ndarray:
-    """``hits / true`` of each class that is met or named; 0 where it is never met."""
-    hits, true, named = per_class(total)
-    return (hits / np.where(true > 0.0, true, 1.0))[true + named > 0.0]
+def recall(hits, true, predicted) -> np.ndarray:
+    """``hits / true``, or 0 where a class never occurs."""
+    return hits / np.where(true > 0.0, true, 1.0)
 
 
-def f1s(total: Sums) -> np.ndarray:
-    """``2 hits / (true + named)`` of each class that is met or named."""
-    hits, true, named = per_class(total)
-    seen = true + named > 0.0
-    return 2.0 * hits[seen] / (true + named)[seen]
+def f1(hits, true, predicted) -> np.ndarray:
+    """``2 hits / (true + predicted)``, the harmonic mean of precision and recall."""
+    return 2.0 * hits / np.where(true + predicted > 0.0, true + predicted, 1.0)

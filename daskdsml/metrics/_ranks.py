@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from daskdsml.metrics._sums import check_binary, weights
 
 _SIGN = np.uint64(2**63)
 
@@ -63,10 +66,20 @@ def rank(scores, columns, most) -> Ranks:
     return _ranked(keys, columns[used], 0, most)
 
 
-def rank_classes(y, scores, w, most) -> Ranks:
-    """Summed weights (m, 2) of rows with y = 0 and with y = 1, by score."""
-    w = np.ones(len(y)) if w is None else np.asarray(w, dtype=np.float64)
-    return rank(scores, np.column_stack([w * (y == 0), w * (y == 1)]), most)
+@dataclass(frozen=True)
+class RankMetric:
+    """Base of metrics of two classes by the rank of a score; ``name`` is the metric's."""
+
+    most: int = 2**14
+
+    name = ""
+    needs = "scores"
+
+    def count(self, y, predicted, w, n_classes) -> Ranks:
+        """Weights (m, 2) of both classes by score; ValueError unless there are two classes."""
+        check_binary(self.name, n_classes, "neg_log_loss")
+        w = weights(y, w)
+        return rank(predicted, np.column_stack([w * (y == 0), w * (y == 1)]), self.most)
 
 
 def _ranked(keys, sums, dropped, most) -> Ranks:

@@ -1,7 +1,8 @@
-"""What most metrics count: sums that add up entry by entry."""
+"""What most metrics count: sums that add up entry by entry; and what every metric checks."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,28 +17,29 @@ class Sums(NamedTuple):
         return Sums(self.values + other.values)
 
 
+@dataclass(frozen=True)
+class RowMean:
+    """Base of metrics that are a weighted mean over rows, of what their `score_rows` returns."""
+
+    def score_rows(self, y, predicted, n_classes) -> np.ndarray:
+        """The score (n,) of each row."""
+        raise NotImplementedError
+
+    def count(self, y, predicted, w, n_classes) -> Sums:
+        """Weighted sum of a block's scores, and its weight."""
+        scores, w = self.score_rows(y, predicted, n_classes), weights(y, w)
+        return Sums(np.array([w @ np.asarray(scores, dtype=np.float64), w.sum()]))
+
+    def value(self, total) -> float:
+        """The score of all rows; ValueError if none has weight."""
+        amount, weight = total.values
+        check_weight(weight)
+        return float(amount / weight)
+
+
 def weights(y, w) -> np.ndarray:
     """The weight (n,) of each row in float64: ones where ``w`` is None."""
     return np.ones(len(y)) if w is None else np.asarray(w, dtype=np.float64)
-
-
-def weighted(each, w) -> Sums:
-    """Sums of ``each (n,)`` times the weights, and of the weights."""
-    w = weights(each, w)
-    return Sums(np.array([w @ np.asarray(each, dtype=np.float64), w.sum()]))
-
-
-def mean(total: Sums) -> float:
-    """The mean of what `weighted` counted.
-
-    Raises
-    ------
-    ValueError
-        If no row has weight.
-    """
-    amount, weight = total.values
-    check_weight(weight)
-    return float(amount / weight)
 
 
 def check_weight(weight) -> None:
@@ -50,10 +52,10 @@ def check_weight(weight) -> None:
 
 
 def check_binary(name, n_classes, instead) -> None:
-    """Raise ValueError unless there are two classes; ``instead`` says what serves more."""
+    """Raise ValueError unless there are two classes; ``instead`` names a metric for more."""
     if n_classes != 2:
         raise ValueError(
-            f"scoring={name!r} is for two classes, but there are {n_classes}. Use {instead}."
+            f"scoring={name!r} is for two classes, but there are {n_classes}. Use {instead!r}."
         )
 
 

@@ -1,14 +1,12 @@
-"""Average precision. Found by name."""
-
-from typing import NamedTuple
+"""Average precision."""
 
 import numpy as np
 
-from daskdsml.metrics._ranks import rank_classes
-from daskdsml.metrics._sums import check_binary, check_class
+from daskdsml.metrics._ranks import RankMetric
+from daskdsml.metrics._sums import check_class
 
 
-class AveragePrecision(NamedTuple):
+class AveragePrecision(RankMetric):
     """``sum_k (R_k - R_k-1) P_k``, recall R and precision P at falling thresholds on the score.
 
     Exact up to ``most`` distinct scores. Above, scores of a narrow cell count as equal (see
@@ -28,14 +26,7 @@ class AveragePrecision(NamedTuple):
     ICML.
     """
 
-    most: int = 2**14
-
-    needs = "scores"
-
-    def count(self, y, found, w, n_classes):
-        """Summed weights of both classes by score; ValueError unless there are two classes."""
-        check_binary("average_precision", n_classes, "'neg_log_loss'")
-        return rank_classes(y, found, w, self.most)
+    name = "average_precision"
 
     def value(self, total) -> float:
         """The score of all rows; ValueError if the second class has no weight."""
@@ -47,8 +38,7 @@ class AveragePrecision(NamedTuple):
         n, p, F, T = _from_above(total)
         if not total.dropped:
             return 0.0
-        met = p > 0.0
-        n, p, F, T = n[met], p[met], F[met], T[met]
+        n, p, F, T = (sums[p > 0.0] for sums in (n, p, F, T))
         counted = (T + p) / (T + p + F + n)
         lowest = T / np.where(T > 0.0, T + F + n, 1.0)
         highest = (T + p) / (T + p + F)

@@ -1,13 +1,12 @@
-"""Mean recall of the classes that are met. Found by name."""
-
-from typing import NamedTuple
+"""Balanced accuracy: mean recall of the classes that occur."""
 
 import numpy as np
 
-from daskdsml.metrics._classes import count_classes, per_class
+from daskdsml.metrics._classes import MacroAverage, recall
+from daskdsml.metrics._sums import check_weight
 
 
-class BalancedAccuracy(NamedTuple):
+class BalancedAccuracy(MacroAverage):
     """Mean over classes of ``hits / true``, both summed weights.
 
     A class without a row of positive weight has no recall and is left out of the mean.
@@ -17,13 +16,8 @@ class BalancedAccuracy(NamedTuple):
     Brodersen, K. H. et al. (2010). The balanced accuracy and its posterior distribution. ICPR.
     """
 
-    needs = "labels"
-
-    def count(self, y, found, w, n_classes):
-        """Summed weights of each class in a block."""
-        return count_classes(y, found, w, n_classes)
-
     def value(self, total) -> float:
         """The score of all rows; ValueError if none has weight."""
-        hits, true, _ = per_class(total)
-        return float(np.mean(hits[true > 0.0] / true[true > 0.0]))
+        hits, true, predicted = total.values
+        check_weight(true.sum())
+        return float(np.mean(recall(hits, true, predicted)[true > 0.0]))

@@ -1,29 +1,9 @@
-"""Mean F1 of the classes, each against the rest. Found by name."""
+"""Mean F1 of the classes, each against the rest."""
 
-from typing import NamedTuple
-
-import numpy as np
-
-from daskdsml.metrics._classes import count_classes, f1s
+from daskdsml.metrics._classes import MacroAverage, f1
 
 
-class F1Macro(NamedTuple):
-    """Mean of ``2 hits / (true + named)`` over the classes that are met or named.
+class F1Macro(MacroAverage):
+    """Mean over the classes that occur or are predicted of what `F1` is for one of them."""
 
-    ``true`` is the weight of a class's rows, ``named`` that of rows predicted to be of it, ``hits``
-    that of rows of both kinds.
-
-    References
-    ----------
-    van Rijsbergen, C. J. (1979). Information Retrieval, 2nd ed., chapter 7.
-    """
-
-    needs = "labels"
-
-    def count(self, y, found, w, n_classes):
-        """Summed weights of each class in a block."""
-        return count_classes(y, found, w, n_classes)
-
-    def value(self, total) -> float:
-        """The score of all rows; ValueError if none has weight."""
-        return float(np.mean(f1s(total)))
+    score = staticmethod(f1)

@@ -1,13 +1,11 @@
-"""Negative mean squared error of probabilities. Found by name."""
-
-from typing import NamedTuple
+"""Negative Brier score: mean squared error of probabilities."""
 
 import numpy as np
 
-from daskdsml.metrics._sums import mean, weighted
+from daskdsml.metrics._sums import RowMean
 
 
-class NegBrierScore(NamedTuple):
+class NegBrierScore(RowMean):
     """``-sum_i w_i sum_k (p_ik - [y_i = k])**2 / sum_i w_i``, and half of it for two classes.
 
     So that of two classes is ``-(p_i - y_i)**2`` with the probability of the second, as usual.
@@ -20,13 +18,8 @@ class NegBrierScore(NamedTuple):
 
     needs = "probabilities"
 
-    def count(self, y, found, w, n_classes):
-        """Weighted squares of a block, and its weight."""
-        errors = found.astype(np.float64)
+    def score_rows(self, y, predicted, n_classes):
+        errors = predicted.astype(np.float64)
         errors[np.arange(len(y)), y] -= 1.0
-        share = 0.5 if n_classes == 2 else 1.0
-        return weighted(-share * np.einsum("ik,ik->i", errors, errors), w)
-
-    def value(self, total) -> float:
-        """The score of all rows; ValueError if none has weight."""
-        return mean(total)
+        factor = 0.5 if n_classes == 2 else 1.0
+        return -factor * np.einsum("ik,ik->i", errors, errors)

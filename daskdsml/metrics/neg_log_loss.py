@@ -1,13 +1,11 @@
-"""Negative mean log loss of probabilities. Found by name."""
-
-from typing import NamedTuple
+"""Negative mean log loss of probabilities."""
 
 import numpy as np
 
-from daskdsml.metrics._sums import mean, weighted
+from daskdsml.metrics._sums import RowMean
 
 
-class NegLogLoss(NamedTuple):
+class NegLogLoss(RowMean):
     """``sum_i w_i log p_i / sum_i w_i`` with ``p_i`` the probability given to the true class.
 
     Probabilities are clipped to [eps, 1 - eps], eps that of their dtype, as scikit-learn clips
@@ -22,12 +20,7 @@ class NegLogLoss(NamedTuple):
 
     needs = "probabilities"
 
-    def count(self, y, found, w, n_classes):
-        """Weighted log probabilities of a block, and its weight."""
-        eps = float(np.finfo(found.dtype).eps)
-        own = found[np.arange(len(y)), y].astype(np.float64)
-        return weighted(np.log(np.clip(own, eps, 1.0 - eps)), w)
-
-    def value(self, total) -> float:
-        """The score of all rows; ValueError if none has weight."""
-        return mean(total)
+    def score_rows(self, y, predicted, n_classes):
+        eps = float(np.finfo(predicted.dtype).eps)
+        true = predicted[np.arange(len(y)), y].astype(np.float64)
+        return np.log(np.clip(true, eps, 1.0 - eps))

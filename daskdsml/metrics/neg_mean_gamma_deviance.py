@@ -1,13 +1,11 @@
-"""Negative mean deviance of positive amounts. Found by name."""
-
-from typing import NamedTuple
+"""Negative mean gamma deviance, of positive amounts."""
 
 import numpy as np
 
-from daskdsml.metrics._sums import check_positive, mean, weighted
+from daskdsml.metrics._sums import RowMean, check_positive
 
 
-class NegMeanGammaDeviance(NamedTuple):
+class NegMeanGammaDeviance(RowMean):
     """``-2 sum_i w_i (log(m_i / y_i) + y_i / m_i - 1) / sum_i w_i`` for predictions ``m_i``.
 
     References
@@ -17,13 +15,9 @@ class NegMeanGammaDeviance(NamedTuple):
 
     needs = "predictions"
 
-    def count(self, y, found, w, n_classes):
-        """Weighted deviances of a block, and its weight; ValueError unless all is above 0."""
-        y, found = np.asarray(y, dtype=np.float64), np.asarray(found, dtype=np.float64)
-        check_positive("neg_mean_gamma_deviance", "predictions", found)
+    def score_rows(self, y, predicted, n_classes):
+        """Raises ValueError unless predictions and y are above 0."""
+        y, mean = np.asarray(y, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+        check_positive("neg_mean_gamma_deviance", "predictions", mean)
         check_positive("neg_mean_gamma_deviance", "y", y)
-        return weighted(-2.0 * (np.log(found / y) + y / found - 1.0), w)
-
-    def value(self, total) -> float:
-        """The score of all rows; ValueError if none has weight."""
-        return mean(total)
+        return -2.0 * (np.log(mean / y) + y / mean - 1.0)

@@ -1,13 +1,11 @@
-"""Negative mean deviance of counts. Found by name."""
-
-from typing import NamedTuple
+"""Negative mean Poisson deviance, of counts."""
 
 import numpy as np
 
-from daskdsml.metrics._sums import check_positive, mean, weighted
+from daskdsml.metrics._sums import RowMean, check_positive
 
 
-class NegMeanPoissonDeviance(NamedTuple):
+class NegMeanPoissonDeviance(RowMean):
     """``-2 sum_i w_i (y_i log(y_i / m_i) - y_i + m_i) / sum_i w_i`` for predictions ``m_i``.
 
     ``y_i log y_i`` is 0 at 0.
@@ -19,17 +17,9 @@ class NegMeanPoissonDeviance(NamedTuple):
 
     needs = "predictions"
 
-    def count(self, y, found, w, n_classes):
-        """Weighted deviances of a block, and its weight.
-
-        Raises ValueError unless predictions are above 0 and y is not below.
-        """
-        y, found = np.asarray(y, dtype=np.float64), np.asarray(found, dtype=np.float64)
-        check_positive("neg_mean_poisson_deviance", "predictions", found)
+    def score_rows(self, y, predicted, n_classes):
+        """Raises ValueError unless predictions are above 0 and y is not below."""
+        y, mean = np.asarray(y, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+        check_positive("neg_mean_poisson_deviance", "predictions", mean)
         check_positive("neg_mean_poisson_deviance", "y", y, strict=False)
-        logs = y * np.log(np.where(y > 0.0, y, found) / found)
-        return weighted(-2.0 * (logs - y + found), w)
-
-    def value(self, total) -> float:
-        """The score of all rows; ValueError if none has weight."""
-        return mean(total)
+        return -2.0 * (y * np.log(np.where(y > 0.0, y, mean) / mean) - y + mean)

@@ -1,4 +1,4 @@
-"""Coefficient of determination. Found by name."""
+"""Coefficient of determination."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class R2(NamedTuple):
 
     needs = "predictions"
 
-    def count(self, y, found, w, n_classes):
+    def count(self, y, predicted, w, n_classes):
         """Weight, mean and squares about the mean of y in a block, and its squared errors."""
         y, w = np.asarray(y, dtype=np.float64), weights(y, w)
         weight = float(w.sum())
         mean = float(w @ y) / weight if weight else 0.0
-        return _Errors(weight, mean, float(w @ (y - mean) ** 2), float(w @ (y - found) ** 2))
+        return _Errors(weight, mean, float(w @ (y - mean) ** 2), float(w @ (y - predicted) ** 2))
 
     def value(self, total) -> float:
         """The score of all rows; ValueError if none has weight."""

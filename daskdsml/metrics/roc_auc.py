@@ -1,14 +1,12 @@
-"""Area under the ROC curve. Found by name."""
-
-from typing import NamedTuple
+"""Area under the ROC curve."""
 
 import numpy as np
 
-from daskdsml.metrics._ranks import rank_classes
-from daskdsml.metrics._sums import check_binary, check_class
+from daskdsml.metrics._ranks import RankMetric
+from daskdsml.metrics._sums import check_class
 
 
-class RocAuc(NamedTuple):
+class RocAuc(RankMetric):
     """Probability that a row of the second class has a higher score than one of the first.
 
     ``sum_ij w_i v_j ([s_i > t_j] + [s_i = t_j] / 2) / (sum_i w_i sum_j v_j)`` over rows i of the
@@ -32,14 +30,7 @@ class RocAuc(NamedTuple):
     operating characteristic (ROC) curve. Radiology 143, 29-36.
     """
 
-    most: int = 2**14
-
-    needs = "scores"
-
-    def count(self, y, found, w, n_classes):
-        """Summed weights of both classes by score; ValueError unless there are two classes."""
-        check_binary("roc_auc", n_classes, "'neg_log_loss'")
-        return rank_classes(y, found, w, self.most)
+    name = "roc_auc"
 
     def value(self, total) -> float:
         """The score of all rows; ValueError if one of the classes has no weight."""
