@@ -83,7 +83,7 @@ def test_roc_is_scikit_learns(drop, w):
     assert shown.pos_label == 1
     np.testing.assert_array_equal(shown.line_.get_xdata(), shown.fpr)
     np.testing.assert_array_equal(shown.line_.get_ydata(), shown.tpr)
-    assert legend_of(shown) == [f"LogisticRegression (AUC = {auc:.2f})", "chance (AUC = 0.50)"]
+    assert legend_of(shown) == [f"LogisticRegression (AUC = {auc:.2f})", "Chance level (AUC = 0.5)"]
 
 
 @pytest.mark.parametrize("drop", [False, True])
@@ -103,7 +103,7 @@ def test_precision_recall_is_scikit_learns(drop, w):
     np.testing.assert_array_equal(shown.chance_level_.get_ydata(), [shown.prevalence_pos_label] * 2)
     assert legend_of(shown) == [
         f"LogisticRegression (AP = {score:.2f})",
-        f"chance (share of the class: {share:.2f})",
+        f"Chance level (AP = {share:.2f})",
     ]
 
 
@@ -118,7 +118,7 @@ def test_calibration_is_scikit_learns(strategy, n_bins):
     np.testing.assert_array_equal(shown.histogram, np.histogram(P, 20, (0.0, 1.0))[0])
     np.testing.assert_array_equal(shown.line_.get_ydata(), shown.prob_true)
     np.testing.assert_array_equal(shown.line_.get_xdata(), shown.prob_pred)
-    assert legend_of(shown) == ["LogisticRegression", "perfectly calibrated"]
+    assert legend_of(shown) == ["Perfectly calibrated", "LogisticRegression"]
 
 
 def test_quantiles_of_probabilities_that_tie():
@@ -243,7 +243,7 @@ def test_each_of_many_classes_against_the_rest(display):
         one = display.from_predictions(THREE == label, p[:, j])
         for name in CURVES[display]:
             np.testing.assert_allclose(getattr(shown, name)[j], getattr(one, name), rtol=1e-12)
-        assert legend_of(shown)[j].startswith(label)
+        assert legend_of(shown)[j + (display is CalibrationDisplay)].startswith(label)
         assert_same(display.from_estimator(MULTI, X, THREE, pos_label=label), one)
     assert_same(display.from_predictions(THREE, p, classes=["a", "b", "c"]), shown)
     assert_same(display.from_predictions(np.searchsorted(MULTI.classes_, THREE), p), shown)
@@ -341,10 +341,11 @@ def test_on_axes_of_the_user(display):
     assert shown.figure_ is figure
     assert shown.line_.get_color() == "C3"
     names = [text.split(" (")[0] for text in legend_of(again)]
-    assert names[0] == "first" and names[2] == "second" and len(names) == 3
+    assert len(names) == 3
+    assert [name for name in names if name in ("first", "second")] == ["first", "second"]
     assert ax.get_aspect() == 1.0
-    assert ax.get_xlabel().endswith("(positive class: 1)")
-    assert ax.get_ylabel().endswith("(positive class: 1)")
+    for text in (ax.get_xlabel(), ax.get_ylabel()):
+        assert text.endswith(("(Positive label: 1)", "(Positive class: 1)"))
     assert figure.axes == [ax]
 
 
@@ -352,14 +353,15 @@ def test_the_histogram_stands_below():
     shown = CalibrationDisplay.from_estimator(MODEL, X, Y)
     assert shown.figure_.axes == [shown.ax_, shown.ax_histogram_]
     assert shown.ax_.get_xlabel() == ""
-    below = "mean predicted probability (positive class: 1)"
+    below = "Mean predicted probability (Positive class: 1)"
     assert shown.ax_histogram_.get_xlabel() == below
     shown.figure_.canvas.draw()
     upper, lower = (ax.get_position() for ax in shown.figure_.axes)
     np.testing.assert_allclose([upper.x0, upper.x1], [lower.x0, lower.x1], atol=1e-3)
     again = CalibrationDisplay(shown.prob_true, shown.prob_pred).plot(ref_line=False)
     assert again.figure_.axes == [again.ax_]
-    assert again.intervals_ is again.ref_line_ is again.ax_.get_legend() is None
+    assert again.intervals_ is again.ref_line_ is None
+    assert legend_of(again) == ["Classifier"]
 
 
 def test_curves_without_scores_and_chance():

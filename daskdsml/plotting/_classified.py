@@ -1,4 +1,4 @@
-"""What pictures of classifiers share: labels and scores counted in one read of the rows."""
+"""Sums over a classifier's scores by class, from one read of the rows; for its displays."""
 
 from __future__ import annotations
 
@@ -16,15 +16,9 @@ from daskdsml.passes.classified import Question, classified
 from daskdsml.passes.row_stats import raise_invalid
 from daskdsml.plotting._axes import load_pyplot
 
-# So many distinct scores are kept apart: curves of up to as many points, 1.5 MiB for each class.
+# Most distinct scores that are kept: curves of up to as many points, 1.5 MiB for each class.
 MOST_SCORES = 2**16
-
-
-class Counted(NamedTuple):
-    """Sums ``total`` of the class ``label`` against the rest."""
-
-    label: Any
-    total: Any
+RESPONSE_METHODS = ("predict_proba", "decision_function")
 
 
 class Response(NamedTuple):
@@ -37,8 +31,7 @@ class Response(NamedTuple):
     def __call__(self, X):
         names = getattr(self.estimator, "feature_names_in_", None)
         if names is not None and not sparse.issparse(X):
-            # Scikit-learn warns where names it knows are missing; they were compared before.
-            from pandas import DataFrame
+            from pandas import DataFrame  # scikit-learn warns where names it knows are missing
 
             X = DataFrame(X, columns=names)
         scores = np.asarray(getattr(self.estimator, self.method)(X))
@@ -55,8 +48,8 @@ class Response(NamedTuple):
 
 def count_estimator(
     count, estimator, X, y, sample_weight, response_method, pos_label
-) -> list[Counted]:
-    """Sums of a fitted classifier's scores, for one of two classes, or each of more.
+) -> dict[Any, Any]:
+    """Sums over a fitted classifier's scores by class: one of two classes, or each of more.
 
     Parameters
     ----------
@@ -64,9 +57,9 @@ def count_estimator(
     estimator : fitted classifier
     X, y, sample_weight : what the user passed
     response_method : {"auto", "predict_proba", "decision_function"}
-        What to ask; "auto" is the first that the classifier has.
+        What gives the scores; "auto" is the first that the classifier has.
     pos_label : label or None
-        The one class to be met; None for the second of two, or all of more.
+        The only class to count; None for the second of two, or all of more.
 
     Raises
     ------
@@ -81,20 +74,14 @@ def count_estimator(
             "instead, or fit a classifier."
         )
     classes = np.asarray(estimator.classes_).tolist()
-    method = _method_of(estimator, response_method)
+    response = Response(estimator, _method_of(estimator, response_method), len(classes))
     validate_data(estimator, meta_of(X), skip_check_array=True, reset=False)
-    question = Question(
-        Response(estimator, method, len(classes)),
-        _drawn(classes, pos_label),
-        frozenset(classes),
-        count,
-    )
-    names = getattr(estimator, "feature_names_in_", None)
-    return _counted(question, X, y, sample_weight, names)
+    question = Question(response, _columns(classes, pos_label), frozenset(classes), count)
+    return _count(question, X, y, sample_weight, getattr(estimator, "feature_names_in_", None))
 
 
-def count_predictions(count, y, scores, sample_weight, pos_label, classes, part) -> list[Counted]:
-    """Sums of scores that are there already: (n,) of one of two classes, or (n, K) of all.
+def count_predictions(count, y, scores, sample_weight, pos_label, classes, argument) -> dict:
+    """Sums over given scores by class: scores (n,) of one of two classes, or (n, K) of all.
 
     Parameters
     ----------
@@ -102,64 +89,62 @@ def count_predictions(count, y, scores, sample_weight, pos_label, classes, part)
     y : labels (n,)
     scores : array (n,) or (n, K), frame, series, or Dask collection of them
     classes : labels (K,) in the order of the columns, or None for 0 to K - 1
-    part : str
-        What the user calls the scores.
+    argument : str
+        Name of the parameter that holds the scores.
 
     Raises
     ------
     ValueError
         If scores or labels cannot be used; the message names the remedy.
     """
-    scores = _as_matrix(scores, part)
+    scores = _as_matrix(scores, argument)
     width = scores.shape[1]
     if width > 1:
         classes = list(range(width)) if classes is None else np.asarray(classes).tolist()
         if len(classes) != width:
             raise ValueError(
-                f"classes must name each of the {width} columns of {part}, got {classes}."
+                f"classes must name each of the {width} columns of {argument}, got {classes}."
             )
-        question = Question(np.asarray, _drawn(classes, pos_label), frozenset(classes), count)
+        question = Question(np.asarray, _columns(classes, pos_label), frozenset(classes), count)
     else:
         if classes is not None:
             raise ValueError(
-                f"classes={classes!r} names columns, but {part} has one. Use pos_label to say "
+                f"classes={classes!r} names columns, but {argument} has one. Use pos_label to say "
                 "which label it is the score of."
             )
         positive = 1 if pos_label is None else pos_label
         question = Question(np.asarray, ((positive, 0),), None, count)
-    return _counted(question, scores, y, sample_weight, part=part, guess=pos_label is None)
+    return _count(question, scores, y, sample_weight, argument=argument, guess=pos_label is None)
 
 
-def _counted(question, X, y, sample_weight, names=None, part="X", guess=False) -> list[Counted]:
+def _count(question, X, y, sample_weight, names=None, argument="X", guess=False) -> dict:
     load_pyplot()  # or the rows would be read in vain
     rows = open_rows(validate_dataset(X, y, sample_weight, labels=True), "none")
     try:
-        found = rows.run(classified, question, "classified")
+        sums = rows.run(classified, question, "classified")
     finally:
         rows.close()
-    invalid = tuple(f._replace(part=part) if f.part == "X" else f for f in found.stats.invalid)
-    raise_invalid(found.stats._replace(invalid=invalid), names)
+    invalid = tuple(f._replace(part=argument) if f.part == "X" else f for f in sums.stats.invalid)
+    raise_invalid(sums.stats._replace(invalid=invalid), names)
     if question.known is None:
-        _check_two(found.labels, guess)
-    for (label, _), (rest, own) in zip(question.drawn, found.weights, strict=True):
-        _check_both(label, rest, own)
+        _check_two(sums.labels, guess)
     labels = [label for label, _ in question.drawn]
-    return [Counted(*pair) for pair in zip(labels, found.totals, strict=True)]
+    for label, (rest, positive) in zip(labels, sums.weights, strict=True):
+        _check_both(label, rest, positive)
+    return dict(zip(labels, sums.totals, strict=True))
 
 
 def _method_of(estimator, response_method) -> str:
-    """The classifier's method to ask."""
-    known = ("predict_proba", "decision_function")
-    if response_method not in ("auto", *known):
-        raise ValueError(
-            f"Unknown response_method {response_method!r}: expected one of {['auto', *known]}."
-        )
-    methods = [m for m in known if hasattr(estimator, m)]
+    """Name of the classifier's method that gives the scores."""
+    options = ["auto", *RESPONSE_METHODS]
+    if response_method not in options:
+        raise ValueError(f"Unknown response_method {response_method!r}: expected one of {options}.")
+    methods = [m for m in RESPONSE_METHODS if hasattr(estimator, m)]
     if response_method == "auto" and methods:
         return methods[0]
     if response_method in methods:
         return response_method
-    missing = " or ".join(known) if response_method == "auto" else response_method
+    missing = " or ".join(RESPONSE_METHODS) if response_method == "auto" else response_method
     mend = (
         f"Pass response_method={methods[0]!r} for a curve of ranks, or wrap" if methods else "Wrap"
     )
@@ -169,25 +154,25 @@ def _method_of(estimator, response_method) -> str:
     )
 
 
-def _drawn(classes, pos_label) -> tuple[tuple[Any, int], ...]:
-    """The classes to be met, with the columns of their scores."""
+def _columns(classes, pos_label) -> tuple[tuple[Any, int], ...]:
+    """The classes to count, with the columns of their scores."""
     if pos_label is not None:
         if pos_label not in classes:
             raise ValueError(f"pos_label={pos_label!r} is not a class: expected one of {classes}.")
         return ((pos_label, classes.index(pos_label)),)
-    drawn = tuple(zip(classes, range(len(classes)), strict=True))
-    return drawn[1:] if len(classes) == 2 else drawn
+    pairs = tuple((label, column) for column, label in enumerate(classes))
+    return pairs[1:] if len(classes) == 2 else pairs
 
 
-def _as_matrix(scores, part):
-    """Scores (n, K) in what they are: NumPy, frame or Dask collection."""
+def _as_matrix(scores, argument):
+    """Scores (n, K), still an array, frame or Dask collection."""
     if is_dask_frame(scores):
         return scores.to_frame() if scores.ndim == 1 else scores
     if not is_dask(scores):
         scores = np.asarray(scores)
     if scores.ndim not in (1, 2):
         raise ValueError(
-            f"{part} must be (n,) or (n, K), got an array of shape {scores.shape}. Pass what "
+            f"{argument} must be (n,) or (n, K), got an array of shape {scores.shape}. Pass what "
             "predict_proba or decision_function gave."
         )
     return scores[:, None] if scores.ndim == 1 else scores
@@ -206,10 +191,10 @@ def _check_two(labels, guess) -> None:
         )
 
 
-def _check_both(label, rest, own) -> None:
-    if not (rest > 0.0 and own > 0.0):
+def _check_both(label, rest, positive) -> None:
+    if not (rest > 0.0 and positive > 0.0):
         what = f"no row of positive weight has the label {label!r}"
-        if own > 0.0:
+        if positive > 0.0:
             what = f"all rows of positive weight have the label {label!r}"
         raise ValueError(
             f"A curve needs rows of the class {label!r} and others, but {what}. Pass rows of both, "

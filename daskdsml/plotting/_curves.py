@@ -1,85 +1,74 @@
-"""What curves of classifiers share: one curve or one a class, their legend, their square axes."""
+"""What displays of classifiers share: one curve or one a class, each drawn by scikit-learn."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from daskdsml.plotting._axes import LEGEND, axes_for
 
 
-class Curves:
-    """Base of displays that draw a curve for one class, or for each of several."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class ClassifierCurves:
+    """Base of displays that show a curve of one class, or of each of several against the rest."""
 
-    _figsize = (5.4, 5.4)  # inches, of axes that the display makes
-    name: str | None
-    classes: list | None
-    pos_label: Any
-
-    if TYPE_CHECKING:  # displays have one of their own
-
-        def __init__(self, **settings: Any) -> None: ...
+    name: str | None = None
+    pos_label: Any = None
+    classes: list | None = None
 
     @classmethod
-    def _of(cls, counted, name, **lists):
-        """A display of what was counted: of lists, or, for a single curve, of what these hold."""
-        labels = [part.label for part in counted]
-        if len(counted) == 1:
-            single = {key: part[0] for key, part in lists.items()}
-            return cls(**single, name=name, pos_label=labels[0])
-        return cls(**{key: list(part) for key, part in lists.items()}, name=name, classes=labels)
+    def _from_totals(cls, totals, name, curve_of):
+        """A display of sums by class: ``curve_of(total)`` is a dict of a curve's attributes."""
+        curves = [curve_of(total) for total in totals.values()]
+        labels = list(totals)
+        if len(curves) == 1:
+            return cls(**curves[0], name=name, pos_label=labels[0])
+        lists = {key: [curve[key] for curve in curves] for key in curves[0]}
+        return cls(**lists, name=name, classes=labels)
 
-    def _draw(self, ax, x, y, scores, score_name, name, style) -> None:
-        """Curves of y over x, named with their score, on square axes."""
-        self.figure_, self.ax_ = axes_for(ax, figsize=self._figsize)
+    def _each(self, *attributes) -> list[tuple]:
+        """For each curve its name in the legend, and what each of the attributes holds for it."""
+        values = [getattr(self, attribute) for attribute in attributes]
+        if self.classes is None:
+            return [(self.name, *values)]
+        names = [str(label) for label in self.classes]
+        lists = [[None] * len(names) if value is None else value for value in values]
+        return list(zip(names, *lists, strict=True))
+
+    def _one_or_list(self, artists):
+        return artists[0] if self.classes is None else artists
+
+    def _open(self, ax, name) -> None:
+        self.figure_, self.ax_ = axes_for(ax, figsize=(5.4, 5.4))
         self.name = self.name if name is None else name
-        labels = self._labels(scores, score_name)
-        several = self.classes is not None
-        curves = zip(x if several else [x], y if several else [y], labels, strict=True)
-        lines = [
-            self.ax_.plot(a, b, **{"label": label, "lw": 1.5, **(style or {})})[0]
-            for a, b, label in curves
-        ]
-        self.line_ = lines if several else lines[0]
 
-    def _labels(self, scores, score_name) -> list[str | None]:
-        """A line of the legend for each curve, such as ``LassoCV (AUC = 0.93)``."""
-        names = [self.name] if self.classes is None else [str(label) for label in self.classes]
-        scores = [None] * len(names) if scores is None else as_list(scores)
-        return [_label(*pair, score_name) for pair in zip(names, scores, strict=True)]
+    def _set_lines(self, lines, curve_kwargs) -> None:
+        for line in lines:
+            line.set(**(curve_kwargs or {}))
+        self.line_ = self._one_or_list(lines)
 
-    def _of_class(self, what) -> str:
-        """Name of an axis, with the positive class."""
-        return what if self.pos_label is None else f"{what} (positive class: {self.pos_label})"
-
-    def _finish(self, x_label, y_label, corner) -> None:
-        """Names of the axes, a legend in its corner, and the unit square."""
-        # Above a histogram the x axis is named below it.
-        if self.ax_.xaxis.get_tick_params()["labelbottom"]:
-            self.ax_.set_xlabel(self._of_class(x_label))
-        self.ax_.set(
-            ylabel=self._of_class(y_label), xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal"
-        )
+    def _draw_legend(self, corner) -> None:
         title = None
         if self.classes is not None:
             title = "class against the rest" if self.name is None else f"{self.name}, each class"
         if self.ax_.get_legend_handles_labels()[0]:
             self.ax_.legend(loc=corner, title=title, **LEGEND)
 
-
-def as_list(part) -> list:
-    """Several things as they are, a single one as a list."""
-    return list(part) if isinstance(part, list | tuple) else [part]
-
-
-def draw_once(ax, x, y, label):
-    """A dashed grey line for comparison; None on axes that hold it already."""
-    if any(line.get_label() == label for line in ax.lines):
+    def _without_repeat(self, line):
+        """A line for comparison; None, and removed, if the axes held it already."""
+        labels = [other.get_label() for other in self.ax_.lines]
+        if line is None or labels.count(line.get_label()) == 1:
+            return line
+        line.remove()
         return None
-    return ax.plot(x, y, "--", color="0.45", lw=1.0, zorder=1, label=label)[0]
 
 
-def _label(name, score, score_name) -> str | None:
-    if score is None:
-        return name
-    value = f"{score_name} = {score:.2f}"
-    return value if name is None else f"{name} ({value})"
+def rows_of(ranks) -> dict[str, np.ndarray]:
+    """`Ranks` as data for scikit-learn: two rows for each score, one of each class (2 m,)."""
+    return {
+        "y_true": np.repeat([0, 1], len(ranks.keys)),
+        "y_score": np.tile(ranks.scores(), 2),
+        "sample_weight": ranks.sums.T.ravel(),
+    }

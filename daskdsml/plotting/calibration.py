@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from sklearn import calibration
 
 from daskdsml.passes.calibration import HISTOGRAM, Calibration
 from daskdsml.plotting._axes import axes_for
 from daskdsml.plotting._classified import MOST_SCORES, count_estimator, count_predictions
-from daskdsml.plotting._curves import Curves, as_list, draw_once
+from daskdsml.plotting._curves import ClassifierCurves
 
 STRATEGIES = ("uniform", "quantile")
-PROBABILITY = "mean predicted probability"
 
 
-class CalibrationDisplay(Curves):
+@dataclass(eq=False, repr=False)
+class CalibrationDisplay(ClassifierCurves):
     """Observed frequency of a class over its predicted probability, by bin.
 
     Bars are Wilson intervals of these shares, for ``sum(w)**2 / sum(w**2)`` rows (Kish's effective
@@ -30,6 +34,7 @@ class CalibrationDisplay(Curves):
 
     For more than two classes there is a curve for each class against the rest, all from the same
     read, unless ``pos_label`` names one; attributes are then lists, in the order of ``classes``.
+    Curves are drawn by `sklearn.calibration.CalibrationDisplay`.
 
     Parameters
     ----------
@@ -60,42 +65,17 @@ class CalibrationDisplay(Curves):
     inference. J. Am. Stat. Assoc. 22, 209-212. Kish, L. (1965). Survey Sampling, section 11.7.
     """
 
-    def __init__(
-        self,
-        prob_true,
-        prob_pred,
-        *,
-        n_effective=None,
-        histogram=None,
-        name=None,
-        pos_label=None,
-        classes=None,
-    ):
-        self.prob_true = prob_true
-        self.prob_pred = prob_pred
-        self.n_effective = n_effective
-        self.histogram = histogram
-        self.name = name
-        self.pos_label = pos_label
-        self.classes = classes
+    prob_true: Any
+    prob_pred: Any
+    _: KW_ONLY
+    n_effective: Any = None
+    histogram: Any = None
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        *,
-        n_bins=5,
-        strategy="uniform",
-        sample_weight=None,
-        pos_label=None,
-        name=None,
-        ax=None,
-        curve_kwargs=None,
-        ref_line=True,
-        level=0.95,
-    ):
+        cls, estimator, X, y, *, n_bins=5, strategy="uniform", sample_weight=None, pos_label=None,
+        name=None, ax=None, curve_kwargs=None, ref_line=True, level=0.95,
+    ):  # fmt: skip
         """Draw the curves of a fitted classifier with ``predict_proba``.
 
         Parameters
@@ -106,90 +86,40 @@ class CalibrationDisplay(Curves):
         ref_line : bool
             Whether to draw the diagonal of a perfect calibration.
         level : float or None
-            Level of the intervals; None for no bars.
+            Confidence level of the intervals; None for no bars.
         estimator, X, y, sample_weight, pos_label, name, ax, curve_kwargs
-            As for `RocCurveDisplay.from_estimator`.
-
-        Returns
-        -------
-        CalibrationDisplay
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        ValueError
-            If data or classifier cannot be used; the message names the remedy.
+            These, what is returned, and errors: as for `RocCurveDisplay.from_estimator`.
         """
-        count = _calibration(n_bins, strategy)
-        counted = count_estimator(count, estimator, X, y, sample_weight, "predict_proba", pos_label)
+        bins = _bins(n_bins, strategy)
+        totals = count_estimator(bins, estimator, X, y, sample_weight, "predict_proba", pos_label)
         name = type(estimator).__name__ if name is None else name
-        shown = cls._from_counted(counted, count, name)
-        return shown.plot(ax, curve_kwargs=curve_kwargs, ref_line=ref_line, level=level)
+        display = cls._from_totals(totals, name, partial(_curve, bins))
+        return display.plot(ax, curve_kwargs=curve_kwargs, ref_line=ref_line, level=level)
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true,
-        y_prob,
-        *,
-        n_bins=5,
-        strategy="uniform",
-        sample_weight=None,
-        pos_label=None,
-        classes=None,
-        name=None,
-        ax=None,
-        curve_kwargs=None,
-        ref_line=True,
-        level=0.95,
-    ):
+        cls, y_true, y_prob, *, n_bins=5, strategy="uniform", sample_weight=None, pos_label=None,
+        classes=None, name=None, ax=None, curve_kwargs=None, ref_line=True, level=0.95,
+    ):  # fmt: skip
         """Draw the curves of probabilities that are there already.
 
         Parameters
         ----------
-        y_true, sample_weight, pos_label, classes, name, ax, curve_kwargs
-            As for `RocCurveDisplay.from_predictions`.
         y_prob : array (n,), series, or Dask collection of them
             Probabilities of the positive class; or (n, K) of K classes.
+        y_true, sample_weight, pos_label, classes, name, ax, curve_kwargs
+            These, what is returned, and errors: as for `RocCurveDisplay.from_predictions`.
         n_bins, strategy, ref_line, level : as for `from_estimator`
-
-        Returns
-        -------
-        CalibrationDisplay
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        ValueError
-            If labels or probabilities cannot be used; the message names the remedy.
         """
-        count = _calibration(n_bins, strategy)
-        counted = count_predictions(
-            count, y_true, y_prob, sample_weight, pos_label, classes, "y_prob"
+        bins = _bins(n_bins, strategy)
+        totals = count_predictions(
+            bins, y_true, y_prob, sample_weight, pos_label, classes, "y_prob"
         )
-        shown = cls._from_counted(counted, count, name)
-        return shown.plot(ax, curve_kwargs=curve_kwargs, ref_line=ref_line, level=level)
-
-    @classmethod
-    def _from_counted(cls, counted, count, name):
-        bins = [count.curve(part.total).T for part in counted]
-        return cls._of(
-            counted,
-            name,
-            prob_true=[own / w for w, own, _, _ in bins],
-            prob_pred=[p / w for w, _, p, _ in bins],
-            n_effective=[w * w / square for w, _, _, square in bins],
-            histogram=[part.total.histogram.values for part in counted],
-        )
+        display = cls._from_totals(totals, name, partial(_curve, bins))
+        return display.plot(ax, curve_kwargs=curve_kwargs, ref_line=ref_line, level=level)
 
     def plot(self, ax=None, *, name=None, curve_kwargs=None, ref_line=True, level=0.95):
-        """Draw.
-
-        Parameters
-        ----------
-        ax, name, curve_kwargs, ref_line, level : as for `from_estimator`
+        """Draw; parameters are as for `from_estimator`.
 
         Returns
         -------
@@ -200,65 +130,65 @@ class CalibrationDisplay(Curves):
         ImportError
             If matplotlib is not installed.
         """
-        below = None
+        self.ax_histogram_: Any = None
         if ax is None and self.histogram is not None:
             grid = {"nrows": 2, "sharex": True, "height_ratios": (4, 1)}
-            _, (ax, below) = axes_for(None, figsize=(5.4, 6.8), **grid)
-        style = {"marker": "o", "ms": 4.0, **(curve_kwargs or {})}
-        self._draw(ax, self.prob_pred, self.prob_true, None, "", name, style)
+            _, (ax, self.ax_histogram_) = axes_for(None, figsize=(5.4, 6.8), **grid)
+        self._open(ax, name)
+        before = len(self.ax_.lines)
+        curves = [
+            calibration.CalibrationDisplay(
+                np.asarray(prob_true), np.asarray(prob_pred), None, pos_label=self.pos_label
+            ).plot(ax=self.ax_, name=label or "Classifier", ref_line=ref_line, markersize=4.0)
+            for label, prob_true, prob_pred in self._each("prob_true", "prob_pred")
+        ]
+        lines = [curve.line_ for curve in curves]
+        others = [line for line in self.ax_.lines[before:] if line not in lines]
+        self.ref_line_ = others[0] if others else None
+        self._set_lines(lines, curve_kwargs)
+        self.ax_.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+        self._draw_legend("best")
         known = level is not None and self.n_effective is not None
-        self.intervals_ = self._draw_intervals(level) if known else None
-        self.ref_line_ = None
-        if ref_line:
-            self.ref_line_ = draw_once(self.ax_, [0.0, 1.0], [0.0, 1.0], "perfectly calibrated")
-        self._finish(PROBABILITY, "share of the class", "best")
-        self.ax_histogram_ = below
-        if below is not None:
-            self._draw_histogram(below)
+        self.intervals_ = self._draw_intervals(lines, level) if known else None
+        if self.ax_histogram_ is not None:
+            self._draw_histogram(lines)
         return self
 
-    def _draw_intervals(self, level):
-        several = self.classes is not None
+    def _draw_intervals(self, lines, level):
         drawn = []
-        for line, share, n in zip(
-            as_list(self.line_),
-            self.prob_true if several else [self.prob_true],
-            self.n_effective if several else [self.n_effective],
-            strict=True,
-        ):
-            low, high = wilson_interval(share, n, level)
-            drawn.append(
-                self.ax_.vlines(line.get_xdata(), low, high, color=line.get_color(), lw=1.0)
-            )
-        return drawn if several else drawn[0]
+        for line, (_, n) in zip(lines, self._each("n_effective"), strict=True):
+            x, proportion = line.get_data()
+            low, high = wilson_interval(proportion, n, level)
+            drawn.append(self.ax_.vlines(x, low, high, color=line.get_color(), lw=1.0))
+        return self._one_or_list(drawn)
 
-    def _draw_histogram(self, below) -> None:
-        """The distribution of probabilities on the axes ``below`` the curves."""
-        edges = np.linspace(0.0, 1.0, HISTOGRAM + 1)
-        several = self.classes is not None
-        weights = self.histogram if several else [self.histogram]
-        for line, heights in zip(as_list(self.line_), weights, strict=True):
-            below.stairs(heights, edges, color=line.get_color(), fill=not several, alpha=0.6)
-        below.set(xlabel=self._of_class(PROBABILITY), ylabel="weight of rows")
-        below.set_box_aspect(0.25)  # as wide as the square above, which is four times as high
+    def _draw_histogram(self, lines) -> None:
+        """The distribution of probabilities on axes below the curves."""
+        edges, fill = np.linspace(0.0, 1.0, HISTOGRAM + 1), self.classes is None
+        for line, (_, weights) in zip(lines, self._each("histogram"), strict=True):
+            self.ax_histogram_.stairs(weights, edges, color=line.get_color(), fill=fill, alpha=0.6)
+        self.ax_histogram_.set(xlabel=self.ax_.get_xlabel(), ylabel="weight of rows")
+        self.ax_histogram_.set_box_aspect(0.25)  # as wide as the square above, which is 4x as high
+        self.ax_.set_xlabel("")
 
 
-def wilson_interval(share, n, level):
-    """Limits (m,) of probabilities of which ``share (m,)`` was seen in ``n (m,)`` trials.
+def wilson_interval(proportion, n, confidence):
+    """Limits (m,) of a probability, by the ``proportion (m,)`` of ``n (m,)`` trials.
 
-    Raises ValueError unless ``level`` is between 0 and 1.
+    Raises ValueError unless ``confidence`` is between 0 and 1.
     """
-    if not 0.0 < level < 1.0:
+    if not 0.0 < confidence < 1.0:
         raise ValueError(
-            f"level must be a number between 0 and 1, such as 0.95, or None, got {level!r}."
+            f"level must be a number between 0 and 1, such as 0.95, or None, got {confidence!r}."
         )
-    z = NormalDist().inv_cdf(0.5 + level / 2.0)
-    centre = (share + z * z / (2.0 * n)) / (1.0 + z * z / n)
-    half = z / (1.0 + z * z / n) * np.sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
+    centre = (proportion + z * z / (2.0 * n)) / (1.0 + z * z / n)
+    variance = proportion * (1.0 - proportion) / n + z * z / (4.0 * n * n)
+    half = z / (1.0 + z * z / n) * np.sqrt(variance)
     return centre - half, centre + half
 
 
-def _calibration(n_bins, strategy) -> Calibration:
+def _bins(n_bins, strategy) -> Calibration:
     """What to count; ValueError if there are no such bins."""
     whole = isinstance(n_bins, numbers.Integral) and not isinstance(n_bins, bool)
     if not whole or n_bins < 1:
@@ -266,3 +196,13 @@ def _calibration(n_bins, strategy) -> Calibration:
     if strategy not in STRATEGIES:
         raise ValueError(f"Unknown strategy {strategy!r}: expected one of {list(STRATEGIES)}.")
     return Calibration(int(n_bins), strategy == "quantile", MOST_SCORES)
+
+
+def _curve(bins, total) -> dict:
+    weight, positive, probability, square = bins.curve(total).T
+    return {
+        "prob_true": positive / weight,
+        "prob_pred": probability / weight,
+        "n_effective": weight * weight / square,
+        "histogram": total.histogram.values,
+    }

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Any
+
 import numpy as np
+from sklearn import metrics
 
 from daskdsml.metrics.average_precision import AveragePrecision
 from daskdsml.plotting._classified import MOST_SCORES, count_estimator, count_predictions
-from daskdsml.plotting._curves import Curves, draw_once
+from daskdsml.plotting._curves import ClassifierCurves, rows_of
 
 METRIC = AveragePrecision(most=MOST_SCORES)
+COUNT = partial(METRIC.count, n_classes=2)
 
 
-class PrecisionRecallDisplay(Curves):
+@dataclass(eq=False, repr=False)
+class PrecisionRecallDisplay(ClassifierCurves):
     """Precision over recall at all thresholds on the score of a class.
 
-    The rows are read once and met by distinct score. Above 65,536 distinct scores neighbouring
+    The rows are read once and summed by distinct score. Above 65,536 distinct scores neighbouring
     thresholds are left out (see `daskdsml.metrics._ranks.Ranks`): every point drawn is still one of
     the exact curve, and the average precision is off by ``average_precision_error`` at the most,
     about 2e-4.
 
     For more than two classes there is a curve for each class against the rest, all from the same
     read, unless ``pos_label`` names one; attributes are then lists, in the order of ``classes``.
+    Curves are drawn by `sklearn.metrics.PrecisionRecallDisplay`.
 
     Parameters
     ----------
@@ -51,45 +59,20 @@ class PrecisionRecallDisplay(Curves):
     ICML.
     """
 
-    def __init__(
-        self,
-        precision,
-        recall,
-        *,
-        average_precision=None,
-        thresholds=None,
-        average_precision_error=0.0,
-        prevalence_pos_label=None,
-        name=None,
-        pos_label=None,
-        classes=None,
-    ):
-        self.precision = precision
-        self.recall = recall
-        self.average_precision = average_precision
-        self.thresholds = thresholds
-        self.average_precision_error = average_precision_error
-        self.prevalence_pos_label = prevalence_pos_label
-        self.name = name
-        self.pos_label = pos_label
-        self.classes = classes
+    precision: Any
+    recall: Any
+    _: KW_ONLY
+    average_precision: Any = None
+    thresholds: Any = None
+    average_precision_error: Any = 0.0
+    prevalence_pos_label: Any = None
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        *,
-        sample_weight=None,
-        drop_intermediate=False,
-        response_method="auto",
-        pos_label=None,
-        name=None,
-        ax=None,
-        curve_kwargs=None,
+        cls, estimator, X, y, *, sample_weight=None, drop_intermediate=False,
+        response_method="auto", pos_label=None, name=None, ax=None, curve_kwargs=None,
         plot_chance_level=True,
-    ):
+    ):  # fmt: skip
         """Draw the curves of a fitted classifier, of daskdsml or scikit-learn.
 
         Parameters
@@ -99,90 +82,33 @@ class PrecisionRecallDisplay(Curves):
         plot_chance_level : bool
             Whether to draw the share of the positive class.
         estimator, X, y, sample_weight, response_method, pos_label, name, ax, curve_kwargs
-            As for `RocCurveDisplay.from_estimator`.
-
-        Returns
-        -------
-        PrecisionRecallDisplay
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        ValueError
-            If data or classifier cannot be used; the message names the remedy.
+            These, what is returned, and errors: as for `RocCurveDisplay.from_estimator`.
         """
-        counted = count_estimator(
-            _count, estimator, X, y, sample_weight, response_method, pos_label
-        )
+        totals = count_estimator(COUNT, estimator, X, y, sample_weight, response_method, pos_label)
         name = type(estimator).__name__ if name is None else name
-        shown = cls._from_counted(counted, drop_intermediate, name)
-        return shown.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
+        curve_of = partial(_curve, drop_intermediate=drop_intermediate)
+        display = cls._from_totals(totals, name, curve_of)
+        return display.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true,
-        y_score,
-        *,
-        sample_weight=None,
-        drop_intermediate=False,
-        pos_label=None,
-        classes=None,
-        name=None,
-        ax=None,
-        curve_kwargs=None,
-        plot_chance_level=True,
-    ):
+        cls, y_true, y_score, *, sample_weight=None, drop_intermediate=False, pos_label=None,
+        classes=None, name=None, ax=None, curve_kwargs=None, plot_chance_level=True,
+    ):  # fmt: skip
         """Draw the curves of scores that are there already.
 
-        Parameters
-        ----------
-        y_true, y_score, sample_weight, pos_label, classes, name, ax, curve_kwargs
-            As for `RocCurveDisplay.from_predictions`.
-        drop_intermediate, plot_chance_level : as for `from_estimator`
-
-        Returns
-        -------
-        PrecisionRecallDisplay
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        ValueError
-            If labels or scores cannot be used; the message names the remedy.
+        Parameters, what is returned, and errors are as for `RocCurveDisplay.from_predictions`;
+        ``drop_intermediate`` and ``plot_chance_level`` as for `from_estimator`.
         """
-        counted = count_predictions(
-            _count, y_true, y_score, sample_weight, pos_label, classes, "y_score"
+        totals = count_predictions(
+            COUNT, y_true, y_score, sample_weight, pos_label, classes, "y_score"
         )
-        shown = cls._from_counted(counted, drop_intermediate, name)
-        return shown.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
-
-    @classmethod
-    def _from_counted(cls, counted, drop_intermediate, name):
-        precision, recall, thresholds = zip(
-            *(precision_recall_points(part.total, drop_intermediate) for part in counted),
-            strict=True,
-        )
-        weights = [part.total.sums.sum(axis=0) for part in counted]
-        return cls._of(
-            counted,
-            name,
-            precision=precision,
-            recall=recall,
-            thresholds=thresholds,
-            average_precision=[METRIC.value(part.total) for part in counted],
-            average_precision_error=[METRIC.error(part.total) for part in counted],
-            prevalence_pos_label=[float(own / (rest + own)) for rest, own in weights],
-        )
+        curve_of = partial(_curve, drop_intermediate=drop_intermediate)
+        display = cls._from_totals(totals, name, curve_of)
+        return display.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
 
     def plot(self, ax=None, *, name=None, curve_kwargs=None, plot_chance_level=True):
-        """Draw.
-
-        Parameters
-        ----------
-        ax, name, curve_kwargs, plot_chance_level : as for `from_estimator`
+        """Draw; parameters are as for `from_estimator`.
 
         Returns
         -------
@@ -193,39 +119,43 @@ class PrecisionRecallDisplay(Curves):
         ImportError
             If matplotlib is not installed.
         """
-        style = {"drawstyle": "steps-post", **(curve_kwargs or {})}
-        self._draw(ax, self.recall, self.precision, self.average_precision, "AP", name, style)
-        self.chance_level_ = self._draw_chance() if plot_chance_level else None
-        self._finish("recall", "precision", "lower left")
+        self._open(ax, name)
+        attributes = ("precision", "recall", "average_precision", "prevalence_pos_label")
+        curves = [
+            metrics.PrecisionRecallDisplay(
+                np.asarray(precision), np.asarray(recall), average_precision=average, name=label,
+                prevalence_pos_label=prevalence, pos_label=self.pos_label,
+            )
+            for label, precision, recall, average, prevalence in self._each(*attributes)
+        ]  # fmt: skip
+        chance = plot_chance_level and self.prevalence_pos_label is not None
+        for curve in curves:
+            curve.plot(self.ax_, plot_chance_level=chance)
+        self._set_lines([curve.line_ for curve in curves], curve_kwargs)
+        self.chance_level_ = self._finish_chance(curves) if chance else None
+        self._draw_legend("lower left")
         return self
 
-    def _draw_chance(self):
-        """A level at the share of each class, in the colour of its curve if there are several."""
-        if self.prevalence_pos_label is None:
-            return None
+    def _finish_chance(self, curves):
+        """The line of chance, or those of several classes in the colours of their curves."""
         if self.classes is None:
-            share = self.prevalence_pos_label
-            label = f"chance (share of the class: {share:.2f})"
-            return draw_once(self.ax_, [0.0, 1.0], [share, share], label)
-        lines = [
-            self.ax_.plot([0.0, 1.0], [share, share], ":", lw=1.0, c=line.get_color(), zorder=1)[0]
-            for share, line in zip(self.prevalence_pos_label, self.line_, strict=True)
-        ]
-        lines[0].set_label("chance (share of each class)")
-        return lines
+            return self._without_repeat(curves[0].chance_level_)
+        for curve in curves:
+            curve.chance_level_.set(color=curve.line_.get_color(), linestyle=":", label=None)
+        curves[-1].chance_level_.set_label("Chance levels (AP = share of the class)")
+        return [curve.chance_level_ for curve in curves]
 
 
-def precision_recall_points(total, drop_intermediate):
-    """Precision and recall (m,) and thresholds (m - 1,), from the lowest threshold up."""
-    rest, own = np.cumsum(total.sums[::-1], axis=0).T
-    thresholds = total.scores()[::-1]
-    if drop_intermediate:
-        moves = np.diff(own) != 0.0
-        kept = np.r_[True, moves[:-1] | moves[1:], True][: len(own)]
-        rest, own, thresholds = rest[kept], own[kept], thresholds[kept]
-    precision, recall = own / (own + rest), own / own[-1]
-    return np.r_[precision[::-1], 1.0], np.r_[recall[::-1], 0.0], thresholds[::-1]
-
-
-def _count(y, scores, w):
-    return METRIC.count(y, scores, w, 2)
+def _curve(ranks, drop_intermediate) -> dict:
+    precision, recall, thresholds = metrics.precision_recall_curve(
+        **rows_of(ranks), drop_intermediate=drop_intermediate
+    )
+    negative, positive = ranks.sums.sum(axis=0)
+    return {
+        "precision": precision,
+        "recall": recall,
+        "thresholds": thresholds,
+        "average_precision": METRIC.value(ranks),
+        "average_precision_error": METRIC.error(ranks),
+        "prevalence_pos_label": float(positive / (negative + positive)),
+    }

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 import numpy as np
+from sklearn import metrics
 
 from daskdsml.metrics.roc_auc import RocAuc
 from daskdsml.plotting._classified import MOST_SCORES, count_estimator, count_predictions
-from daskdsml.plotting._curves import Curves, draw_once
+from daskdsml.plotting._curves import ClassifierCurves, rows_of
 
 METRIC = RocAuc(most=MOST_SCORES)
+COUNT = partial(METRIC.count, n_classes=2)
 
 
-class RocCurveDisplay(Curves):
+@dataclass(kw_only=True, eq=False, repr=False)
+class RocCurveDisplay(ClassifierCurves):
     """True positive rate over false positive rate at all thresholds on the score of a class.
 
-    The rows are read once and met by distinct score. Above 65,536 distinct scores neighbouring
+    The rows are read once and summed by distinct score. Above 65,536 distinct scores neighbouring
     thresholds are left out (see `daskdsml.metrics._ranks.Ranks`): every point drawn is still one of
     the exact curve, and the area is off by ``roc_auc_error`` at the most, about 3e-5.
 
     For more than two classes there is a curve for each class against the rest, all from the same
     read, unless ``pos_label`` names one; attributes are then lists, in the order of ``classes``.
+    Curves are drawn by `sklearn.metrics.RocCurveDisplay`.
 
     Parameters
     ----------
@@ -46,43 +54,17 @@ class RocCurveDisplay(Curves):
     Fawcett, T. (2006). An introduction to ROC analysis. Pattern Recognition Letters 27, 861-874.
     """
 
-    def __init__(
-        self,
-        *,
-        fpr,
-        tpr,
-        roc_auc=None,
-        thresholds=None,
-        roc_auc_error=0.0,
-        name=None,
-        pos_label=None,
-        classes=None,
-    ):
-        self.fpr = fpr
-        self.tpr = tpr
-        self.roc_auc = roc_auc
-        self.thresholds = thresholds
-        self.roc_auc_error = roc_auc_error
-        self.name = name
-        self.pos_label = pos_label
-        self.classes = classes
+    fpr: Any
+    tpr: Any
+    roc_auc: Any = None
+    thresholds: Any = None
+    roc_auc_error: Any = 0.0
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        *,
-        sample_weight=None,
-        drop_intermediate=True,
-        response_method="auto",
-        pos_label=None,
-        name=None,
-        ax=None,
-        curve_kwargs=None,
-        plot_chance_level=True,
-    ):
+        cls, estimator, X, y, *, sample_weight=None, drop_intermediate=True, response_method="auto",
+        pos_label=None, name=None, ax=None, curve_kwargs=None, plot_chance_level=True,
+    ):  # fmt: skip
         """Draw the curves of a fitted classifier, of daskdsml or scikit-learn.
 
         Parameters
@@ -104,7 +86,7 @@ class RocCurveDisplay(Curves):
             What the legend calls the classifier; None for the name of its class.
         ax : matplotlib Axes or None for new ones
         curve_kwargs : dict or None
-            Passed to matplotlib's ``plot``.
+            Properties of the curves, as for matplotlib's ``plot``.
         plot_chance_level : bool
             Whether to draw the diagonal.
 
@@ -119,28 +101,17 @@ class RocCurveDisplay(Curves):
         ValueError
             If data or classifier cannot be used; the message names the remedy.
         """
-        counted = count_estimator(
-            _count, estimator, X, y, sample_weight, response_method, pos_label
-        )
+        totals = count_estimator(COUNT, estimator, X, y, sample_weight, response_method, pos_label)
         name = type(estimator).__name__ if name is None else name
-        shown = cls._from_counted(counted, drop_intermediate, name)
-        return shown.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
+        curve_of = partial(_curve, drop_intermediate=drop_intermediate)
+        display = cls._from_totals(totals, name, curve_of)
+        return display.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true,
-        y_score,
-        *,
-        sample_weight=None,
-        drop_intermediate=True,
-        pos_label=None,
-        classes=None,
-        name=None,
-        ax=None,
-        curve_kwargs=None,
-        plot_chance_level=True,
-    ):
+        cls, y_true, y_score, *, sample_weight=None, drop_intermediate=True, pos_label=None,
+        classes=None, name=None, ax=None, curve_kwargs=None, plot_chance_level=True,
+    ):  # fmt: skip
         """Draw the curves of scores that are there already.
 
         Parameters
@@ -153,46 +124,17 @@ class RocCurveDisplay(Curves):
             one class to be drawn.
         classes : labels (K,) of the columns of ``y_score (n, K)``, or None for 0 to K - 1
         sample_weight, drop_intermediate, name, ax, curve_kwargs, plot_chance_level
-            As for `from_estimator`.
-
-        Returns
-        -------
-        RocCurveDisplay
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        ValueError
-            If labels or scores cannot be used; the message names the remedy.
+            These, what is returned, and errors: as for `from_estimator`.
         """
-        counted = count_predictions(
-            _count, y_true, y_score, sample_weight, pos_label, classes, "y_score"
+        totals = count_predictions(
+            COUNT, y_true, y_score, sample_weight, pos_label, classes, "y_score"
         )
-        shown = cls._from_counted(counted, drop_intermediate, name)
-        return shown.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
-
-    @classmethod
-    def _from_counted(cls, counted, drop_intermediate, name):
-        fpr, tpr, thresholds = zip(
-            *(roc_points(part.total, drop_intermediate) for part in counted), strict=True
-        )
-        return cls._of(
-            counted,
-            name,
-            fpr=fpr,
-            tpr=tpr,
-            thresholds=thresholds,
-            roc_auc=[METRIC.value(part.total) for part in counted],
-            roc_auc_error=[METRIC.error(part.total) for part in counted],
-        )
+        curve_of = partial(_curve, drop_intermediate=drop_intermediate)
+        display = cls._from_totals(totals, name, curve_of)
+        return display.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
 
     def plot(self, ax=None, *, name=None, curve_kwargs=None, plot_chance_level=True):
-        """Draw.
-
-        Parameters
-        ----------
-        ax, name, curve_kwargs, plot_chance_level : as for `from_estimator`
+        """Draw; parameters are as for `from_estimator`.
 
         Returns
         -------
@@ -203,24 +145,25 @@ class RocCurveDisplay(Curves):
         ImportError
             If matplotlib is not installed.
         """
-        self._draw(ax, self.fpr, self.tpr, self.roc_auc, "AUC", name, curve_kwargs)
-        self.chance_level_ = None
-        if plot_chance_level:
-            self.chance_level_ = draw_once(self.ax_, [0.0, 1.0], [0.0, 1.0], "chance (AUC = 0.50)")
-        self._finish("false positive rate", "true positive rate", "lower right")
+        self._open(ax, name)
+        curves = [
+            metrics.RocCurveDisplay(
+                fpr=np.asarray(fpr), tpr=np.asarray(tpr), roc_auc=area, name=label,
+                pos_label=self.pos_label,
+            )
+            for label, fpr, tpr, area in self._each("fpr", "tpr", "roc_auc")
+        ]  # fmt: skip
+        for curve in curves:
+            curve.plot(self.ax_, plot_chance_level=plot_chance_level and curve is curves[-1])
+        self.chance_level_ = self._without_repeat(curves[-1].chance_level_)
+        self._set_lines([curve.line_ for curve in curves], curve_kwargs)
+        self._draw_legend("lower right")
         return self
 
 
-def roc_points(total, drop_intermediate):
-    """False and true positive rates, and thresholds, all (m,), from the highest threshold down."""
-    rest, own = np.cumsum(total.sums[::-1], axis=0).T
-    thresholds = total.scores()[::-1]
-    if drop_intermediate:
-        bends = (np.diff(rest, 2) != 0.0) | (np.diff(own, 2) != 0.0)
-        kept = np.r_[True, bends, True][: len(rest)]
-        rest, own, thresholds = rest[kept], own[kept], thresholds[kept]
-    return np.r_[0.0, rest / rest[-1]], np.r_[0.0, own / own[-1]], np.r_[np.inf, thresholds]
-
-
-def _count(y, scores, w):
-    return METRIC.count(y, scores, w, 2)
+def _curve(ranks, drop_intermediate) -> dict:
+    fpr, tpr, thresholds = metrics.roc_curve(**rows_of(ranks), drop_intermediate=drop_intermediate)
+    area, error = METRIC.value(ranks), METRIC.error(ranks)
+    return {
+        "fpr": fpr, "tpr": tpr, "thresholds": thresholds, "roc_auc": area, "roc_auc_error": error
+    }  # fmt: skip
