@@ -1,6 +1,10 @@
-"""What every kind of inference checks after its first read; for `least_squares`, `likelihood`."""
+"""Checks after the first read; for `least_squares` and `likelihood`."""
 
 from __future__ import annotations
+
+from typing import NoReturn
+
+import numpy as np
 
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 
@@ -28,6 +32,19 @@ def check_degrees(n, k) -> None:
             f"No residual degrees of freedom: {n:g} rows of non-zero weight for {k} "
             "parameters leave nothing to estimate errors from. Use more rows or fewer columns."
         )
+
+
+def raise_dependent(n_relations, names) -> NoReturn:
+    """Raise LinAlgError for columns that depend on each other."""
+    raise np.linalg.LinAlgError(
+        f"The covariance is singular: {n_relations} linear relation(s) among the columns "
+        f"{listed(names)}. Drop a column of each relation and fit again."
+    )
+
+
+def listed(names) -> str:
+    """The first ten names."""
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def count_reads(rows, table, n_rows) -> float:

@@ -50,22 +50,22 @@ COVARIANCES = {
 
 # Without leverages, which are those of least squares.
 OF_LIKELIHOOD = {
-    name: kind._replace(title=title)
-    for name, kind, title in (
-        ("nonrobust", COVARIANCES["nonrobust"], "inverse information"),
-        ("HC0", COVARIANCES["HC0"], "robust to a wrong variance (White 1982)"),
-        ("HC1", COVARIANCES["HC1"], "robust to a wrong variance, times n/(n-k)"),
-        ("cluster", COVARIANCES["cluster"], COVARIANCES["cluster"].title),
+    name: COVARIANCES[name]._replace(title=title)
+    for name, title in (
+        ("nonrobust", "inverse information"),
+        ("HC0", "robust to a wrong variance (White 1982)"),
+        ("HC1", "robust to a wrong variance, times n/(n-k)"),
+        ("cluster", COVARIANCES["cluster"].title),
     )
 }
 
 
-def find_covariance(cov_type, likely=False) -> Covariance:
+def find_covariance(cov_type, of_likelihood=False) -> Covariance:
     """The covariance of that name, of least squares or of a likelihood.
 
     Raises ValueError if there is none.
     """
-    known = OF_LIKELIHOOD if likely else COVARIANCES
+    known = OF_LIKELIHOOD if of_likelihood else COVARIANCES
     if not isinstance(cov_type, str) or cov_type not in known:
         why = " HC2 and HC3 ask for leverages of least squares." if cov_type in COVARIANCES else ""
         raise ValueError(f"Unknown cov_type {cov_type!r}: expected one of {list(known)}.{why}")
@@ -78,9 +78,9 @@ def meat_of_first_read(sums, design: Design, kind: Covariance) -> np.ndarray:
         rows = design.whiten(design.framed(sums.scores.sums, sums.centre))
         return rows.T @ rows
     weight, mean, cross = sums.meat[1:]
-    kept, frame = design.kept, design.frame
-    shift = (mean[kept] - frame.centre) / frame.scale
-    inner = cross[np.ix_(kept, kept)] / np.outer(frame.scale, frame.scale)
+    columns, frame = design.columns, design.frame
+    shift = (mean[columns] - frame.centre) / frame.scale
+    inner = cross[np.ix_(columns, columns)] / np.outer(frame.scale, frame.scale)
     inner = inner + weight * np.outer(shift, shift)
     border = np.append(weight, weight * shift)
     full = np.block([[border[:1, None], border[None, 1:]], [border[1:, None], inner]])
@@ -89,12 +89,12 @@ def meat_of_first_read(sums, design: Design, kind: Covariance) -> np.ndarray:
 
 
 def whitening(fitted, design: Design, kind: Covariance) -> Whitening:
-    """What the pass `whitened` is given."""
+    """The state of the pass `whitened`."""
     frame = design.frame
-    coef = fitted.coef[design.kept]
-    level = fitted.intercept + frame.centre @ coef
+    coef = fitted.coef[design.columns]
+    intercept = fitted.intercept + frame.centre @ coef
     return Whitening(
-        frame, design.kept, design.R, coef * frame.scale, level, kind.power, kind.clustered
+        frame, design.columns, design.R, coef * frame.scale, intercept, kind.power, kind.clustered
     )
 
 

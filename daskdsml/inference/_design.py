@@ -1,4 +1,4 @@
-"""The design matrix [1 X] as sums know it: its R factor, inverse and condition; for `infer`."""
+"""The design matrix [1 X]: its R factor, inverse and condition number, from sums; for `infer`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from daskdsml.inference._checks import raise_dependent
 from daskdsml.passes.r_factor import ColumnScaling, power_of_two
 from daskdsml.utils.double_double import Double, double
 
@@ -16,15 +17,15 @@ CORRECTIONS = 6
 
 
 class Design(NamedTuple):
-    """``R'R = A'wA`` for rows ``a_i = [1, (x_i - centre) / scale]`` of the ``kept`` columns of X.
+    """``R'R = A'wA`` for rows ``a_i = [1, (x_i - centre) / scale]`` of some ``columns`` of X.
 
-    ``frame`` is of the kept columns (k,). ``root = T R^-1`` (size, size), with T what turns
+    ``frame`` is that of the columns (k,). ``root = T R^-1`` (size, size), with T what turns
     parameters of the frame into the user's, is a factor of ``inverse``, the inverse of
     ``[1 X]'w[1 X]``; a covariance is ``root M root'`` for the sums M of whitened rows.
     """
 
     frame: ColumnScaling
-    kept: np.ndarray
+    columns: np.ndarray
     R: np.ndarray
     root: np.ndarray
     inverse: np.ndarray
@@ -34,13 +35,10 @@ class Design(NamedTuple):
 
         ``centre`` (p,) may be any point.
         """
-        level, inner = scores[:, :1], scores[:, 1:][:, self.kept]
-        inner = inner + level * (centre[self.kept] - self.frame.centre)
-        return self.with_level(level, inner / self.frame.scale)
-
-    def with_level(self, level, inner) -> np.ndarray:
-        """``inner (G, k)`` beside ``level (G, 1)`` where there is an intercept."""
-        return np.column_stack([level, inner]) if self.frame.intercept else inner
+        intercept, slopes = scores[:, :1], scores[:, 1:][:, self.columns]
+        slopes = slopes + intercept * (centre[self.columns] - self.frame.centre)
+        slopes = slopes / self.frame.scale
+        return np.column_stack([intercept, slopes]) if self.frame.intercept else slopes
 
     def whiten(self, scores) -> np.ndarray:
         """``scores R^-1`` for rows (G, size) of the frame."""
@@ -57,18 +55,18 @@ class Design(NamedTuple):
         return float(values[0] / values[-1])
 
 
-def from_moments(moments, kept, intercept) -> Design:
+def from_moments(moments, columns, intercept) -> Design:
     """From moments of [X y] (about zero without an intercept), whose columns are independent."""
-    frame = frame_of(moments, kept, intercept)
+    frame = frame_of(moments, columns, intercept)
     one = int(intercept)
-    R = np.zeros((kept.size + one,) * 2)
+    R = np.zeros((columns.size + one,) * 2)
     R[:one, :one] = np.sqrt(moments.weight)
-    cross = moments.cross[np.ix_(kept, kept)] / np.outer(frame.scale, frame.scale)
+    cross = moments.cross[np.ix_(columns, columns)] / np.outer(frame.scale, frame.scale)
     R[one:, one:] = linalg.cholesky(cross)
-    return _with_inverse(frame, kept, R)
+    return _with_inverse(frame, columns, R)
 
 
-def from_factor(R, moments, kept, intercept, names) -> Design:
+def from_factor(R, moments, columns, intercept, names) -> Design:
     """From the R factor of the framed [1 X y], all columns of X among them.
 
     Raises
@@ -81,12 +79,12 @@ def from_factor(R, moments, kept, intercept, names) -> Design:
     size = one + p
     R = np.vstack([R, np.zeros((size, R.shape[1]))])[:size, :size]
     rounding = 8.0 * EPSILON * np.sqrt(moments.weight) * (1.0 + np.abs(frame.centre) / frame.scale)
-    kept = kept[(np.linalg.norm(R[:, one:], axis=0) > rounding)[kept]]
-    columns = np.concatenate([np.arange(one), one + kept])
-    R = linalg.qr(R[:, columns], mode="r")[0][: columns.size]
-    frame = frame_of(moments, kept, intercept)
-    refuse_dependence(R, [names[j] for j in columns])
-    return _with_inverse(frame, kept, R)
+    columns = columns[(np.linalg.norm(R[:, one:], axis=0) > rounding)[columns]]
+    places = np.concatenate([np.arange(one), one + columns])
+    R = linalg.qr(R[:, places], mode="r")[0][: places.size]
+    frame = frame_of(moments, columns, intercept)
+    check_independent(R, [names[j] for j in places])
+    return _with_inverse(frame, columns, R)
 
 
 def frame_of(moments, columns, intercept) -> ColumnScaling:
@@ -95,23 +93,18 @@ def frame_of(moments, columns, intercept) -> ColumnScaling:
     return ColumnScaling(moments.mean[columns], power_of_two(spread)[columns], intercept)
 
 
-def refuse_dependence(R, names) -> None:
-    """Raise LinAlgError naming the columns of R (size, size) that depend on each other."""
+def check_independent(R, names) -> None:
+    """Raise LinAlgError if columns of R (size, size) depend on each other, naming them."""
     norm = np.linalg.norm(R, axis=0)
     unit = R / np.where(norm > 0.0, norm, 1.0)
     limit = 10.0 * len(R) * EPSILON
     if not len(R) or linalg.lapack.dtrcon(unit)[0] > limit:
         return
     _, values, vectors = np.linalg.svd(unit)
-    lost = values <= limit * values[0]
-    lost[-1] = True
-    part = np.abs(vectors[lost]).max(axis=0) > 1e-8
-    found = [name for name, takes_part in zip(names, part, strict=True) if takes_part]
-    shown = ", ".join(found[:10]) + (", ..." if len(found) > 10 else "")
-    raise np.linalg.LinAlgError(
-        f"The covariance is singular: {lost.sum()} linear relation(s) among the columns {shown}. "
-        "Drop a column of each relation and fit again."
-    )
+    null = values <= limit * values[0]
+    null[-1] = True
+    involved = np.flatnonzero(np.abs(vectors[null]).max(axis=0) > 1e-8)
+    raise_dependent(null.sum(), [names[j] for j in involved])
 
 
 def refined(design: Design, gram: Double) -> Design:
@@ -126,11 +119,11 @@ def refined(design: Design, gram: Double) -> Design:
         ``[1 X]'w[1 X]`` over all columns.
     """
     one = int(design.frame.intercept)
-    columns = np.concatenate([np.arange(one), one + design.kept])
-    grid = np.ix_(columns, columns)
+    places = np.concatenate([np.arange(one), one + design.columns])
+    grid = np.ix_(places, places)
     gram = Double(gram.high[grid], gram.low[grid])
     scale = power_of_two(np.sqrt(np.diag(gram.high)))  # exact, and keeps entries near one
-    gram = Double(*(part / np.outer(scale, scale) for part in gram))
+    gram = Double(*(half / np.outer(scale, scale) for half in gram))
     root = design.root * scale[:, None]
     inverse, change = double(root @ root.T), np.inf
     for _ in range(CORRECTIONS):
@@ -156,10 +149,10 @@ def _product(A, B) -> Double:
     return Double(*(np.column_stack(parts) for parts in zip(*columns, strict=True)))
 
 
-def _with_inverse(frame, kept, R) -> Design:
+def _with_inverse(frame, columns, R) -> Design:
     one = int(frame.intercept)
     root = linalg.solve_triangular(R, np.eye(len(R))) if len(R) else np.zeros((0, 0))
     root[one:] /= frame.scale[:, None]
     if one:
         root[0] -= frame.centre @ root[1:]
-    return Design(frame, kept, R, root, root @ root.T)
+    return Design(frame, columns, R, root, root @ root.T)

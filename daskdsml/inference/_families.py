@@ -1,4 +1,4 @@
-"""The likelihoods that inference knows: targets, null models and names of ratios; for `infer`."""
+"""The likelihoods of `infer`: targets, null models and names of ratios."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scipy import special
 from daskdsml.utils import registry
 
 
-class Level(NamedTuple):
-    """What the facts of all rows tell, whatever the columns.
+class NullModel(NamedTuple):
+    """The model of intercepts alone, from the facts of all rows.
 
-    Log-likelihoods of a model of intercepts alone (``null``) and of one with a parameter a row
-    (``saturated``); the ``curvature (E, E)`` of a row's loss at the former; ``constant`` is what
-    the loss leaves out of minus the log-likelihood.
+    Its log-likelihood (``null``) and that of a model with a parameter a row (``saturated``); the
+    ``curvature (E, E)`` of a row's loss at the former; ``constant`` is what the loss leaves out of
+    minus the log-likelihood.
     """
 
     null: float
@@ -50,9 +50,9 @@ class Classes(NamedTuple):
         for code, label in enumerate(self.classes):
             codes[y == label] = code
         if (codes < 0.0).any():
-            stranger = y[[np.argmin(codes)]].tolist()[0]
+            unknown = y[[np.argmin(codes)]].tolist()[0]
             raise ValueError(
-                f"y holds the label {stranger!r}, but the model was fitted to the "
+                f"y holds the label {unknown!r}, but the model was fitted to the "
                 f"classes {self.classes.tolist()}. Pass the y that the model was fitted to."
             )
         return codes
@@ -66,7 +66,7 @@ class Classes(NamedTuple):
     def facts(self, y, z) -> np.ndarray:
         return (y[:, None] == np.arange(len(self.classes))).astype(float)
 
-    def level(self, facts) -> Level:
+    def null_model(self, facts) -> NullModel:
         """Raises ValueError if a class has no row, and so no intercept."""
         if not facts.all():
             raise ValueError(
@@ -76,7 +76,7 @@ class Classes(NamedTuple):
             )
         share = facts / facts.sum()
         curvature = np.diag(share[1:]) - np.outer(share[1:], share[1:])
-        return Level(float(facts @ np.log(share)), 0.0, curvature)
+        return NullModel(float(facts @ np.log(share)), 0.0, curvature)
 
 
 class Counts(NamedTuple):
@@ -113,10 +113,10 @@ class Counts(NamedTuple):
         own = special.xlogy(y, y) - y
         return np.column_stack([np.ones_like(y), y, own, special.gammaln(y + 1.0), pearson])
 
-    def level(self, facts) -> Level:
+    def null_model(self, facts) -> NullModel:
         """Raises ValueError if all counts are zero, whose rate has no logarithm."""
         n, total, own, factorials, _ = facts
         if not total > 0.0:
             raise ValueError("y is 0 in every row: no rate can be told. Check how y is made.")
         null = special.xlogy(total, total / n) - total - factorials
-        return Level(float(null), float(own - factorials), np.array([[total / n]]), factorials)
+        return NullModel(float(null), float(own - factorials), np.array([[total / n]]), factorials)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.inference._families import Classes, Counts
+from daskdsml.inference.result import INTERCEPT
 
-INTERCEPT = "(Intercept)"
 # A model that was fitted to other data is more than this many standard errors from the optimum.
 STEP_IN_SE = 0.05
 # Models whose covariance is that of least squares, and of maximum likelihood.
@@ -218,8 +218,3 @@ def panels_of(fitted: FittedModel) -> tuple[str, ...]:
     """Labels of the classes but the first, if there are more than two."""
     classes = getattr(fitted.family, "classes", None)
     return () if classes is None or len(classes) == 2 else tuple(map(str, classes[1:].tolist()))
-
-
-def listed(names) -> str:
-    """The first ten names."""
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

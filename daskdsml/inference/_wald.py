@@ -20,6 +20,50 @@ class WaldTest(NamedTuple):
     df_denom: float
 
 
+def restrictions(R, r, result) -> tuple[np.ndarray, np.ndarray]:
+    """Restrictions ``R beta = r``, by rows or names, of a result: R (J, q) and r (J,).
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a name is unknown, restrictions depend on each other, or are about a
+        column without an estimate.
+    """
+    R = np.atleast_2d(np.asarray(_rows_of(R, result.names), dtype=np.float64))
+    q = result.coef.size
+    if R.ndim != 2 or R.shape[1] != q or not len(R) or not np.isfinite(R).all():
+        raise ValueError(
+            f"R must hold finite numbers and have one column for each of the {q} parameters "
+            f"{result.names}, got shape {R.shape}."
+        )
+    r = np.zeros(len(R)) if r is None else np.asarray(r, dtype=np.float64)
+    if r.size != 1 and r.shape != (len(R),):
+        raise ValueError(f"r must have {len(R)} entries, one for each row of R, got {r.shape}.")
+    unknown = R.any(axis=0) & np.isnan(np.diag(result.covariance))
+    if unknown.any():
+        name = result.names[int(np.argmax(unknown))]
+        kind = "separated" if name in result.separated else "constant"
+        raise ValueError(f"R asks about the {kind} column {name!r}, of which nothing is known.")
+    length = np.linalg.norm(R, axis=1, keepdims=True)
+    if np.linalg.matrix_rank(R / length.clip(1e-300)) < len(R):
+        raise ValueError(
+            "The rows of R depend on each other: a restriction is told twice, or is empty. "
+            "Leave it out."
+        )
+    return R, r
+
+
+def _rows_of(R, names):
+    """Rows of the identity for parameters given by name; anything else as it is."""
+    given = [R] if isinstance(R, str) else R
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
+        return R
+    strangers = [name for name in given if name not in names]
+    if strangers:
+        raise ValueError(f"Unknown parameters {strangers}: expected some of {names}.")
+    return np.eye(len(names))[[names.index(name) for name in given]]
+
+
 @np.errstate(divide="ignore", invalid="ignore")  # exact fits have no variance to divide by
 def wald(distance, V, df_denom) -> WaldTest:
     """``F = d'V^-1 d / J`` for d (J,), with J the rank of V (J, J); chi-squared without the J if

@@ -10,13 +10,10 @@ import numpy as np
 from daskdsml.data.dataset import is_dask
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
+from daskdsml.inference import least_squares, likelihood
 from daskdsml.inference._covariance import find_covariance
-from daskdsml.inference._likelihood_result import tabulate as tabulate_likelihood
 from daskdsml.inference._model import check_reasons, take_apart
-from daskdsml.inference._result import tabulate
-from daskdsml.inference.least_squares import check_fitted_to, read
-from daskdsml.inference.likelihood import check_optimum
-from daskdsml.inference.likelihood import read as read_likelihood
+from daskdsml.inference._result import least_squares_result, likelihood_result
 from daskdsml.inference.result import InferenceResult
 from daskdsml.utils.threads import single_threaded_blas
 
@@ -38,7 +35,7 @@ def infer(
 
     *Linear regression.* The covariance is ``s**2 (A'WA)^-1`` with ``s**2 = sum_i w_i r_i**2 /
     (n - k)``; robust ones are ``(A'WA)^-1 M (A'WA)^-1``. Conventions are those of statsmodels'
-    ``WLS(...).fit(cov_type=..., use_t=True)``: weights tell precisions, ``var(y_i) = sigma**2 /
+    ``WLS(...).fit(cov_type=..., use_t=True)``: weights are precisions, ``var(y_i) = sigma**2 /
     w_i``, so multiplying them all by a number changes nothing but ``s``, and an integer weight is
     not that many rows (repeat the rows for that). t and F have ``n - k`` degrees of freedom, or
     G - 1 for G clusters. R² is about the mean with an intercept, about zero without.
@@ -110,21 +107,22 @@ def infer(
     Belsley, D. A., Kuh, E. and Welsch, R. E. (1980). Regression Diagnostics. Wiley.
     """
     fitted, X = take_apart(model, X)
-    likely = fitted.family is not None
-    kind = find_covariance(cov_type, likely)
+    of_likelihood = fitted.family is not None
+    kind = find_covariance(cov_type, of_likelihood)
+    method: Any = likelihood if of_likelihood else least_squares
     _check_options(kind, cov_type, groups, level)
     fitted = check_reasons(fitted, kind.robust, allow_penalized)
     table = _dataset(X, y, sample_weight, groups, fitted)
     with single_threaded_blas():
         rows = open_rows(table, fitted.model.cache, getattr(fitted.model, "n_jobs", None))
         try:
-            sums: Any = (read_likelihood if likely else read)(rows, table, fitted, cov_type, kind)
+            sums = method.read(rows, table, fitted, cov_type, kind)
         finally:
             rows.close()
         if not fitted.reasons:
-            (check_optimum if likely else check_fitted_to)(sums)
-        tell = tabulate_likelihood if likely else tabulate
-        return tell(fitted, sums, cov_type, kind, float(level))
+            method.check_optimum(sums)
+        tabulate = likelihood_result if of_likelihood else least_squares_result
+        return tabulate(fitted, sums, cov_type, kind, float(level))
 
 
 def _check_options(kind, cov_type, groups, level) -> None:

@@ -1,4 +1,4 @@
-"""Least squares: what reads of the data are needed, and whether the model is their fit."""
+"""Least squares: the reads of the data, and whether the model is their fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from daskdsml.inference._checks import check_degrees, check_rows, count_reads
 from daskdsml.inference._covariance import meat_of_first_read, meat_of_whitened, whitening
 from daskdsml.inference._design import frame_of, from_factor, from_moments, refined
-from daskdsml.inference._model import INTERCEPT, STEP_IN_SE, FittedModel
+from daskdsml.inference._model import STEP_IN_SE, FittedModel
+from daskdsml.inference.result import INTERCEPT
 from daskdsml.passes.fit_sums import FitRequest, fit_sums
 from daskdsml.passes.gram import Exactly, exact_sums
 from daskdsml.passes.normal_residual import Solution
@@ -28,7 +29,7 @@ TOLERANCE = 1e-6
 
 
 class LeastSquaresSums(NamedTuple):
-    """What all reads gave: `FitSums`, `Design`, ``meat`` or None, ``rss`` and reads of X.
+    """Sums of all reads: `FitSums`, `Design`, ``meat`` or None, ``rss`` and reads of X.
 
     ``gap`` is the length of ``A (b - optimum)``, and ``step (size,)`` the way there.
     """
@@ -46,29 +47,30 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LeastSquaresSums:
     """Read X once, or as often as the covariance and the digits of the sums ask for."""
     first = _first_read(rows, fitted, kind)
     moments, p = first.moments, table.n_features
-    kept = np.flatnonzero(np.diag(moments.cross)[:p] > constant_floor(moments, p))
-    check_degrees(first.n_used, kept.size + fitted.fit_intercept)
+    columns = np.flatnonzero(np.diag(moments.cross)[:p] > constant_floor(moments, p))
+    check_degrees(first.n_used, columns.size + fitted.fit_intercept)
     condition = 1.0
-    if kept.size:
-        condition = solve(moments.cross[np.ix_(kept, kept)], np.zeros(kept.size)).condition
+    if columns.size:
+        cross = moments.cross[np.ix_(columns, columns)]
+        condition = solve(cross, np.zeros(columns.size)).condition
     small = table.is_local and table.n_rows * p <= SMALL_ENTRIES
     if small or condition > MAX_CONDITION:
         exactly = small and condition > PLAIN
-        design, rss, score = _exactly(rows, fitted, moments, kept, exactly)
+        design, rss, score = _exactly(rows, fitted, moments, columns, exactly)
         check_degrees(first.n_used, len(design.R))
     else:
-        design, rss = from_moments(moments, kept, fitted.fit_intercept), first.rss
+        design, rss = from_moments(moments, columns, fitted.fit_intercept), first.rss
         score = design.framed(first.scores.sums.sum(axis=0, keepdims=True), first.centre)
-    way = design.whiten(score)[0]
+    gap = design.whiten(score)[0]
     meat = None
     if kind.power or (kind.robust and condition > MAX_CONDITION):
-        found = rows.run(whitened, whitening(fitted, design, kind), "infer-leverage")
-        meat = meat_of_whitened(found, cov_type, kind)
+        sums = rows.run(whitened, whitening(fitted, design, kind), "infer-leverage")
+        meat = meat_of_whitened(sums, cov_type, kind)
     elif kind.robust:
         meat = meat_of_first_read(first, design, kind)
     n_passes = count_reads(rows, table, moments.stats.n_rows)
     return LeastSquaresSums(
-        first, design, meat, rss, float(np.linalg.norm(way)), design.root @ way, n_passes
+        first, design, meat, rss, float(np.linalg.norm(gap)), design.root @ gap, n_passes
     )
 
 
@@ -80,28 +82,28 @@ def _first_read(rows, fitted: FittedModel, kind):
     return first if fitted.fit_intercept else first._replace(moments=first.moments.about_zero())
 
 
-def _exactly(rows, fitted: FittedModel, moments, kept, gram):
+def _exactly(rows, fitted: FittedModel, moments, columns, gram):
     """Design, residual sum of squares and framed score from a read in twice the precision."""
     one, p = fitted.fit_intercept, fitted.coef.size
     theta = np.append(fitted.intercept, fitted.coef) if one else fitted.coef
     frame = frame_of(moments, np.arange(p + 1), one)
     state = Exactly(frame, Solution(double(theta[:, None]), one), gram)
-    found = rows.run(exact_sums, state, "infer-r-factor")
+    sums = rows.run(exact_sums, state, "infer-r-factor")
     names = [INTERCEPT] * one + fitted.names
-    design = from_factor(found.factor.R, moments, kept, one, names)
+    design = from_factor(sums.factor.R, moments, columns, one, names)
     if gram:
-        design = refined(design, found.gram)
-    exact = Double(*(part[:, 0] for part in found.residual.score))
-    inner = Double(exact.high[one:], exact.low[one:])
+        design = refined(design, sums.gram)
+    exact = Double(*(half[:, 0] for half in sums.residual.score))
+    slopes = Double(exact.high[one:], exact.low[one:])
     if one:
-        level = Double(*(np.broadcast_to(part[0], (p,)) for part in exact))
-        inner = inner + -level.times(frame.centre[:p])
-    score = inner.high[design.kept] / design.frame.scale
+        intercept = Double(*(np.broadcast_to(half[0], (p,)) for half in exact))
+        slopes = slopes + -intercept.times(frame.centre[:p])
+    score = slopes.high[design.columns] / design.frame.scale
     score = np.append(exact.high[:1], score) if one else score
-    return design, float(found.residual.rss.high[0]), score[None, :]
+    return design, float(sums.residual.rss.high[0]), score[None, :]
 
 
-def check_fitted_to(sums: LeastSquaresSums) -> None:
+def check_optimum(sums: LeastSquaresSums) -> None:
     """Raise ValueError if the model is not the least squares fit to these data."""
     first, design = sums.first, sums.design
     moments = first.moments

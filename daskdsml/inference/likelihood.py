@@ -1,4 +1,4 @@
-"""Maximum likelihood: one read of the data, and what it tells of the model's parameters."""
+"""Maximum likelihood: the reads of the data, and whether the model is the optimum on them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
-from daskdsml.inference._checks import check_degrees, check_rows, count_reads
+from daskdsml.data.labels import class_weights
+from daskdsml.inference._checks import check_degrees, check_rows, count_reads, raise_dependent
 from daskdsml.inference._design import Design, from_moments
-from daskdsml.inference._families import Classes, Level
-from daskdsml.inference._model import STEP_IN_SE, FittedModel, listed
+from daskdsml.inference._families import Classes, NullModel
+from daskdsml.inference._model import STEP_IN_SE, FittedModel
 from daskdsml.inference._separation import (
     MAX_LOGLIK_FALL,
     suspected,
@@ -26,9 +27,9 @@ from daskdsml.utils import registry
 
 
 class LikelihoodSums(NamedTuple):
-    """What all reads gave, in d parameters of columns that vary, equation by equation.
+    """Sums of all reads, in d parameters of columns that vary, equation by equation.
 
-    ``first`` the sums, ``design`` of X, ``level`` the facts of all rows, ``theta (d,)``;
+    ``first`` the sums, ``design`` of X, ``null_model`` of all rows, ``theta (d,)``;
     ``covariance (d, d)`` of any kind, ``errors (d,)`` of the inverse information, ``step (d,)`` to
     the optimum; ``separated (d,)`` marks parameters without an estimate, of which nothing else is
     known.
@@ -36,7 +37,7 @@ class LikelihoodSums(NamedTuple):
 
     first: Any
     design: Design
-    level: Level
+    null_model: NullModel
     theta: np.ndarray
     covariance: np.ndarray
     errors: np.ndarray
@@ -90,9 +91,9 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LikelihoodSums:
             "The model predicts values beyond the range of numbers for some rows of X. Pass the X "
             "that the model was fitted to."
         )
-    level = family.level(first.facts)
+    null_model = family.null_model(first.facts)
     design = _design(first.moments, fitted)
-    mix = np.linalg.inv(np.linalg.cholesky(level.curvature))
+    mix = np.linalg.inv(np.linalg.cholesky(null_model.curvature))
     standard = Standard(design, mix, first.centre)
     curvature, score = standard.form(first.hessian), _total(standard, first)
     theta = _theta(fitted, design)
@@ -102,7 +103,7 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LikelihoodSums:
     errors = np.linalg.norm(root @ basis, axis=1)
     covariance = _covariance(first, standard, kind, root, basis)
     return LikelihoodSums(
-        first, design, level, np.ravel(theta), covariance, errors,
+        first, design, null_model, np.ravel(theta), covariance, errors,
         -(root @ (basis @ (basis.T @ score))), taking_part(root, separated),
         count_reads(rows, table, first.moments.stats.n_rows),
     )  # fmt: skip
@@ -123,16 +124,14 @@ def check_optimum(sums: LikelihoodSums) -> None:
 
 def _weighted(rows, fitted: FittedModel, backend):
     """The family with the weights of classes that the model was fitted with."""
-    family, asked = fitted.family, getattr(fitted.model, "class_weight", None)
-    if asked is None:
+    family, class_weight = fitted.family, getattr(fitted.model, "class_weight", None)
+    if class_weight is None:
         return family
-    if isinstance(asked, str):
-        found = rows.run(summarize, SummaryRequest(backend, True), "infer-labels")
-        counts = [found.counts[found.labels == label].sum() for label in family.classes]
-        weights = sum(counts) / (len(counts) * np.maximum(counts, 1e-300))
-    else:
-        weights = [float(asked.get(label, 1.0)) for label in family.classes.tolist()]
-    return Classes(family.classes, tuple(weights))
+    counts = None
+    if isinstance(class_weight, str):
+        summary = rows.run(summarize, SummaryRequest(backend, True), "infer-labels")
+        counts = np.array([summary.counts[summary.labels == c].sum() for c in family.classes])
+    return Classes(family.classes, class_weights(class_weight, family.classes, counts))
 
 
 def _design(moments, fitted: FittedModel) -> Design:
@@ -147,24 +146,20 @@ def _design(moments, fitted: FittedModel) -> Design:
     """
     p, one = moments.mean.size, fitted.fit_intercept
     moments = moments if one else moments.about_zero()
-    kept = np.flatnonzero(np.diag(moments.cross) > constant_floor(moments, p))
-    check_degrees(moments.weight, len(fitted.coef) * (kept.size + one))
-    cross = moments.cross[np.ix_(kept, kept)]
-    relations = solve(cross, np.zeros(kept.size)).null_space if kept.size else None
+    columns = np.flatnonzero(np.diag(moments.cross) > constant_floor(moments, p))
+    check_degrees(moments.weight, len(fitted.coef) * (columns.size + one))
+    cross = moments.cross[np.ix_(columns, columns)]
+    relations = solve(cross, np.zeros(columns.size)).null_space if columns.size else None
     if relations is not None:
-        part = np.abs(relations) * np.sqrt(np.diag(cross))[:, None]
-        part = (part > 1e-6 * part.max(axis=0)).any(axis=1)
-        names = [fitted.names[j] for j in kept[part]]
-        raise np.linalg.LinAlgError(
-            f"The covariance is singular: {relations.shape[1]} linear relation(s) among the "
-            f"columns {listed(names)}. Drop a column of each relation and fit again."
-        )
-    return from_moments(moments, kept, one)
+        size = np.abs(relations) * np.sqrt(np.diag(cross))[:, None]
+        involved = (size > 1e-6 * size.max(axis=0)).any(axis=1)
+        raise_dependent(relations.shape[1], [fitted.names[j] for j in columns[involved]])
+    return from_moments(moments, columns, one)
 
 
 def _theta(fitted: FittedModel, design) -> np.ndarray:
     """Parameters (E, size), intercepts first."""
-    coef = fitted.coef[:, design.kept]
+    coef = fitted.coef[:, design.columns]
     return np.column_stack([fitted.intercept, coef]) if fitted.fit_intercept else coef
 
 
@@ -188,7 +183,7 @@ def _moved(at, fitted, standard, way) -> ScoreRequest:
     coef, intercept = at.coef.copy(), at.intercept
     if fitted.fit_intercept:
         intercept, step = intercept + step[:, 0], step[:, 1:]
-    coef[:, standard.design.kept] += step
+    coef[:, standard.design.columns] += step
     return at._replace(coef=coef, intercept=intercept, meat=False)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daskdsml.inference import _summary
-from daskdsml.inference._wald import WaldTest, wald
+from daskdsml.inference._summary import Summary, exponentials, p_value_text, summarize
+from daskdsml.inference._wald import WaldTest, restrictions, wald
 
+INTERCEPT = "(Intercept)"
 NO_NAMES: tuple[str, ...] = ()
 
 
@@ -105,45 +106,16 @@ class InferenceResult:
             If shapes do not fit, a name is unknown, restrictions depend on each other, or ask about
             a constant column, or a separated one.
         """
-        R = np.atleast_2d(np.asarray(self._rows_of(R), dtype=np.float64))
-        q = self.coef.size
-        if R.ndim != 2 or R.shape[1] != q or not len(R) or not np.isfinite(R).all():
-            raise ValueError(
-                f"R must hold finite numbers and have one column for each of the {q} parameters "
-                f"{self.names}, got shape {R.shape}."
-            )
-        r = np.zeros(len(R)) if r is None else np.asarray(r, dtype=np.float64)
-        if r.size != 1 and r.shape != (len(R),):
-            raise ValueError(f"r must have {len(R)} entries, one for each row of R, got {r.shape}.")
-        asked = R.any(axis=0)
-        unknown = asked & np.isnan(np.diag(self.covariance))
-        if unknown.any():
-            name = self.names[int(np.argmax(unknown))]
-            kind = "separated" if name in self.separated else "constant"
-            raise ValueError(f"R asks about the {kind} column {name!r}, of which nothing is known.")
-        length = np.linalg.norm(R, axis=1, keepdims=True)
-        if np.linalg.matrix_rank(R / length.clip(1e-300)) < len(R):
-            raise ValueError(
-                "The rows of R depend on each other: a restriction is told twice, or is empty. "
-                "Leave it out."
-            )
-        R = R[:, asked]
-        V = R @ self.covariance[np.ix_(asked, asked)] @ R.T
-        return wald(R @ self.coef[asked] - r, V, self._df_denom)
+        matrix, r = restrictions(R, r, self)
+        involved = matrix.any(axis=0)
+        matrix = matrix[:, involved]
+        covariance = self.covariance[np.ix_(involved, involved)]
+        distance = matrix @ self.coef[involved] - r
+        return wald(distance, matrix @ covariance @ matrix.T, self._df_denom)
 
-    def _rows_of(self, R):
-        """Rows of the identity for parameters given by name; anything else as it is."""
-        asked = [R] if isinstance(R, str) else R
-        if not isinstance(asked, list | tuple) or not all(isinstance(name, str) for name in asked):
-            return R
-        strangers = [name for name in asked if name not in self.names]
-        if strangers:
-            raise ValueError(f"Unknown parameters {strangers}: expected some of {self.names}.")
-        return np.eye(len(self.names))[[self.names.index(name) for name in asked]]
-
-    def summary(self) -> _summary.Summary:
+    def summary(self) -> Summary:
         """The table as text, as R prints it; a notebook shows it as HTML."""
-        return _summary.Summary(_summary.text_table(self), _summary.html_table(self))
+        return summarize(self)
 
     def to_frame(self):
         """Coefficients with standard error, statistic, p-value and limits, a row a parameter.
@@ -152,7 +124,18 @@ class InferenceResult:
         -------
         pandas.DataFrame, indexed by ``names``
         """
-        return _summary.coefficient_frame(self)
+        from pandas import DataFrame  # slow to import
+
+        lower, upper = self.conf_int.T
+        columns = {
+            "coef": self.coef,
+            "std_error": self.std_error,
+            "statistic": self.statistic,
+            "p_value": self.p_value,
+            "lower": lower,
+            "upper": upper,
+        }
+        return DataFrame(columns, index=self.names)
 
     def __str__(self) -> str:
         return str(self.summary())
@@ -203,8 +186,14 @@ class LeastSquaresResult(InferenceResult):
         return self.r_squared
 
     def measures(self) -> list[tuple[str, str]]:
-        """Lines of the table about the fit: what they are called, and what they are."""
-        return _summary.least_squares_measures(self)
+        """Names and values of the lines of the table about the fit."""
+        spread, df = f"{self.residual_std_error:.4g}", f"{self.df_model} and {self.df_inference} DF"
+        p_value = p_value_text(self.f_p_value)
+        return [
+            ("Residual standard error", f"{spread} on {self.df_resid} degrees of freedom"),
+            ("R²", f"{self.r_squared:.4f}, adjusted R²: {self.adj_r_squared:.4f}"),
+            ("F statistic", f"{self.f_statistic:.4g} on {df}, p-value: {p_value}"),
+        ]
 
 
 @dataclass(frozen=True, repr=False)
@@ -253,7 +242,7 @@ class LikelihoodResult(InferenceResult):
     letter = "z"
     _df_denom = np.inf
 
-    def summary(self, ratios=False) -> _summary.Summary:
+    def summary(self, ratios=False) -> Summary:
         """The table as text, as R prints it; a notebook shows it as HTML.
 
         Parameters
@@ -261,9 +250,7 @@ class LikelihoodResult(InferenceResult):
         ratios : bool
             Whether to show `odds_ratios` and their limits instead of those of the coefficients.
         """
-        return _summary.Summary(
-            _summary.text_table(self, ratios), _summary.html_table(self, ratios)
-        )
+        return summarize(self, ratios)
 
     def odds_ratios(self):
         """``exp(coef)`` with limits: odds ratios of two classes, relative risk ratios against the
@@ -274,12 +261,25 @@ class LikelihoodResult(InferenceResult):
         pandas.DataFrame with columns ``ratio``, ``lower`` and ``upper``, indexed by ``names``; NaN
         where a parameter is separated.
         """
-        return _summary.ratio_frame(self)
+        from pandas import DataFrame  # slow to import
+
+        columns = dict(zip(("ratio", "lower", "upper"), exponentials(self), strict=True))
+        return DataFrame(columns, index=self.names)
 
     @property
     def _r_squared(self) -> float:
         return self.pseudo_r_squared
 
     def measures(self) -> list[tuple[str, str]]:
-        """Lines of the table about the fit: what they are called, and what they are."""
-        return _summary.likelihood_measures(self)
+        """Names and values of the lines of the table about the fit."""
+        deviance = f"{self.deviance:.7g} on {self.df_resid:.10g} DF"
+        ratio, p_value = f"{self.lr_statistic:.4g}", p_value_text(self.lr_p_value)
+        measures = [
+            ("Deviance", f"{deviance}, null deviance: {self.null_deviance:.7g}"),
+            ("Likelihood ratio", f"{ratio} on {self.df_model} DF, p-value: {p_value}"),
+            ("McFadden R²", f"{self.pseudo_r_squared:.4f}"),
+        ]
+        if self.dispersion is not None:
+            text = f"{self.pearson_chi2:.7g}, dispersion: {self.dispersion:.4g}"
+            measures.append(("Pearson chi²", text))
+        return measures
