@@ -23,7 +23,7 @@ from daskdsml.passes.moments import group_moments, moments
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.utils.one_standard_error import RULES, best_and_simplest
 from daskdsml.utils.threads import single_threaded_blas
-from daskdsml.utils.validation import check_flag, set_parameters
+from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")
@@ -172,13 +172,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
         check_flag(self, "fit_intercept", "verbose")
         _check_option(self, "criterion", CRITERIA)
         _check_option(self, "rule", RULES)
-        p_enter = self.p_enter
-        is_number = isinstance(p_enter, numbers.Real) and not isinstance(p_enter, bool)
-        if not (is_number and 0.0 < p_enter <= 1.0):
-            raise ValueError(
-                f"p_enter of {type(self).__name__} must be a number above 0 and at most 1, "
-                f"got {p_enter!r}."
-            )
+        check_number(self, "p_enter", 0, strict=True, high=1)
 
     def _take_in(self, X, y, sample_weight):
         """The table, with its rows labelled by the cells of folds if they are asked for."""
