@@ -1,8 +1,9 @@
-"""What the pictures share: axes to draw on, the penalty's axis, labels that keep their distance."""
+"""What displays share: axes to draw on, axes of penalties and epochs, distances of labels."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 # A legend without a border, which vertical lines do not cross.
 LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
@@ -33,8 +34,7 @@ def axes_for(ax, figsize=None, **grid):
         If matplotlib is not installed.
     """
     pyplot = load_pyplot()
-    if ax is None:
-        # This layout makes room for what stands beside the axes.
+    if ax is None:  # this layout makes room for what stands beside the axes
         return pyplot.subplots(figsize=figsize, layout="constrained", **grid)
     return ax.figure, ax
 
@@ -49,9 +49,8 @@ def strongest_first(strength, values, *others) -> tuple[np.ndarray, ...]:
     ValueError
         If a length differs, or no value is above 0.
     """
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or any(len(part) != len(values) for part in others):
-        lengths = [len(part) for part in others]
+    values, lengths = np.asarray(values, dtype=float), [len(other) for other in others]
+    if values.ndim != 1 or any(length != len(values) for length in lengths):
         raise ValueError(
             f"{strength}s must be (n_{strength}s,), with as many values beside it, but it has "
             f"shape {values.shape} and there are {lengths}. Pass what one path or estimator gave."
@@ -63,7 +62,7 @@ def strongest_first(strength, values, *others) -> tuple[np.ndarray, ...]:
             f"No {strength} is above 0, so there is nothing to draw on a logarithmic axis. Fit a "
             f"path with several {strength}s above 0."
         )
-    return values[order], *(np.asarray(part)[order] for part in others)
+    return values[order], *(np.asarray(other)[order] for other in others)
 
 
 def best_ratio(estimator) -> int:
@@ -81,13 +80,17 @@ def draw_penalty_axis(ax, strength, values) -> None:
         first, last = first * factor, last / factor
     ax.set_xlim(first, last)
     if values.max() < 30.0 * values.min():
-        # Powers of ten are too few there, and a label at each digit is too many.
-        from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
-
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        label_plainly(ax.xaxis)
     ax.set_xlabel(f"{strength} (log scale; weaker penalty to the right)")
+
+
+def label_plainly(axis, evenly=False) -> None:
+    """Plain numbers on a short logarithmic axis: 1, 2 and 5 times powers of ten, or equidistant."""
+    from matplotlib.ticker import AutoLocator, FormatStrFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(AutoLocator() if evenly else LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def count_from_one(ax) -> None:
@@ -98,11 +101,12 @@ def count_from_one(ax) -> None:
     ax.set_xlim(left=max(0.5, ax.get_xlim()[0]), auto=None)
 
 
-def draw_choice(ax, strength, value, label, **style):
+def mark_penalty(ax, strength, value, label, linestyle="--", linewidth=1.0):
     """A vertical line at ``value``, named in the legend; None where there is no place for it."""
     if value is None or not value > 0.0:
         return None
-    return ax.axvline(value, label=f"{label}: {strength} = {value:.3g}", **style)
+    label = f"{label}: {strength} = {value:.3g}"
+    return ax.axvline(value, label=label, color="0.2", linestyle=linestyle, linewidth=linewidth)
 
 
 def label_gap(ax, font_size) -> float:
@@ -113,21 +117,10 @@ def label_gap(ax, font_size) -> float:
 
 
 def keep_apart(heights, gap, low, high) -> np.ndarray:
-    """Heights (m,) in rising order, moved as little as may be to stand ``gap`` apart.
+    """Heights (m,) in rising order, moved as little as possible to stand ``gap`` apart.
 
-    They stay between ``low`` and ``high`` if they fit. Heights that are too close are placed
-    around their mean, as are then groups of them (pool adjacent violators).
+    They stay between ``low`` and ``high`` if they fit.
     """
-    groups: list[tuple[float, int]] = []  # mean height of a group, and its size
-    for height in heights:
-        groups.append((float(height), 1))
-        while len(groups) > 1:
-            (below, m), (above, k) = groups[-2:]
-            if above - below >= gap * (m + k) / 2.0:
-                break
-            groups[-2:] = [((m * below + k * above) / (m + k), m + k)]
-    parts = [mean + gap * (np.arange(size) - (size - 1) / 2.0) for mean, size in groups]
-    placed = np.concatenate([np.zeros(0), *parts])
-    steps = gap * np.arange(len(placed))
-    placed = np.minimum(placed, high - steps[::-1])
-    return np.maximum(placed, low + steps)
+    steps = gap * np.arange(len(heights))
+    placed = isotonic_regression(heights - steps).x + steps
+    return np.maximum(np.minimum(placed, high - steps[::-1]), low + steps)

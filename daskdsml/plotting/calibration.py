@@ -124,11 +124,6 @@ class CalibrationDisplay(ClassifierCurves):
         Returns
         -------
         self
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
         """
         self.ax_histogram_: Any = None
         if ax is None and self.histogram is not None:

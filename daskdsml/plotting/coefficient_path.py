@@ -10,14 +10,14 @@ from daskdsml.plotting._axes import (
     LEGEND,
     axes_for,
     best_ratio,
-    draw_choice,
     draw_penalty_axis,
     keep_apart,
     label_gap,
+    mark_penalty,
     strongest_first,
 )
 
-# So many lines can be told apart by their colours.
+# As many lines as have colours of their own.
 MOST_LABELS = 10
 
 
@@ -115,8 +115,6 @@ class CoefficientPathDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
         ValueError
             If shapes do not fit each other.
         """
@@ -133,13 +131,10 @@ class CoefficientPathDisplay:
         ]
         draw_penalty_axis(self.ax_, self.strength, alphas)
         self.ax_.set_ylabel("coefficient")
-        known = self.chosen is not None and self.chosen > 0.0
-        where = int(np.argmin(np.abs(np.log(alphas / self.chosen)))) if known else -1
+        is_marked = self.chosen is not None and self.chosen > 0.0
+        where = int(np.argmin(np.abs(np.log(alphas / self.chosen)))) if is_marked else -1
         self._name_largest(coefs[where], coefs[-1], names, min(n_labels, MOST_LABELS))
-        self.chosen_line_ = draw_choice(
-            self.ax_, self.strength, self.chosen, "chosen",
-            color="0.2", linestyle="--", linewidth=1.0,
-        )  # fmt: skip
+        self.chosen_line_ = mark_penalty(self.ax_, self.strength, self.chosen, "chosen")
         if self.chosen_line_ is not None:
             self.ax_.legend(handles=[self.chosen_line_], loc="upper left", **LEGEND)
         return self

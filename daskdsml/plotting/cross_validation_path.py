@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.stats import sem
 
 from daskdsml.plotting._axes import (
     LEGEND,
     axes_for,
     best_ratio,
-    draw_choice,
     draw_penalty_axis,
+    mark_penalty,
     strongest_first,
 )
 from daskdsml.utils.one_standard_error import best_and_simplest
@@ -98,10 +99,10 @@ class CrossValidationPathDisplay:
             best = list(estimator.l1_ratio).index(estimator.l1_ratio_)
             errors = errors[best]
             alphas = alphas[best] if alphas.ndim == 2 else alphas
-        one_error = getattr(estimator, "alpha_1se_", None)
-        if one_error is None and errors.shape[1] > 1:
-            one_error = strongest_within_one_error(alphas, errors)
-        return cls(alphas, errors, estimator.alpha_, one_error)
+        chosen_1se = getattr(estimator, "alpha_1se_", None)
+        if chosen_1se is None and errors.shape[1] > 1:
+            chosen_1se = _strongest_within_one_error(alphas, errors)
+        return cls(alphas, errors, estimator.alpha_, chosen_1se)
 
     @classmethod
     def _of_scores(cls, estimator):
@@ -109,15 +110,15 @@ class CrossValidationPathDisplay:
         Cs, ratios = np.asarray(estimator.Cs_), np.asarray(estimator.l1_ratios_)
         best = best_ratio(estimator)
         scores = estimator.scores_[:, best].T
-        one_error = getattr(estimator, "C_1se_", None)
-        if one_error is None and scores.shape[1] > 1:
-            one_error = -strongest_within_one_error(-Cs, -scores)
-        means = dict(zip(ratios.tolist(), estimator.scores_.mean(axis=0), strict=True))
+        chosen_1se = getattr(estimator, "C_1se_", None)
+        if chosen_1se is None and scores.shape[1] > 1:
+            chosen_1se = -_strongest_within_one_error(-Cs, -scores)
+        others = dict(zip(ratios.tolist(), estimator.scores_.mean(axis=0), strict=True))
         ratio = float(ratios[best])
-        others = {r: mean for r, mean in means.items() if r != ratio}
-        named = estimator.scoring if isinstance(estimator.scoring, str) else "score"
+        del others[ratio]
+        criterion = estimator.scoring if isinstance(estimator.scoring, str) else "score"
         return cls(
-            Cs, scores, estimator.C_, one_error, strength="C", criterion=named,
+            Cs, scores, estimator.C_, chosen_1se, strength="C", criterion=criterion,
             ratio=ratio if others else None, others=others,
         )  # fmt: skip
 
@@ -134,8 +135,6 @@ class CrossValidationPathDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
         ValueError
             If shapes do not fit each other.
         """
@@ -163,14 +162,14 @@ class CrossValidationPathDisplay:
 
     def _draw_mean(self, values, errors) -> None:
         """The mean over folds and, of several, the band of a standard error to each side."""
-        mean, spread = mean_and_error(errors)
-        n_folds = errors.shape[1]
+        mean, n_folds = errors.mean(axis=1), errors.shape[1]
         label = f"mean of {n_folds} folds" if n_folds > 1 else self.criterion
         if self.ratio is not None:
             label = f"l1_ratio = {self.ratio:g}, {label}"
         (self.line_,) = self.ax_.plot(values, mean, color="C0", label=label)
         self.band_ = None
         if n_folds > 1:
+            spread = sem(errors, axis=1)
             self.band_ = self.ax_.fill_between(
                 values, mean - spread, mean + spread, color="C0", alpha=0.2, linewidth=0.0,
                 label="± 1 standard error",
@@ -180,27 +179,14 @@ class CrossValidationPathDisplay:
         """Vertical lines at the penalties chosen; one line where both rules agree."""
         same = self.chosen is not None and self.chosen == self.chosen_1se
         label = "chosen, one standard error" if same else "chosen"
-        self.chosen_line_ = draw_choice(
-            self.ax_, self.strength, self.chosen, label,
-            color="0.2", linestyle="--", linewidth=1.0,
-        )  # fmt: skip
-        self.chosen_1se_line_ = None
-        if not same:
-            self.chosen_1se_line_ = draw_choice(
-                self.ax_, self.strength, self.chosen_1se, "one standard error",
-                color="0.2", linestyle=":",
-            )  # fmt: skip
+        self.chosen_line_ = mark_penalty(self.ax_, self.strength, self.chosen, label)
+        chosen_1se = None if same else self.chosen_1se
+        self.chosen_1se_line_ = mark_penalty(
+            self.ax_, self.strength, chosen_1se, "one standard error", linestyle=":", linewidth=1.5
+        )
 
 
-def mean_and_error(errors) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (m,) over folds of ``errors (m, K)``, and its standard error (m,), 0 for one fold."""
-    n_folds = errors.shape[1]
-    if n_folds == 1:
-        return errors[:, 0], np.zeros(len(errors))
-    return errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(n_folds)
-
-
-def strongest_within_one_error(alphas, errors) -> float:
+def _strongest_within_one_error(alphas, errors) -> float:
     """The largest alpha whose mean error is within one standard error of the lowest."""
     order = np.argsort(-alphas)
     return float(alphas[order][best_and_simplest(-errors[order])[1]])

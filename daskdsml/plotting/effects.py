@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.plotting._axes import axes_for
-
-INTERCEPT = "(Intercept)"
+from daskdsml.inference.result import INTERCEPT
+from daskdsml.plotting._axes import axes_for, label_plainly
 
 
 class EffectDisplay:
@@ -22,7 +21,7 @@ class EffectDisplay:
     conf_int : array (q, 2)
         Lower and upper limits.
     level : float
-        The level of the intervals, such as 0.95.
+        The confidence level of the intervals, such as 0.95.
     ratio : str or None
         What numbers are called that are ratios, such as "odds ratio", and None for coefficients.
 
@@ -68,7 +67,8 @@ class EffectDisplay:
                 )
             frame, ratio = result.odds_ratios(), result.ratio
             coef, limits = frame["ratio"], frame[["lower", "upper"]]
-        shown = [include_intercept or not _is_intercept(name) for name in names]
+        # The intercept of one equation, or those of classes.
+        shown = [include_intercept or str(name).split(": ")[-1] != INTERCEPT for name in names]
         names = [name for name, show in zip(names, shown, strict=True) if show]
         return cls(names, np.asarray(coef)[shown], np.asarray(limits)[shown], result.level, ratio)
 
@@ -85,8 +85,6 @@ class EffectDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
         ValueError
             If shapes do not fit each other.
         """
@@ -108,24 +106,10 @@ class EffectDisplay:
         self.ax_.set_ylim(q - 0.4, -0.6)
         if self.ratio is not None:
             self.ax_.set_xscale("log")
-            _label_ratios(self.ax_)
+            low, high = self.ax_.get_xlim()
+            if high <= 1e3 * low:
+                label_plainly(self.ax_.xaxis, evenly=high < 10.0 * low)
+                self.ax_.minorticks_off()
         what = self.ratio or "coefficient"
         self.ax_.set_xlabel(f"{what}, with {100 * self.level:g} % confidence interval")
         return self
-
-
-def _is_intercept(name) -> bool:
-    """Of one equation, or of the one for a class."""
-    return name == INTERCEPT or str(name).endswith(f": {INTERCEPT}")
-
-
-def _label_ratios(ax) -> None:
-    """Plain numbers on a logarithmic axis too short for several powers of ten."""
-    from matplotlib.ticker import AutoLocator, FormatStrFormatter, LogLocator, NullLocator
-
-    low, high = ax.get_xlim()
-    if high > 1e3 * low:
-        return
-    ax.xaxis.set_major_locator(AutoLocator() if high < 10.0 * low else LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    ax.xaxis.set_minor_locator(NullLocator())

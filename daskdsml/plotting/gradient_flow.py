@@ -80,8 +80,6 @@ class GradientFlowDisplay:
 
         Raises
         ------
-        ImportError
-            If matplotlib is not installed.
         ValueError
             If there are not as many axes as are needed.
         """

@@ -80,9 +80,9 @@ class LearningCurveDisplay:
         history : list of records with ``loss`` and ``score`` (NaN for none), or dict of such lists
         score_name : str
         """
-        parts = history if isinstance(history, dict) else {None: history}
-        losses = {name: [record.loss for record in part] for name, part in parts.items()}
-        scores = {name: [record.score for record in part] for name, part in parts.items()}
+        histories = history if isinstance(history, dict) else {None: history}
+        losses = {name: [record.loss for record in records] for name, records in histories.items()}
+        scores = {name: [record.score for record in records] for name, records in histories.items()}
         return cls(losses, scores, score_name=score_name)
 
     def plot(self, ax=None):
@@ -95,86 +95,66 @@ class LearningCurveDisplay:
         Returns
         -------
         self
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
         """
         self.figure_, self.ax_ = axes_for(ax)
         scored = any(s is not None for s in self.scores)
         self.ax_score_: Any = self.ax_.twinx() if scored else None
         self.loss_lines_, self.score_lines_ = [], []
         self.best_epochs_, self.best_points_ = [], []
-        for i, curves in enumerate(zip(self.losses, self.scores, strict=True)):
-            self._draw(*curves, f"C{i}", MARKERS[i % len(MARKERS)])
+        for i in range(len(self.names)):
+            self._draw(i)
         self.ax_.set(xlabel="epoch", ylabel="training loss")
         count_from_one(self.ax_)
-        self._name_lines()
+        handles = self.ax_.get_legend_handles_labels()[0]
+        if self.ax_score_ is None:
+            self.ax_.legend(**LEGEND)
+            return self
+        self.ax_score_.set_ylabel(self.score_name + ("" if self._single else " (dashed)"))
+        handles += self.ax_score_.get_legend_handles_labels()[0]
+        # Losses fall and scores rise, so the middle is free; the right axis is drawn last.
+        self.ax_score_.legend(handles=handles, loc="center right", **LEGEND)
         return self
 
-    def _draw(self, losses, scores, color, marker) -> None:
+    def _draw(self, i) -> None:
         """Curves of one model, and a dot at its best epoch."""
-        (line,) = self.ax_.plot(_epochs(losses), losses, color=color, lw=1.5)
-        self.loss_lines_.append(line)
-        where, curve, best = self.ax_, losses, int(np.nanargmin(losses))
+        losses, scores = self.losses[i], self.scores[i]
+        color, marker, score_line = f"C{i}", MARKERS[i % len(MARKERS)], None
+        (loss_line,) = self.ax_.plot(_epochs(losses), losses, color=color, lw=1.5)
+        axes, curve, best, word = self.ax_, losses, int(np.nanargmin(losses)), "lowest"
         if scores is not None:
-            where, curve, best = self.ax_score_, scores, int(np.nanargmax(scores))
+            axes, curve, best, word = self.ax_score_, scores, int(np.nanargmax(scores)), "best"
             color = "C1" if self._single else color
-            (line,) = where.plot(_epochs(scores), scores, color=color, ls="--", lw=1.5)
-        self.score_lines_.append(None if scores is None else line)
-        self.best_epochs_.append(best + 1)
-        self.best_points_ += where.plot(
+            (score_line,) = axes.plot(_epochs(scores), scores, color=color, ls="--", lw=1.5)
+        (point,) = axes.plot(
             best + 1, curve[best], marker, color=color, ms=6.5, mec="white", zorder=4
         )
-
-    def _name_lines(self) -> None:
-        """The right axis, and one legend for both."""
-        best = [self._best(i) for i in range(len(self.names))]
+        text = f"{word} {curve[best]:.3g}, epoch {best + 1}"
         if self._single:
-            lines = [self.loss_lines_[0], self.score_lines_[0], self.best_points_[0]]
-            pairs = zip(lines, ["training loss", self.score_name, best[0]], strict=True)
-        else:
-            labels = [f"{name} ({told})" for name, told in zip(self.names, best, strict=True)]
-            pairs = zip(self._marked_lines(), labels, strict=True)
-        named = [(line, label) for line, label in pairs if line is not None]
-        if self.ax_score_ is None:
-            self.ax_.legend(*zip(*named, strict=True), **LEGEND)
-            return
-        self.ax_score_.set_ylabel(self.score_name + ("" if self._single else " (dashed)"))
-        # Losses fall and scores rise, so the middle is free; the right axis is drawn last.
-        self.ax_score_.legend(*zip(*named, strict=True), loc="center right", **LEGEND)
-
-    def _marked_lines(self) -> list:
-        """For the legend: the colour of each model and its mark, which both axes have."""
-        from matplotlib.lines import Line2D
-
-        return [
-            Line2D([], [], color=line.get_color(), lw=1.5, marker=point.get_marker(), ms=6.5)
-            for line, point in zip(self.loss_lines_, self.best_points_, strict=True)
-        ]
-
-    def _best(self, i) -> str:
-        """The value and epoch of the dot."""
-        lone = self.scores[i] is None
-        curve, word = (self.losses[i], "lowest") if lone else (self.scores[i], "best")
-        epoch = self.best_epochs_[i]
-        return f"{word} {curve[epoch - 1]:.3g}, epoch {epoch}"
+            loss_line.set_label("training loss")
+            point.set_label(text)
+            if score_line is not None:
+                score_line.set_label(self.score_name)
+        else:  # the legend shows the mark that the line has at its best epoch alone
+            loss_line.set(label=f"{self.names[i]} ({text})", marker=marker, ms=6.5, markevery=[])
+        self.loss_lines_.append(loss_line)
+        self.score_lines_.append(score_line)
+        self.best_epochs_.append(best + 1)
+        self.best_points_.append(point)
 
     @property
     def _single(self) -> bool:
         return self.names == [None]
 
-    def _check(self, strangers) -> None:
+    def _check(self, unknown) -> None:
         """Raise ValueError unless each model has losses and, if any, as many scores."""
         if not self.names:
             raise ValueError("Expected at least one model, got an empty dict.")
-        if strangers:
+        if unknown:
             raise ValueError(
-                f"scores name {sorted(map(str, strangers))}, but losses are those of {self.names}."
+                f"scores name {sorted(map(str, unknown))}, but losses are those of {self.names}."
             )
         for losses, scores in zip(self.losses, self.scores, strict=True):
-            shapes = [None if part is None else part.shape for part in (losses, scores)]
+            shapes = [None if curve is None else curve.shape for curve in (losses, scores)]
             if losses is None or losses.ndim != 1 or shapes[1] not in (None, shapes[0]):
                 raise ValueError(
                     "Expected a loss for each of at least one epoch (not all NaN) and, if there "

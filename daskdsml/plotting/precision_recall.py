@@ -113,11 +113,6 @@ class PrecisionRecallDisplay(ClassifierCurves):
         Returns
         -------
         self
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
         """
         self._open(ax, name)
         attributes = ("precision", "recall", "average_precision", "prevalence_pos_label")

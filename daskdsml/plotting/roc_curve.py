@@ -139,11 +139,6 @@ class RocCurveDisplay(ClassifierCurves):
         Returns
         -------
         self
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
         """
         self._open(ax, name)
         curves = [
