@@ -191,20 +191,16 @@ def _names_out(steps):
 
 
 def _check_columns(X, model, p) -> None:
-    shape = getattr(X, "shape", None)
-    if shape is not None and len(shape) == 2 and shape[1] != p:
-        raise ValueError(
-            f"X has {shape[1]} columns, but {type(model).__name__} was fitted to {p}. Pass the X "
-            "that the model was fitted to."
-        )
     known = getattr(model, "feature_names_in_", None)
     columns = getattr(X, "columns", None)
-    if known is not None and columns is not None and list(columns) != list(known):
-        j = next(j for j in range(p) if columns[j] != known[j])
-        raise ValueError(
-            f"Column {j} of X is {columns[j]!r}, but the model was fitted to {known[j]!r} there. "
-            "Pass X[model.feature_names_in_]."
-        )
+    if known is None or columns is None or len(columns) != p:
+        return
+    for j, (given, name) in enumerate(zip(columns, known, strict=True)):
+        if given != name:
+            raise ValueError(
+                f"Column {j} of X is {given!r}, but the model was fitted to {name!r} there. "
+                "Pass X[model.feature_names_in_]."
+            )
 
 
 def names_of(fitted: FittedModel) -> list[str]:

@@ -70,6 +70,7 @@ def likelihood_result(fitted, sums, cov_type, kind, confidence) -> LikelihoodRes
         **about,
         nobs=n,
         df_resid=n - k,
+        df_inference=np.inf,
         df_model=df_model,
         null_log_likelihood=null.null,
         deviance=float(2.0 * (null.saturated - log_likelihood)),

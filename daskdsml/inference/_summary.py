@@ -14,15 +14,7 @@ LEGEND = "Signif. codes: 0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
 class Summary(str):
     """A table that prints as text and shows as HTML in a notebook."""
 
-    html: str
-
-    def __new__(cls, text, html):
-        self = super().__new__(cls, text)
-        self.html = html
-        return self
-
-    def __getnewargs__(self):  # what pickle and copy make it from
-        return str(self), self.html
+    html = ""
 
     def __repr__(self) -> str:
         return str(self)
@@ -42,15 +34,17 @@ def summarize(result, ratios=False) -> Summary:
     below = [escape(LEGEND)]
     below += [f"<b>{escape(name)}</b>: {escape(value)}" for name, value in measures]
     below += [f"<i>Note: {escape(note)}</i>" for note in result.notes]
-    html = f"<p><b>{escape(title)}</b></p>{table.to_html()}<p>{'<br>'.join(below)}</p>"
-    return Summary("\n".join(lines), html)
+    summary = Summary("\n".join(lines))
+    summary.html = f"<p><b>{escape(title)}</b></p>{table.to_html()}<p>{'<br>'.join(below)}</p>"
+    return summary
 
 
 def _table(result, ratios):
     """A DataFrame of texts, a row for each parameter."""
     from pandas import DataFrame  # slow to import
 
-    tail, letter, limits = 0.5 * (1.0 - result.level), result.letter, result.conf_int
+    tail, limits = 0.5 * (1.0 - result.level), result.conf_int
+    letter = "t" if np.isfinite(result.df_inference) else "z"
     columns = {
         "Estimate": _column(result.coef),
         "Std. Error": _column(result.std_error),

@@ -31,6 +31,9 @@ class InferenceResult:
     covariance : array (q, q)
     df_resid : int
         Rows of non-zero weight less parameters; with a likelihood, the sum of weights less these.
+    df_inference : int or float
+        Degrees of freedom of t and F: ``df_resid``, or clusters less one. Infinite with a
+        likelihood, whose statistics are normal and chi-squared.
     df_model : int
         Slopes: parameters less intercepts.
     log_likelihood, aic, bic : float
@@ -56,6 +59,7 @@ class InferenceResult:
     conf_int: np.ndarray
     covariance: np.ndarray
     df_resid: float
+    df_inference: float
     df_model: int
     log_likelihood: float
     aic: float
@@ -71,14 +75,10 @@ class InferenceResult:
     model_name: str
 
     # What a kind of result may have instead; none of them is a field.
-    letter = "t"
     separated = NO_NAMES
     panels = NO_NAMES
 
     if TYPE_CHECKING:  # each kind of result has its own
-
-        @property
-        def _df_denom(self) -> float: ...
 
         @property
         def _r_squared(self) -> float: ...
@@ -111,7 +111,7 @@ class InferenceResult:
         matrix = matrix[:, involved]
         covariance = self.covariance[np.ix_(involved, involved)]
         distance = matrix @ self.coef[involved] - r
-        return wald(distance, matrix @ covariance @ matrix.T, self._df_denom)
+        return wald(distance, matrix @ covariance @ matrix.T, self.df_inference)
 
     def summary(self) -> Summary:
         """The table as text, as R prints it; a notebook shows it as HTML."""
@@ -157,8 +157,6 @@ class LeastSquaresResult(InferenceResult):
 
     Attributes
     ----------
-    df_inference : int
-        Degrees of freedom of t and F: ``df_resid``, or clusters less one.
     r_squared, adj_r_squared : float
         About the mean with an intercept, about zero without.
     f_statistic, f_p_value : float
@@ -170,16 +168,11 @@ class LeastSquaresResult(InferenceResult):
         among the parameters.
     """
 
-    df_inference: int
     r_squared: float
     adj_r_squared: float
     f_statistic: float
     f_p_value: float
     residual_std_error: float
-
-    @property
-    def _df_denom(self) -> float:
-        return self.df_inference
 
     @property
     def _r_squared(self) -> float:
@@ -238,9 +231,6 @@ class LikelihoodResult(InferenceResult):
     ratio: str
     panels: tuple[str, ...] = ()
     separated: tuple[str, ...] = ()
-
-    letter = "z"
-    _df_denom = np.inf
 
     def summary(self, ratios=False) -> Summary:
         """The table as text, as R prints it; a notebook shows it as HTML.

@@ -44,11 +44,7 @@ class CalibrationDisplay(ClassifierCurves):
         Rows in each bin; None for no bars.
     histogram : array (20,), or list of them, or None
         Summed weights of rows by probability, in bins of equal width on [0, 1].
-    name : str or None
-        The classifier, as the legend calls it.
-    pos_label : label or None
-        The positive class of a single curve.
-    classes : list of labels, or None for a single curve
+    name, pos_label, classes : as for `RocCurveDisplay`
 
     Attributes
     ----------

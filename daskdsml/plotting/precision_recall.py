@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn import metrics
 
 from daskdsml.metrics.average_precision import AveragePrecision
-from daskdsml.plotting._classified import MOST_SCORES, count_estimator, count_predictions
-from daskdsml.plotting._curves import ClassifierCurves, rows_of
-
-METRIC = AveragePrecision(most=MOST_SCORES)
-COUNT = partial(METRIC.count, n_classes=2)
+from daskdsml.plotting._classified import MOST_SCORES
+from daskdsml.plotting._curves import RankCurves
 
 
 @dataclass(eq=False, repr=False)
-class PrecisionRecallDisplay(ClassifierCurves):
+class PrecisionRecallDisplay(RankCurves):
     """Precision over recall at all thresholds on the score of a class.
 
     The rows are read once and summed by distinct score. Above 65,536 distinct scores neighbouring
@@ -41,11 +37,7 @@ class PrecisionRecallDisplay(ClassifierCurves):
         How far ``average_precision`` may be off.
     prevalence_pos_label : float, or list of them, or None
         Share of the positive class: the precision of chance.
-    name : str or None
-        The classifier, as the legend calls it.
-    pos_label : label or None
-        The positive class of a single curve.
-    classes : list of labels, or None for a single curve
+    name, pos_label, classes : as for `RocCurveDisplay`
 
     Attributes
     ----------
@@ -67,45 +59,20 @@ class PrecisionRecallDisplay(ClassifierCurves):
     average_precision_error: Any = 0.0
     prevalence_pos_label: Any = None
 
-    @classmethod
-    def from_estimator(
-        cls, estimator, X, y, *, sample_weight=None, drop_intermediate=False,
-        response_method="auto", pos_label=None, name=None, ax=None, curve_kwargs=None,
-        plot_chance_level=True,
-    ):  # fmt: skip
-        """Draw the curves of a fitted classifier, of daskdsml or scikit-learn.
-
-        Parameters
-        ----------
-        drop_intermediate : bool
-            Whether to leave out points between others of the same recall.
-        plot_chance_level : bool
-            Whether to draw the share of the positive class.
-        estimator, X, y, sample_weight, response_method, pos_label, name, ax, curve_kwargs
-            These, what is returned, and errors: as for `RocCurveDisplay.from_estimator`.
-        """
-        totals = count_estimator(COUNT, estimator, X, y, sample_weight, response_method, pos_label)
-        name = type(estimator).__name__ if name is None else name
-        curve_of = partial(_curve, drop_intermediate=drop_intermediate)
-        display = cls._from_totals(totals, name, curve_of)
-        return display.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
+    _metric = AveragePrecision(most=MOST_SCORES)
 
     @classmethod
-    def from_predictions(
-        cls, y_true, y_score, *, sample_weight=None, drop_intermediate=False, pos_label=None,
-        classes=None, name=None, ax=None, curve_kwargs=None, plot_chance_level=True,
-    ):  # fmt: skip
-        """Draw the curves of scores that are there already.
-
-        Parameters, what is returned, and errors are as for `RocCurveDisplay.from_predictions`;
-        ``drop_intermediate`` and ``plot_chance_level`` as for `from_estimator`.
-        """
-        totals = count_predictions(
-            COUNT, y_true, y_score, sample_weight, pos_label, classes, "y_score"
-        )
-        curve_of = partial(_curve, drop_intermediate=drop_intermediate)
-        display = cls._from_totals(totals, name, curve_of)
-        return display.plot(ax, curve_kwargs=curve_kwargs, plot_chance_level=plot_chance_level)
+    def _curve(cls, ranks, **data) -> dict:
+        precision, recall, thresholds = metrics.precision_recall_curve(**data)
+        negative, positive = ranks.sums.sum(axis=0)
+        return {
+            "precision": precision,
+            "recall": recall,
+            "thresholds": thresholds,
+            "average_precision": cls._metric.value(ranks),
+            "average_precision_error": cls._metric.error(ranks),
+            "prevalence_pos_label": float(positive / (negative + positive)),
+        }
 
     def plot(self, ax=None, *, name=None, curve_kwargs=None, plot_chance_level=True):
         """Draw; parameters are as for `from_estimator`.
@@ -139,18 +106,3 @@ class PrecisionRecallDisplay(ClassifierCurves):
             curve.chance_level_.set(color=curve.line_.get_color(), linestyle=":", label=None)
         curves[-1].chance_level_.set_label("Chance levels (AP = share of the class)")
         return [curve.chance_level_ for curve in curves]
-
-
-def _curve(ranks, drop_intermediate) -> dict:
-    precision, recall, thresholds = metrics.precision_recall_curve(
-        **rows_of(ranks), drop_intermediate=drop_intermediate
-    )
-    negative, positive = ranks.sums.sum(axis=0)
-    return {
-        "precision": precision,
-        "recall": recall,
-        "thresholds": thresholds,
-        "average_precision": METRIC.value(ranks),
-        "average_precision_error": METRIC.error(ranks),
-        "prevalence_pos_label": float(positive / (negative + positive)),
-    }
