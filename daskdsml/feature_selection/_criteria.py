@@ -45,9 +45,9 @@ def before_larger(values, limit) -> int:
     return int(np.argmax(stops)) if stops.any() else len(stops)
 
 
-def _penalised(rss, n, intercept, price) -> np.ndarray:
+def _penalised(rss, n, intercept, penalty) -> np.ndarray:
     k = np.arange(len(rss)) + intercept
     with np.errstate(divide="ignore"):
-        values = n * np.log(rss / n) + price * k
+        values = n * np.log(rss / n) + penalty * k
     # A model with as many parameters as rows fits anything, and its criterion says nothing.
     return np.where(k < n, values, np.inf)

@@ -43,19 +43,11 @@ class SelectionPath(NamedTuple):
 def forward_path(moments, sparse: bool = False) -> SelectionPath:
     """The whole path from the moments of [X y], as far as columns are independent.
 
-    Each step takes the column j with the largest ``c_j**2 / d_j``, where ``c`` are the covariances
-    of the residual with what is left of the columns, and ``d`` their squares: the diagonal of the
-    Schur complement. The next row of the factor updates both, in O(k p).
-
-    Parameters
-    ----------
-    moments : Moments of [X y], about the mean with an intercept, about zero without
-    sparse : bool
-        Whether they come of CSR blocks, whose sums of squares lose digits to the mean.
-
-    Returns
-    -------
-    SelectionPath
+    Moments are about the mean with an intercept, about zero without; those of ``sparse`` (CSR)
+    blocks lose digits to the mean. Each step takes the column j with the largest
+    ``c_j**2 / d_j``, where ``c`` are the covariances of the residual with what is left of the
+    columns, and ``d`` their squares: the diagonal of the Schur complement. The next row of the
+    factor updates both, in O(k p).
 
     References
     ----------
@@ -97,16 +89,11 @@ def forward_path(moments, sparse: bool = False) -> SelectionPath:
 
 
 def test_errors(path: SelectionPath, train, test) -> np.ndarray:
-    """Mean squared errors (k + 1,) that the models of a path make on other rows.
+    """Mean squared errors (k + 1,) of the models of a path, by moments of training and test rows.
 
     The error of a model is a quadratic form in the moments of the test rows about the means of the
     training rows. On the directions ``z`` all models of the path share one such form: each adds a
     row and a column to that of the model before it.
-
-    Parameters
-    ----------
-    path : SelectionPath
-    train, test : Moments of [X y] of the rows the path was made on, and of the others
     """
     k, effects = len(path.order), path.effects
     columns = np.append(path.order, len(path.scale) - 1)

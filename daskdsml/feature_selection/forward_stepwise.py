@@ -154,28 +154,35 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
             If data or parameters cannot be used; the message names the remedy.
         """
         self._check_parameters()
-        table, folds = self._take_in(X, y, sample_weight)
-        wanted = self._wanted(table.n_features)
+        table, folds = self._validate(X, y, sample_weight)
+        n_requested = self._n_requested(table.n_features)
         total = self._read(table, folds)
         is_sparse = sparse.issparse(table.X if table.is_local else table.X._meta)
         # What is computed must not depend on the number of threads.
         with single_threaded_blas():
-            everything = self._about(total if folds is None else total.of())
-            path = forward_path(everything, is_sparse)
-            self._check_target(total.stats, everything, path)
-            values, best = self._judge(path, total, folds, is_sparse)
-            n_selected = best if wanted is None else self._given(wanted, path)
-            self._publish_path(path, everything, values, n_selected)
+            all_rows = self._centred(total if folds is None else total.of())
+            path = forward_path(all_rows, is_sparse)
+            self._check_target(total.stats, all_rows, path)
+            values, n_selected = self._apply_criterion(path, total, folds, is_sparse)
+            if n_requested is not None:
+                self._check_length(path, n_requested)
+                n_selected = n_requested
+            self._publish_path(path, all_rows, values, n_selected)
         return self
 
     def _check_parameters(self) -> None:
         check_flag(self, "fit_intercept", "verbose")
-        _check_option(self, "criterion", CRITERIA)
-        _check_option(self, "rule", RULES)
+        for name, known in (("criterion", CRITERIA), ("rule", RULES)):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value in known):
+                raise ValueError(
+                    f"Unknown {name} {value!r} of {type(self).__name__}: expected one of "
+                    f"{list(known)}."
+                )
         check_number(self, "p_enter", 0, strict=True, high=1)
 
-    def _take_in(self, X, y, sample_weight):
-        """The table, with its rows labelled by the cells of folds if they are asked for."""
+    def _validate(self, X, y, sample_weight):
+        """The dataset, with its rows labelled by the cells of folds if they are asked for."""
         columns = getattr(y, "shape", ())[1:]
         if y is None:
             raise ValueError(
@@ -217,20 +224,20 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
                 "Use more splits, or rule='min'."
             )
 
-    def _wanted(self, p) -> int | None:
-        """The number of columns asked for, or None for as many as the criterion says."""
-        wanted = self.n_features_to_select
-        if isinstance(wanted, str) and wanted == "auto":
+    def _n_requested(self, p) -> int | None:
+        """The number of columns to select, or None for as many as the criterion says."""
+        n = self.n_features_to_select
+        if isinstance(n, str) and n == "auto":
             return None
-        good = isinstance(wanted, numbers.Real) and not isinstance(wanted, bool)
-        if isinstance(wanted, numbers.Integral):
-            if good and 1 <= int(wanted) <= p:
-                return int(wanted)
-        elif good and 0.0 < wanted <= 1.0:
-            return max(1, int(wanted * p))
+        is_number = isinstance(n, numbers.Real) and not isinstance(n, bool)
+        is_count = isinstance(n, numbers.Integral)
+        if is_number and is_count and 1 <= n <= p:
+            return int(n)
+        if is_number and not is_count and 0.0 < n <= 1.0:
+            return max(1, int(n * p))
         raise ValueError(
             f"n_features_to_select of {type(self).__name__} must be 'auto', an integer from 1 to "
-            f"the {p} columns of X, or a share of them above 0.0 and up to 1.0, got {wanted!r}."
+            f"the {p} columns of X, or a share of them above 0.0 and up to 1.0, got {n!r}."
         )
 
     def _read(self, table, folds):
@@ -243,16 +250,16 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
             total = passes.rows.run(kernel, backend, f"{self._label}-moments")
             passes.progress.add(Record("moments", time.perf_counter() - start))
         raise_invalid(total.stats, names_of(self))
-        raise_overflow(*(part.cross for part in getattr(total, "groups", {0: total}).values()))
+        raise_overflow(*(cell.cross for cell in getattr(total, "groups", {0: total}).values()))
         self.n_passes_ = passes.n_passes(total.stats.n_rows, table)
         self.history_ = passes.progress.history
         return total
 
-    def _about(self, part):
+    def _centred(self, moments):
         """Moments about the mean with an intercept, else about zero."""
-        return part if self.fit_intercept else part.about_zero()
+        return moments if self.fit_intercept else moments.about_zero()
 
-    def _check_target(self, stats, everything, path) -> None:
+    def _check_target(self, stats, all_rows, path) -> None:
         """Raise ValueError if there is nothing that columns could explain."""
         what = "constant" if self.fit_intercept else "zero"
         if self.fit_intercept and stats.n_rows == 1:
@@ -267,15 +274,15 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
             )
         needed = 1 + self.fit_intercept
         automatic = self.criterion != "cv" and isinstance(self.n_features_to_select, str)
-        if automatic and everything.weight <= needed < stats.n_rows:
+        if automatic and all_rows.weight <= needed < stats.n_rows:
             raise ValueError(
-                f"sample_weight sums to {everything.weight:g}, which criterion "
+                f"sample_weight sums to {all_rows.weight:g}, which criterion "
                 f"{self.criterion!r} takes for the number of observations. Scale the weights to "
                 "sum to the number of rows, or use criterion='cv'."
             )
 
-    def _judge(self, path, total, folds, is_sparse):
-        """The criterion of each model of the path, and how many columns it says to take."""
+    def _apply_criterion(self, path, total, folds, is_sparse):
+        """The criterion of each model of the path, and how many columns are best by it."""
         if self.criterion != "cv":
             n = total.stats.weight
             values = VALUES[self.criterion](path.rss, n, int(self.fit_intercept))
@@ -292,22 +299,22 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
 
     def _fold_errors(self, total, cells, size, is_sparse) -> np.ndarray:
         """Errors (size,) on the test cells of a split, of the path made on its training cells."""
-        train, test = (self._about(total.of(labels)) for labels in cells)
+        train, test = (self._centred(total.of(labels)) for labels in cells)
         path = forward_path(train, is_sparse)
         errors = test_errors(path, train, test)
-        return np.append(errors, np.full(size, errors[-1]))[:size]
+        return np.pad(errors, (0, size), mode="edge")[:size]
 
-    def _given(self, wanted, path) -> int:
-        """The number of columns asked for, which must be on the path."""
-        if wanted <= len(path.order):
-            return wanted
-        end = "fit y exactly" if path.rss[-1] == 0.0 else "are independent of each other"
-        raise ValueError(
-            f"n_features_to_select={self.n_features_to_select!r} asks for {wanted} columns, but "
-            f"the path ends with {len(path.order)}, which {end}. Ask for fewer, or 'auto'."
-        )
+    def _check_length(self, path, n_requested) -> None:
+        """Raise ValueError unless the path has the number of columns asked for."""
+        if n_requested > len(path.order):
+            end = "fit y exactly" if path.rss[-1] == 0.0 else "are independent of each other"
+            raise ValueError(
+                f"n_features_to_select={self.n_features_to_select!r} asks for {n_requested} "
+                f"columns, but the path ends with {len(path.order)}, which {end}. Ask for fewer, "
+                "or 'auto'."
+            )
 
-    def _publish_path(self, path, everything, values, n_selected) -> None:
+    def _publish_path(self, path, all_rows, values, n_selected) -> None:
         p = self.n_features_in_
         if self.criterion != "cv" and hasattr(self, "mse_path_"):
             del self.mse_path_
@@ -318,7 +325,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
         self.support_ = np.zeros(p, dtype=bool)
         self.support_[path.order[:n_selected]] = True
         self.coef_ = coef[self.support_]
-        mean = everything.mean
+        mean = all_rows.mean
         self.intercept_ = float(mean[p] - mean[:p] @ coef) if self.fit_intercept else 0.0
 
     def _get_support_mask(self) -> np.ndarray:
@@ -331,13 +338,3 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _check_option(estimator, name, known) -> None:
-    """Raise ValueError unless parameter ``name`` is one of the words ``known``."""
-    value = getattr(estimator, name)
-    if not (isinstance(value, str) and value in known):
-        raise ValueError(
-            f"Unknown {name} {value!r} of {type(estimator).__name__}: expected one of "
-            f"{list(known)}."
-        )
