@@ -8,6 +8,9 @@ import numpy as np
 
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 
+# A model that was fitted to other data is more than this many standard errors from the optimum.
+STEP_IN_SE = 0.05
+
 
 def check_rows(sums, fitted, kind) -> None:
     """Raise ValueError if the rows, or the labels of their clusters, cannot be used."""
@@ -32,6 +35,18 @@ def check_degrees(n, k) -> None:
             f"No residual degrees of freedom: {n:g} rows of non-zero weight for {k} "
             "parameters leave nothing to estimate errors from. Use more rows or fewer columns."
         )
+
+
+def check_step(step, errors, model_is, refit="") -> None:
+    """Raise ValueError if the ``step (d,)`` to the optimum is too long for its ``errors (d,)``."""
+    if not (np.abs(step) > STEP_IN_SE * errors).any():
+        return
+    worst = float(np.max(np.abs(step) / np.where(errors > 0.0, errors, 1e-300)))
+    raise ValueError(
+        f"The model is not {model_is} these data: a coefficient is {worst:.2g} standard errors "
+        f"from theirs, which may be {STEP_IN_SE}. Pass the X, y and sample_weight that the model "
+        f"was fitted to, or fit it to these{refit}."
+    )
 
 
 def raise_dependent(n_relations, names) -> NoReturn:

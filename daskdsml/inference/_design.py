@@ -69,10 +69,7 @@ def from_moments(moments, columns, intercept) -> Design:
 def from_factor(R, moments, columns, intercept, names) -> Design:
     """From the R factor of the framed [1 X y], all columns of X among them.
 
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If columns depend on each other; the message names them.
+    Raises LinAlgError if columns depend on each other, naming them.
     """
     p, one = moments.mean.size - 1, int(intercept)
     frame = frame_of(moments, np.arange(p), intercept)
@@ -111,12 +108,8 @@ def refined(design: Design, gram: Double) -> Design:
     """The design with its inverse corrected to the last digit.
 
     Solves ``gram M = I`` by ``M <- M + root root' (I - gram M)``, with residuals in twice the
-    working precision, so M loses nothing to the condition of X'X.
-
-    Parameters
-    ----------
-    gram : Double (1 + p, 1 + p) or (p, p)
-        ``[1 X]'w[1 X]`` over all columns.
+    working precision, so M loses nothing to the condition of X'X. ``gram`` is ``[1 X]'w[1 X]``
+    over all columns.
     """
     one = int(design.frame.intercept)
     places = np.concatenate([np.arange(one), one + design.columns])

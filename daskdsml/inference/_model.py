@@ -9,8 +9,6 @@ import numpy as np
 from daskdsml.inference._families import Classes, Counts
 from daskdsml.inference.result import INTERCEPT
 
-# A model that was fitted to other data is more than this many standard errors from the optimum.
-STEP_IN_SE = 0.05
 # Models whose covariance is that of least squares, and of maximum likelihood.
 LEAST_SQUARES = frozenset(
     ("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV")
@@ -35,13 +33,10 @@ class FittedModel(NamedTuple):
     family: Any = None
 
 
-def take_apart(model, X) -> tuple[FittedModel, Any]:
+def unwrap(model, X) -> tuple[FittedModel, Any]:
     """The linear model at the end of a pipeline, and X as that model received it.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If inference is not known for the model; the message says what to do instead.
+    Raises TypeError or ValueError, with the remedy, if inference is not known for the model.
     """
     reasons, names = [], None
     while hasattr(model, "steps"):
@@ -64,13 +59,7 @@ def take_apart(model, X) -> tuple[FittedModel, Any]:
 
 
 def check_reasons(fitted: FittedModel, robust, allow_penalized) -> FittedModel:
-    """The model, whose reasons will be notes.
-
-    Raises
-    ------
-    ValueError
-        If there are any, unless the user asked for the numbers all the same.
-    """
+    """The model, whose reasons will be notes; ValueError if there are any, unless allowed."""
     reasons = list(fitted.reasons)
     weighted = getattr(fitted.model, "class_weight", None) is not None
     if weighted and not robust:
@@ -147,7 +136,7 @@ def _check_known(model) -> None:
 
 
 def _penalties(model) -> list[str]:
-    """Sentences that tell why the covariance does not hold for a model."""
+    """Sentences that say why the covariance does not hold for a model."""
     kind, reasons = type(model).__name__, []
     likely = _is_any(model, LIKELIHOOD)
     unknown = f"the covariance of {'maximum likelihood' if likely else 'least squares'} does not"
@@ -186,7 +175,7 @@ def _selected(what) -> str:
 def _names_out(steps):
     try:
         return steps.get_feature_names_out()
-    except (AttributeError, ValueError):  # a transformer that cannot tell them
+    except (AttributeError, ValueError):  # a transformer that has none
         return None
 
 

@@ -4,7 +4,7 @@ The maximum likelihood estimate is infinite along a direction d if no row contra
 logistic regression, if d puts all rows of one class that it moves on one side and those of the
 other on the other side, be it all rows (complete separation) or some (quasi-complete; Albert and
 Anderson 1984). Konis (2007) decides this by a linear program over all rows. Here a fitted model is
-at hand, which has gone some way along such a d, and tells it by what it has left:
+at hand, which has gone some way along such a d; three signs show it:
 
 1. Next to no information. In the direction, the Hessian is a small part of that of the null model:
    rows that it moves are predicted with near certainty.
@@ -58,24 +58,21 @@ def suspected(curvature, score, theta) -> list[np.ndarray]:
 
     The first goes along Newton's steps, which leave all directions that are not separated alone;
     the second along the way gone, which is right for classes that are separated completely.
-
-    Parameters
-    ----------
-    curvature (d, d), score (d,), theta (d,)
-        Hessian, gradient and parameters, where the null model's Hessian is the identity.
+    Hessian ``curvature (d, d)``, gradient ``score (d,)`` and parameters ``theta (d,)`` are in
+    coordinates in which the null model's Hessian is the identity.
     """
     values, vectors = linalg.eigh(curvature, subset_by_value=(-np.inf, SUSPECT_INFORMATION))
     way, slope = vectors.T @ theta, -(vectors.T @ score)
     seen = values > ROUNDING_INFORMATION
     step = np.divide(slope, values, where=seen, out=np.zeros_like(slope))
     rising = (step * way > 0.0) & (np.abs(step) >= MIN_STEP_SHARE * np.abs(way))
-    found = rising | ~seen
-    if not found.any():
+    suspect = rising | ~seen
+    if not suspect.any():
         return []
-    taken = values <= values[found].max()
+    flat = values <= values[suspect].max()
     return [
         vectors @ np.where(seen, FURTHER_STEPS * step, FURTHER_SHARE * way),
-        vectors @ np.where(taken, FURTHER_SHARE * way, 0.0),
+        vectors @ np.where(flat, FURTHER_SHARE * way, 0.0),
     ]
 
 
@@ -83,11 +80,8 @@ def vanished(before, after):
     """Directions (d, r), orthonormal, whose information ``before`` has vanished ``after``."""
     values, vectors = linalg.eigh(after, subset_by_value=(-np.inf, SUSPECT_INFORMATION))
     had = np.einsum("ij,ij->j", vectors, before @ vectors)
-    return vectors[
-        :,
-        values
-        <= np.maximum(VANISHED_INFORMATION * had, ROUNDING_INFORMATION * SUSPECT_INFORMATION),
-    ]
+    rounding = ROUNDING_INFORMATION * SUSPECT_INFORMATION
+    return vectors[:, values <= np.maximum(VANISHED_INFORMATION * had, rounding)]
 
 
 def unknown(curvature):

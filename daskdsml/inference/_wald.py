@@ -23,11 +23,7 @@ class WaldTest(NamedTuple):
 def restrictions(R, r, result) -> tuple[np.ndarray, np.ndarray]:
     """Restrictions ``R beta = r``, by rows or names, of a result: R (J, q) and r (J,).
 
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, a name is unknown, restrictions depend on each other, or are about a
-        column without an estimate.
+    Raises ValueError if they cannot be tested.
     """
     R = np.atleast_2d(np.asarray(_rows_of(R, result.names), dtype=np.float64))
     q = result.coef.size
@@ -58,9 +54,9 @@ def _rows_of(R, names):
     given = [R] if isinstance(R, str) else R
     if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
         return R
-    strangers = [name for name in given if name not in names]
-    if strangers:
-        raise ValueError(f"Unknown parameters {strangers}: expected some of {names}.")
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(f"Unknown parameters {unknown}: expected some of {names}.")
     return np.eye(len(names))[[names.index(name) for name in given]]
 
 
@@ -73,9 +69,9 @@ def wald(distance, V, df_denom) -> WaldTest:
         statistic = np.inf if np.any(distance[~(spread > 0.0)]) else np.nan
         return _wald_test(statistic, len(V), df_denom)
     values, vectors = np.linalg.eigh(V / np.outer(spread, spread))
-    kept = values > 10.0 * len(V) * np.finfo(np.float64).eps * values[-1]
-    parts = (distance / spread) @ vectors[:, kept]
-    return _wald_test(float(np.sum(parts**2 / values[kept])), int(kept.sum()), df_denom)
+    known = values > 10.0 * len(V) * np.finfo(np.float64).eps * values[-1]
+    along = (distance / spread) @ vectors[:, known]
+    return _wald_test(float(np.sum(along**2 / values[known])), int(known.sum()), df_denom)
 
 
 def _wald_test(chi2, rank, df_denom) -> WaldTest:

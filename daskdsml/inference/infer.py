@@ -12,7 +12,7 @@ from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.inference import least_squares, likelihood
 from daskdsml.inference._covariance import find_covariance
-from daskdsml.inference._model import check_reasons, take_apart
+from daskdsml.inference._model import check_reasons, unwrap
 from daskdsml.inference._result import least_squares_result, likelihood_result
 from daskdsml.inference.result import InferenceResult
 from daskdsml.utils.threads import single_threaded_blas
@@ -106,7 +106,7 @@ def infer(
     logistic regression models. Biometrika 71(1), 1-10.
     Belsley, D. A., Kuh, E. and Welsch, R. E. (1980). Regression Diagnostics. Wiley.
     """
-    fitted, X = take_apart(model, X)
+    fitted, X = unwrap(model, X)
     of_likelihood = fitted.family is not None
     kind = find_covariance(cov_type, of_likelihood)
     method: Any = likelihood if of_likelihood else least_squares

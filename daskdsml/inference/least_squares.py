@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.inference._checks import check_degrees, check_rows, count_reads
+from daskdsml.inference._checks import check_degrees, check_rows, check_step, count_reads
 from daskdsml.inference._covariance import meat_of_first_read, meat_of_whitened, whitening
 from daskdsml.inference._design import frame_of, from_factor, from_moments, refined
-from daskdsml.inference._model import STEP_IN_SE, FittedModel
+from daskdsml.inference._model import FittedModel
 from daskdsml.inference.result import INTERCEPT
 from daskdsml.passes.fit_sums import FitRequest, fit_sums
 from daskdsml.passes.gram import Exactly, exact_sums
@@ -114,11 +114,4 @@ def check_optimum(sums: LeastSquaresSums) -> None:
         return
     variance = sums.rss / (first.n_used - len(design.R))
     error = np.sqrt(variance * np.diag(design.inverse))
-    far = np.abs(sums.step) > STEP_IN_SE * error
-    if far.any():
-        worst = float(np.max(np.abs(sums.step) / np.where(error > 0.0, error, 1e-300)))
-        raise ValueError(
-            f"The model is not the least squares fit to these data: a coefficient is {worst:.2g} "
-            f"standard errors from theirs, which may be {STEP_IN_SE}. Pass the X, y and "
-            "sample_weight that the model was fitted to, or fit it to these."
-        )
+    check_step(sums.step, error, "the least squares fit to")

@@ -52,10 +52,7 @@ class Ranks(NamedTuple):
 def rank(scores, columns, most) -> Ranks:
     """Sums of ``columns (n, c)`` by ``scores (n,)``, which are numbers; rows of zeros are left out.
 
-    Raises
-    ------
-    ValueError
-        If ``most`` is below 2.
+    Raises ValueError if ``most`` is below 2.
     """
     if most < 2:
         raise ValueError(f"Ranks need at least 2 distinct scores, got most={most!r}.")

@@ -26,12 +26,8 @@ def load_pyplot():
 def axes_for(ax, figsize=None, **grid):
     """The figure and axes to draw on: the user's ``ax``, or new ones of ``figsize`` inches.
 
-    ``grid`` asks for several new axes, as matplotlib's ``subplots`` does.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
+    ``grid`` asks for several new axes, as matplotlib's ``subplots`` does. Raises ImportError
+    without matplotlib.
     """
     pyplot = load_pyplot()
     if ax is None:  # this layout makes room for what stands beside the axes
@@ -42,12 +38,8 @@ def axes_for(ax, figsize=None, **grid):
 def strongest_first(strength, values, *others) -> tuple[np.ndarray, ...]:
     """Penalties above 0 (m,), the strongest first, and ``others (m, ...)`` in the same order.
 
-    ``strength`` is "alpha", or "C" for its inverse. A 0 has no place on a logarithmic axis.
-
-    Raises
-    ------
-    ValueError
-        If a length differs, or no value is above 0.
+    ``strength`` is "alpha", or "C" for its inverse. A 0 has no place on a logarithmic axis. Raises
+    ValueError if a length differs, or no value is above 0.
     """
     values, lengths = np.asarray(values, dtype=float), [len(other) for other in others]
     if values.ndim != 1 or any(length != len(values) for length in lengths):

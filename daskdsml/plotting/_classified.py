@@ -51,20 +51,8 @@ def count_estimator(
 ) -> dict[Any, Any]:
     """Sums over a fitted classifier's scores by class: one of two classes, or each of more.
 
-    Parameters
-    ----------
-    count : callable (y, scores, w) -> Summable
-    estimator : fitted classifier
-    X, y, sample_weight : what the user passed
-    response_method : {"auto", "predict_proba", "decision_function"}
-        What gives the scores; "auto" is the first that the classifier has.
-    pos_label : label or None
-        The only class to count; None for the second of two, or all of more.
-
-    Raises
-    ------
-    ValueError
-        If the classifier, data or labels cannot be used; the message names the remedy.
+    ``count(y, scores, w)`` is what a block adds; the others are what the user passed, as for
+    `RocCurveDisplay.from_estimator`. Raises ValueError, naming the remedy, if they cannot be used.
     """
     check_is_fitted(estimator)
     name = type(estimator).__name__
@@ -83,19 +71,7 @@ def count_estimator(
 def count_predictions(count, y, scores, sample_weight, pos_label, classes, argument) -> dict:
     """Sums over given scores by class: scores (n,) of one of two classes, or (n, K) of all.
 
-    Parameters
-    ----------
-    count, sample_weight, pos_label : as for `count_estimator`
-    y : labels (n,)
-    scores : array (n,) or (n, K), frame, series, or Dask collection of them
-    classes : labels (K,) in the order of the columns, or None for 0 to K - 1
-    argument : str
-        Name of the parameter that holds the scores.
-
-    Raises
-    ------
-    ValueError
-        If scores or labels cannot be used; the message names the remedy.
+    As `count_estimator`; ``argument`` is the name of the parameter that holds the scores.
     """
     scores = _as_matrix(scores, argument)
     width = scores.shape[1]

@@ -123,11 +123,9 @@ class CoefficientPathDisplay:
         self.figure_, self.ax_ = axes_for(ax)
         self.ax_.axhline(0.0, color="0.4", linewidth=0.8, zorder=1)
         # Of thousands of columns a lasso uses few: those that stay at zero are not drawn.
+        style = {"color": "0.8", "linewidth": 0.8, "zorder": 1}
         self.lines_ = [
-            self.ax_.plot(alphas, coef, color="0.8", linewidth=0.8, zorder=1)[0]
-            if coef.any()
-            else None
-            for coef in coefs.T
+            self.ax_.plot(alphas, coef, **style)[0] if coef.any() else None for coef in coefs.T
         ]
         draw_penalty_axis(self.ax_, self.strength, alphas)
         self.ax_.set_ylabel("coefficient")

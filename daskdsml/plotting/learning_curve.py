@@ -119,12 +119,13 @@ class LearningCurveDisplay:
         """Curves of one model, and a dot at its best epoch."""
         losses, scores = self.losses[i], self.scores[i]
         color, marker, score_line = f"C{i}", MARKERS[i % len(MARKERS)], None
-        (loss_line,) = self.ax_.plot(_epochs(losses), losses, color=color, lw=1.5)
+        epochs = np.arange(1, len(losses) + 1)
+        (loss_line,) = self.ax_.plot(epochs, losses, color=color, lw=1.5)
         axes, curve, best, word = self.ax_, losses, int(np.nanargmin(losses)), "lowest"
         if scores is not None:
             axes, curve, best, word = self.ax_score_, scores, int(np.nanargmax(scores)), "best"
             color = "C1" if self._single else color
-            (score_line,) = axes.plot(_epochs(scores), scores, color=color, ls="--", lw=1.5)
+            (score_line,) = axes.plot(epochs, scores, color=color, ls="--", lw=1.5)
         (point,) = axes.plot(
             best + 1, curve[best], marker, color=color, ms=6.5, mec="white", zorder=4
         )
@@ -166,10 +167,6 @@ def _as_array(curve):
     """An array of floats, or None where there is nothing to be drawn."""
     curve = np.asarray([] if curve is None else curve, dtype=float)
     return curve if np.isfinite(curve).any() else None
-
-
-def _epochs(curve):
-    return np.arange(1, len(curve) + 1)
 
 
 def _loss_curve(model):
