@@ -26,16 +26,18 @@ class Summary(str):
 def summarize(result, ratios=False) -> Summary:
     """The table of coefficients with measures of fit and notes; names in HTML are escaped."""
     table, measures = _table(result, ratios), _measures(result)
-    title, text = f"{result.model_name}, {result.nobs:.10g} rows", table.to_string(max_colwidth=30)
+    name, nobs = result.model_name, f"{result.nobs:.10g} rows"
+    text = table.to_string(max_colwidth=30)
     width = max(map(len, text.splitlines()))
-    lines = [title, "-" * width, text, "-" * width, LEGEND, ""]
-    lines += [f"{name}: {value}" for name, value in measures]
+    lines = [f"{name}, {nobs}", "-" * width, text, "-" * width, LEGEND, ""]
+    lines += [f"{measure}: {value}" for measure, value in measures]
     lines += [fill(f"Note: {note}", max(width, 80)) for note in result.notes]
     below = [escape(LEGEND)]
-    below += [f"<b>{escape(name)}</b>: {escape(value)}" for name, value in measures]
+    below += [f"<b>{escape(measure)}</b>: {escape(value)}" for measure, value in measures]
     below += [f"<i>Note: {escape(note)}</i>" for note in result.notes]
     summary = Summary("\n".join(lines))
-    summary.html = f"<p><b>{escape(title)}</b></p>{table.to_html()}<p>{'<br>'.join(below)}</p>"
+    title = f"<b>{escape(name)}</b>, {nobs}"
+    summary.html = f"<p>{title}</p>{table.to_html()}<p>{'<br>'.join(below)}</p>"
     return summary
 
 
