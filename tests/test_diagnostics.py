@@ -92,8 +92,8 @@ def test_precision_recall_is_scikit_learns(drop, w):
     options = {"sample_weight": w, "drop_intermediate": drop}
     shown = PrecisionRecallDisplay.from_estimator(MODEL, X, Y, **options)
     expected = metrics.precision_recall_curve(Y, P, **options)
-    found = (shown.precision, shown.recall, shown.thresholds)
-    for ours, theirs in zip(found, expected, strict=True):
+    curve = (shown.precision, shown.recall, shown.thresholds)
+    for ours, theirs in zip(curve, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     score = metrics.average_precision_score(Y, P, sample_weight=w)
     assert shown.average_precision == pytest.approx(score, rel=1e-12)

@@ -34,11 +34,6 @@ def p_values(rss, n, intercept) -> np.ndarray:
     return values
 
 
-def lowest(values) -> int:
-    """The number of columns with the lowest criterion; of those that tie, the fewest."""
-    return int(np.argmin(values))
-
-
 def before_larger(values, limit) -> int:
     """How many columns enter before the first whose p-value exceeds ``limit``."""
     stops = ~(values[1:] <= limit)

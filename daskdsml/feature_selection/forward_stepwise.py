@@ -288,14 +288,12 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
             values = VALUES[self.criterion](path.rss, n, int(self.fit_intercept))
             if self.criterion == "p_value":
                 return values, criteria.before_larger(values, self.p_enter)
-            return values, criteria.lowest(values)
+            return values, int(np.argmin(values))  # of those that tie, the fewest columns
         self.mse_path_ = np.column_stack(
             [self._fold_errors(total, cells, len(path.rss), is_sparse) for cells in folds]
         )
-        mean = self.mse_path_.mean(axis=1)
-        if self.rule == "1se":
-            return mean, best_and_simplest(-self.mse_path_)[1]
-        return mean, criteria.lowest(mean)
+        best, simplest = best_and_simplest(-self.mse_path_)
+        return self.mse_path_.mean(axis=1), simplest if self.rule == "1se" else best
 
     def _fold_errors(self, total, cells, size, is_sparse) -> np.ndarray:
         """Errors (size,) on the test cells of a split, of the path made on its training cells."""

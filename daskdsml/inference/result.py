@@ -128,13 +128,9 @@ class InferenceResult:
 
         lower, upper = self.conf_int.T
         columns = {
-            "coef": self.coef,
-            "std_error": self.std_error,
-            "statistic": self.statistic,
-            "p_value": self.p_value,
-            "lower": lower,
-            "upper": upper,
-        }
+            "coef": self.coef, "std_error": self.std_error, "statistic": self.statistic,
+            "p_value": self.p_value, "lower": lower, "upper": upper,
+        }  # fmt: skip
         return DataFrame(columns, index=self.names)
 
     def __str__(self) -> str:

@@ -92,21 +92,20 @@ class GradientFlowDisplay:
 
     def _place(self, ax) -> None:
         """The axes of time steps, if any, and of layers."""
-        wanted = 1 + any(flow.steps for flow in self.flows.values())
-        given = None if ax is None else np.ravel(ax)
-        if given is not None and len(given) != wanted:
-            what = ("one, of layers", "two, of time steps and of layers")[wanted - 1]
-            raise ValueError(
-                f"Expected as many axes as these flows need ({what}), got {len(given)}. Pass "
-                f"pyplot.subplots(ncols={wanted})[1], or ax=None."
-            )
-        if given is None:
+        n_axes = 1 + any(flow.steps for flow in self.flows.values())
+        if ax is None:
             n_bars = sum(len(flow.layers) for flow in self.flows.values())
             height = max(4.0, 0.26 * n_bars + 1.2)
-            _, made = axes_for(None, figsize=(5.4 * wanted, height), ncols=wanted)
-            given = np.ravel(made)
-        self.ax_steps_: Any = given[0] if wanted == 2 else None
-        self.ax_ = given[-1]
+            _, ax = axes_for(None, figsize=(5.4 * n_axes, height), ncols=n_axes)
+        axes = np.ravel(ax)
+        if len(axes) != n_axes:
+            what = ("one, of layers", "two, of time steps and of layers")[n_axes - 1]
+            raise ValueError(
+                f"Expected as many axes as these flows need ({what}), got {len(axes)}. Pass "
+                f"pyplot.subplots(ncols={n_axes})[1], or ax=None."
+            )
+        self.ax_steps_: Any = axes[0] if n_axes == 2 else None
+        self.ax_ = axes[-1]
         self.figure_ = self.ax_.figure
 
     def _draw_steps(self) -> None:
@@ -130,8 +129,7 @@ class GradientFlowDisplay:
         """Bars from the top to the bottom, a gap between models."""
         from matplotlib.ticker import NullFormatter
 
-        ticks: list[float] = []
-        ax, labels, top = self.ax_, [], 0.0
+        ax, ticks, labels, top = self.ax_, [], [], 0.0
         # Bars of a logarithmic axis have no natural start: they begin below the shortest.
         low = _below(np.concatenate([flow.norms for flow in self.flows.values()]))
         ax.set_xscale("log")
@@ -143,7 +141,8 @@ class GradientFlowDisplay:
             self.bars_[name] = ax.barh(rows, widths, left=low, color=f"C{i}", height=0.8)
             for row, norm in zip(rows[~shown], flow.norms[~shown], strict=True):
                 ax.text(low, row, f" {norm:g}", va="center")
-            ticks, top = [*ticks, *rows], rows[-1] + 1.6
+            ticks += rows.tolist()
+            top = rows[-1] + 1.6
             labels += [_label(name, layer) for layer in flow.layers]
         ax.set_xlim(left=low)
         ax.set_yticks(ticks, labels)

@@ -20,11 +20,11 @@ def metric_of(name, **options):
     return registry.find("metrics", name)(**options)
 
 
-class Foretold(ClassifierMixin, BaseEstimator):
+class FixedPredictions(ClassifierMixin, BaseEstimator):
     """A classifier whose answer for a row is what it was given: X holds numbers of rows."""
 
-    def __init__(self, found=None, n_classes=2):
-        self.found = found
+    def __init__(self, predicted=None, n_classes=2):
+        self.predicted = predicted
         self.n_classes = n_classes
 
     def fit(self, X, y):
@@ -32,20 +32,20 @@ class Foretold(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        return self.found[X[:, 0]]
+        return self.predicted[X[:, 0]]
 
     def predict_proba(self, X):
-        return self.found[X[:, 0]]
+        return self.predicted[X[:, 0]]
 
     def decision_function(self, X):
-        return self.found[X[:, 0]]
+        return self.predicted[X[:, 0]]
 
 
-class Measured(RegressorMixin, Foretold):
+class FixedRegression(RegressorMixin, FixedPredictions):
     """The same for a regression."""
 
 
-class OnlyScores(Foretold):
+class OnlyScores(FixedPredictions):
     predict_proba = property()
 
 
@@ -66,18 +66,20 @@ def rows(needs, n_classes=2, n=N, seed=0):
     return y, p, w
 
 
-def counted(metric, y, found, w, borders, n_classes=2):
+def counted(metric, y, predicted, w, borders, n_classes=2):
     """The sum over the pieces between ``borders``."""
     pieces = [slice(a, b) for a, b in zip([0, *borders], [*borders, len(y)], strict=True)]
     total = None
     for piece in pieces:
-        part = metric.count(y[piece], found[piece], None if w is None else w[piece], n_classes)
+        part = metric.count(y[piece], predicted[piece], None if w is None else w[piece], n_classes)
         total = part if total is None else total + part
     return total
 
 
-def theirs(name, needs, y, found, w, n_classes=2):
-    model = {"predictions": Measured, "scores": OnlyScores}.get(needs, Foretold)(found, n_classes)
+def theirs(name, needs, y, predicted, w, n_classes=2):
+    model = {"predictions": FixedRegression, "scores": OnlyScores}.get(needs, FixedPredictions)(
+        predicted, n_classes
+    )
     X = np.arange(len(y))[:, None]
     return reference.get_scorer(name)(model.fit(X, y), X, y, sample_weight=w)
 
@@ -87,11 +89,11 @@ def theirs(name, needs, y, found, w, n_classes=2):
 @pytest.mark.parametrize("borders", [(), (200,), (1, 90, 90, 300, 301, 450), (0, N)], ids=str)
 def test_is_scikit_learns_however_rows_are_cut(name, weighted, borders):
     metric = metric_of(name)
-    y, found, w = rows(metric.needs)
+    y, predicted, w = rows(metric.needs)
     w = w if weighted else None
-    ours = metric.value(counted(metric, y, found, w, borders))
+    ours = metric.value(counted(metric, y, predicted, w, borders))
     assert isinstance(ours, float)
-    assert ours == pytest.approx(theirs(name, metric.needs, y, found, w), rel=1e-12)
+    assert ours == pytest.approx(theirs(name, metric.needs, y, predicted, w), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -99,46 +101,50 @@ def test_is_scikit_learns_however_rows_are_cut(name, weighted, borders):
 )
 def test_many_classes(name):
     metric = metric_of(name)
-    y, found, w = rows(metric.needs, n_classes=4)
+    y, predicted, w = rows(metric.needs, n_classes=4)
     if name in ("f1", "precision", "recall"):
         with pytest.raises(ValueError, match=f"two classes, but there are 4. Use '{name}_macro'"):
-            metric.count(y, found, w, 4)
+            metric.count(y, predicted, w, 4)
         return
-    ours = metric.value(counted(metric, y, found, w, (10, 200), n_classes=4))
-    assert ours == pytest.approx(theirs(name, metric.needs, y, found, w, 4), rel=1e-12)
+    ours = metric.value(counted(metric, y, predicted, w, (10, 200), n_classes=4))
+    assert ours == pytest.approx(theirs(name, metric.needs, y, predicted, w, 4), rel=1e-12)
 
 
 @EVERY
 def test_integer_weights_are_repeated_rows(name):
     metric = metric_of(name)
-    y, found, _ = rows(metric.needs)
+    y, predicted, _ = rows(metric.needs)
     times = np.random.default_rng(5).integers(0, 4, size=N)
-    once = metric.value(metric.count(y, found, times.astype(float), 2))
-    many = metric.value(metric.count(np.repeat(y, times), np.repeat(found, times, axis=0), None, 2))
+    once = metric.value(metric.count(y, predicted, times.astype(float), 2))
+    many = metric.value(
+        metric.count(np.repeat(y, times), np.repeat(predicted, times, axis=0), None, 2)
+    )
     assert once == pytest.approx(many, rel=1e-12)
 
 
 @EVERY
 def test_better_predictions_score_higher(name):
     metric = metric_of(name)
-    y, found, w = rows(metric.needs)
+    y, predicted, w = rows(metric.needs)
     right = {
         "predictions": y,
         "labels": y,
         "scores": y.astype(float),
         "probabilities": np.eye(2)[(y > 0).astype(int)],
     }[metric.needs]
-    assert metric.value(metric.count(y, right, w, 2)) > metric.value(metric.count(y, found, w, 2))
+    assert metric.value(metric.count(y, right, w, 2)) > metric.value(
+        metric.count(y, predicted, w, 2)
+    )
 
 
 @EVERY
 def test_no_rows(name):
     metric = metric_of(name)
-    y, found, w = rows(metric.needs)
+    y, predicted, w = rows(metric.needs)
     with pytest.raises(ValueError, match="row.* of positive weight"):
-        metric.value(counted(metric, y[:0], found[:0], None, (0,)))
+        metric.value(counted(metric, y[:0], predicted[:0], None, (0,)))
     with pytest.raises(ValueError, match="row.* of positive weight"):
-        metric.value(metric.count(y, found, 0.0 * w, 2))
+        metric.value(metric.count(y, predicted, 0.0 * w, 2))
 
 
 @EVERY
@@ -153,10 +159,10 @@ def test_survives_pickling(name):
 @pytest.mark.parametrize("only", [0, 1])
 def test_a_class_without_rows(name, only):
     metric = metric_of(name)
-    _, found, w = rows(metric.needs)
+    _, predicted, w = rows(metric.needs)
     y = np.full(N, only)
     missing = {"roc_auc": 1 - only, "average_precision": 1, "recall": 1, "f1": 1}.get(name, only)
-    total = metric.count(y, found, w, 2)
+    total = metric.count(y, predicted, w, 2)
     if missing != only:
         with pytest.raises(ValueError, match=f"needs rows of class {missing} .*stratified"):
             metric.value(total)
@@ -164,17 +170,17 @@ def test_a_class_without_rows(name, only):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of predicted classes that are not met
         if metric.needs == "probabilities":
-            expected = expected_of_one_class(name, y, found, w)
+            expected = expected_of_one_class(name, y, predicted, w)
         else:
-            expected = theirs(name, metric.needs, y, found, w)
+            expected = theirs(name, metric.needs, y, predicted, w)
     assert metric.value(total) == pytest.approx(expected, rel=1e-12)
 
 
-def expected_of_one_class(name, y, found, w):
-    """scikit-learn's function told of all labels, which its scorer does not tell it."""
+def expected_of_one_class(name, y, predicted, w):
+    """scikit-learn's function with all labels, which its scorer does not pass on."""
     if name == "neg_log_loss":
-        return -reference.log_loss(y, found, sample_weight=w, labels=[0, 1])
-    return -reference.brier_score_loss(y, found, sample_weight=w, labels=[0, 1])
+        return -reference.log_loss(y, predicted, sample_weight=w, labels=[0, 1])
+    return -reference.brier_score_loss(y, predicted, sample_weight=w, labels=[0, 1])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -195,13 +201,13 @@ def test_r2_of_a_constant_target():
 
 def test_r2_far_from_zero():
     metric = metric_of("r2")
-    y, found, _ = rows("predictions")
-    shifted = counted(metric, y + 1e9, found + 1e9, None, (100, 101, 300))
-    assert metric.value(shifted) == pytest.approx(reference.r2_score(y, found), rel=1e-6)
+    y, predicted, _ = rows("predictions")
+    shifted = counted(metric, y + 1e9, predicted + 1e9, None, (100, 101, 300))
+    assert metric.value(shifted) == pytest.approx(reference.r2_score(y, predicted), rel=1e-6)
 
 
 @pytest.mark.parametrize(
-    "name, y, found, what",
+    "name, y, predicted, what",
     [
         ("neg_mean_poisson_deviance", 1.0, 0.0, "predictions above 0, got 0"),
         ("neg_mean_poisson_deviance", -1.0, 1.0, "y of at least 0, got -1"),
@@ -209,16 +215,16 @@ def test_r2_far_from_zero():
         ("neg_mean_gamma_deviance", 0.0, 1.0, "y above 0, got 0"),
     ],
 )
-def test_deviances_refuse_what_has_none(name, y, found, what):
+def test_deviances_refuse_what_has_none(name, y, predicted, what):
     with pytest.raises(ValueError, match=f"{name}.*{what}"):
-        metric_of(name).count(np.array([1.0, y]), np.array([1.0, found]), None, 0)
+        metric_of(name).count(np.array([1.0, y]), np.array([1.0, predicted]), None, 0)
 
 
 def test_poisson_deviance_of_zero_counts():
-    y, found = np.array([0.0, 2.0, 0.0]), np.array([0.5, 1.0, 3.0])
+    y, predicted = np.array([0.0, 2.0, 0.0]), np.array([0.5, 1.0, 3.0])
     metric = metric_of("neg_mean_poisson_deviance")
-    ours = metric.value(metric.count(y, found, None, 0))
-    assert ours == pytest.approx(-reference.mean_poisson_deviance(y, found), rel=1e-12)
+    ours = metric.value(metric.count(y, predicted, None, 0))
+    assert ours == pytest.approx(-reference.mean_poisson_deviance(y, predicted), rel=1e-12)
 
 
 def many_scores(kind, n=200_000):
