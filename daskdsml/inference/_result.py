@@ -43,6 +43,7 @@ def least_squares_result(fitted, sums, cov_type, kind, confidence) -> LeastSquar
         f_p_value=slopes_test.p_value,
         residual_std_error=float(np.sqrt(variance)),
         r_squared=float(r_squared),
+        separated=(),
         adj_r_squared=float(1.0 - (n - one) / (n - k) * (1.0 - r_squared)),
         notes=_least_squares_notes(fitted, sums, slopes_test, about["condition_number"]),
     )
@@ -82,7 +83,6 @@ def likelihood_result(fitted, sums, cov_type, kind, confidence) -> LikelihoodRes
         dispersion=dispersion,
         classes=None if classes is None else tuple(classes.tolist()),
         ratio=fitted.family.ratio,
-        panels=panels_of(fitted),
         separated=separated,
         notes=_likelihood_notes(
             fitted, sums, separated, dispersion, n - k, about["condition_number"]
@@ -131,6 +131,7 @@ def _about(fitted, sums, cov_type, kind, confidence) -> dict:
     """What the result says of model, data and covariance."""
     return {
         "model_name": type(fitted.model).__name__,
+        "panels": panels_of(fitted),
         "n_clusters": len(sums.first.scores.labels) if kind.clustered else None,
         "condition_number": sums.design.condition_number(),
         "cov_type": cov_type,

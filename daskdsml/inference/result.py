@@ -11,7 +11,6 @@ from daskdsml.inference._summary import Summary, exponentials, p_value_text, sum
 from daskdsml.inference._wald import WaldTest, restrictions, wald
 
 INTERCEPT = "(Intercept)"
-NO_NAMES: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +48,11 @@ class InferenceResult:
     n_passes : int or float
         Complete reads of X.
     notes : tuple of str
+    panels : tuple of str
+        With more than two classes, the labels of the equations, each of which has ``q / E`` rows.
+    separated : tuple of str
+        Names of parameters along which a likelihood rises for ever, so that they have no
+        estimate; ``coef`` is where the fit stopped, all else about them is NaN.
     """
 
     names: list[str]
@@ -73,10 +77,8 @@ class InferenceResult:
     n_passes: float
     notes: tuple[str, ...]
     model_name: str
-
-    # What a kind of result may have instead; none of them is a field.
-    separated = NO_NAMES
-    panels = NO_NAMES
+    panels: tuple[str, ...]
+    separated: tuple[str, ...]
 
     if TYPE_CHECKING:  # each kind of result has its own
 
@@ -206,13 +208,8 @@ class LikelihoodResult(InferenceResult):
         which is about 1 if variances are as large as means.
     classes : tuple or None
         Labels, the baseline first.
-    panels : tuple of str
-        With more than two classes, the labels of the equations, each of which has ``q / E`` rows.
     ratio : str
         What ``exp(coef)`` is called.
-    separated : tuple of str
-        Names of parameters along which the likelihood rises for ever, so that they have no
-        estimate; ``coef`` is where the fit stopped, all else about them is NaN.
     """
 
     null_log_likelihood: float
@@ -225,8 +222,6 @@ class LikelihoodResult(InferenceResult):
     dispersion: float | None
     classes: tuple[Any, ...] | None
     ratio: str
-    panels: tuple[str, ...] = ()
-    separated: tuple[str, ...] = ()
 
     def summary(self, ratios=False) -> Summary:
         """The table as text, as R prints it; a notebook shows it as HTML.
