@@ -92,12 +92,10 @@ def _measures(result) -> list[tuple[str, str]]:
     covariance = f"{result.cov_type}: {result.cov_title}"
     if result.n_clusters is not None:
         covariance += f" ({result.n_clusters} clusters)"
+    likelihood = f"{result.log_likelihood:.7g}, AIC: {result.aic:.7g}, BIC: {result.bic:.7g}"
     return [
         *result.measures(),
-        (
-            "Log-likelihood",
-            f"{result.log_likelihood:.7g}, AIC: {result.aic:.7g}, BIC: {result.bic:.7g}",
-        ),
+        ("Log-likelihood", likelihood),
         ("Condition number", f"{result.condition_number:.3g}"),
         ("Covariance", covariance),
     ]

@@ -180,7 +180,4 @@ def _labels(groups) -> np.ndarray:
                 f"frame, got {groups.ndim}D of shape {groups.shape}."
             )
         return groups
-    labels = np.empty(len(groups), dtype=object)
-    for i, label in enumerate(groups):
-        labels[i] = label
-    return labels
+    return np.fromiter(groups, dtype=object)

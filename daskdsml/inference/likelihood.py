@@ -68,10 +68,9 @@ class Standard(NamedTuple):
 
     def rows(self, sums) -> np.ndarray:
         """Sums ``s (x) [1, x - centre]`` (m, E (1 + p)) as gradients (m, d)."""
-        E = len(self.mix)
-        parts = sums.reshape(len(sums), E, -1)
-        parts = [self.design.whiten(self.design.framed(parts[:, e], self.centre)) for e in range(E)]
-        mixed = np.einsum("fe,ems->mfs", self.mix, np.stack(parts))
+        equations = np.moveaxis(sums.reshape(len(sums), len(self.mix), -1), 1, 0)
+        whitened = [self.design.whiten(self.design.framed(s, self.centre)) for s in equations]
+        mixed = np.einsum("fe,ems->mfs", self.mix, np.stack(whitened))
         return mixed.reshape(len(sums), -1)
 
     def form(self, sums) -> np.ndarray:
@@ -103,7 +102,9 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LikelihoodSums:
     standard = Standard(design, mix, first.centre)
     curvature = standard.form(first.hessian)
     score = standard.rows(first.scores.sums.sum(axis=0, keepdims=True))[0]
-    theta = _theta(fitted, design)
+    theta = fitted.coef[:, design.columns]
+    if fitted.fit_intercept:
+        theta = np.column_stack([fitted.intercept, theta])
     separated = _separated(rows, at, fitted, standard, first, curvature, score, theta)
     basis = _basis(curvature, separated)
     root = standard.root
@@ -151,12 +152,6 @@ def _design(moments, fitted: FittedModel) -> Design:
         involved = (size > 1e-6 * size.max(axis=0)).any(axis=1)
         raise_dependent(relations.shape[1], [fitted.names[j] for j in columns[involved]])
     return from_moments(moments, columns, one)
-
-
-def _theta(fitted: FittedModel, design) -> np.ndarray:
-    """Parameters (E, size), intercepts first."""
-    coef = fitted.coef[:, design.columns]
-    return np.column_stack([fitted.intercept, coef]) if fitted.fit_intercept else coef
 
 
 def _separated(rows, at, fitted, standard, first, curvature, score, theta) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -80,11 +80,6 @@ class InferenceResult:
     panels: tuple[str, ...]
     separated: tuple[str, ...]
 
-    if TYPE_CHECKING:  # each kind of result has its own
-
-        @property
-        def _r_squared(self) -> float: ...
-
     def wald_test(self, R, r=None) -> WaldTest:
         """Test that ``R beta = r`` for the parameters beta, in the order of ``names``.
 
@@ -138,11 +133,15 @@ class InferenceResult:
     def __str__(self) -> str:
         return str(self.summary())
 
+    def measures(self) -> list[tuple[str, str]]:
+        """Names and values of the lines of the table about the fit."""
+        raise NotImplementedError
+
     def __repr__(self) -> str:
+        (r_squared,) = (f"{name}: {value}" for name, value in self.measures() if "R²" in name)
         return (
             f"<InferenceResult of {self.model_name}: {len(self.names)} parameters, "
-            f"{self.nobs} rows, cov_type={self.cov_type!r}, R²={self._r_squared:.4g}; "
-            "print it for the table>"
+            f"{self.nobs} rows, cov_type={self.cov_type!r}, {r_squared}; print it for the table>"
         )
 
     def _repr_html_(self) -> str:
@@ -172,12 +171,7 @@ class LeastSquaresResult(InferenceResult):
     f_p_value: float
     residual_std_error: float
 
-    @property
-    def _r_squared(self) -> float:
-        return self.r_squared
-
     def measures(self) -> list[tuple[str, str]]:
-        """Names and values of the lines of the table about the fit."""
         spread, df = f"{self.residual_std_error:.4g}", f"{self.df_model} and {self.df_inference} DF"
         p_value = p_value_text(self.f_p_value)
         return [
@@ -247,12 +241,7 @@ class LikelihoodResult(InferenceResult):
         columns = dict(zip(("ratio", "lower", "upper"), exponentials(self), strict=True))
         return DataFrame(columns, index=self.names)
 
-    @property
-    def _r_squared(self) -> float:
-        return self.pseudo_r_squared
-
     def measures(self) -> list[tuple[str, str]]:
-        """Names and values of the lines of the table about the fit."""
         deviance = f"{self.deviance:.7g} on {self.df_resid:.10g} DF"
         ratio, p_value = f"{self.lr_statistic:.4g}", p_value_text(self.lr_p_value)
         measures = [

@@ -46,6 +46,7 @@ class LearningCurveDisplay:
         self.losses = [_as_array(losses[name]) for name in losses]
         self.scores = [_as_array(scores.get(name)) for name in losses]
         self.score_name = score_name
+        self._single = self.names == [None]
         self._check(set(scores) - set(losses))
 
     @classmethod
@@ -141,10 +142,6 @@ class LearningCurveDisplay:
         self.score_lines_.append(score_line)
         self.best_epochs_.append(best + 1)
         self.best_points_.append(point)
-
-    @property
-    def _single(self) -> bool:
-        return self.names == [None]
 
     def _check(self, unknown) -> None:
         """Raise ValueError unless each model has losses and, if any, as many scores."""
