@@ -9,12 +9,6 @@ import numpy as np
 from daskdsml.inference._families import Classes, Counts
 from daskdsml.inference.result import INTERCEPT
 
-# Models whose covariance is that of least squares, and of maximum likelihood.
-LEAST_SQUARES = frozenset(
-    ("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV")
-)
-LIKELIHOOD = frozenset(("LogisticRegression", "LogisticRegressionCV", "PoissonRegressor"))
-
 
 class FittedModel(NamedTuple):
     """A fitted linear model: ``coef (p,)``, ``intercept``, the columns' names (p,).
@@ -83,9 +77,9 @@ def check_reasons(fitted: FittedModel, robust, allow_penalized) -> FittedModel:
 def _parameters(model):
     coef = np.asarray(model.coef_, dtype=np.float64)
     intercept = np.ravel(np.asarray(model.intercept_, dtype=np.float64))
-    if _is_any(model, LEAST_SQUARES):
+    if _likelihood(model) == "normal":
         return np.ravel(coef), float(intercept[0]) if intercept.size else 0.0, None
-    if not hasattr(model, "classes_"):
+    if _likelihood(model) == "poisson":
         return np.atleast_2d(coef), intercept, Counts()
     family = Classes(np.asarray(model.classes_))
     if len(family.classes) > 2:
@@ -93,18 +87,18 @@ def _parameters(model):
     return coef, intercept, family
 
 
-def _is_any(model, names) -> bool:
-    return any(parent.__name__ in names for parent in type(model).__mro__)
+def _likelihood(model) -> str | None:
+    """What the model says that y is, given X: "normal", "categorical", "poisson", or None."""
+    return getattr(model, "_likelihood", None)
 
 
 def _check_known(model) -> None:
     kind = type(model).__name__
     if not any(parent.__module__.startswith("daskdsml.") for parent in type(model).__mro__):
-        ours = kind if kind in LEAST_SQUARES | LIKELIHOOD else "LinearRegression"
         hint = (
             "Pass model.best_estimator_."
             if hasattr(model, "best_estimator_")
-            else f"Fit daskdsml.linear_model.{ours} with the same parameters."
+            else "Fit its counterpart of daskdsml.linear_model, with the same parameters."
         )
         raise TypeError(
             "infer expects a linear, logistic or Poisson regression of daskdsml.linear_model, or a "
@@ -115,7 +109,7 @@ def _check_known(model) -> None:
             f"infer expects a linear regression, got the selector {kind}. Fit LinearRegression to "
             "the columns it selects, selector.transform(X), of other rows, and infer that."
         )
-    if not _is_any(model, LEAST_SQUARES | LIKELIHOOD):
+    if _likelihood(model) is None:
         raise TypeError(
             f"infer expects a linear, logistic or Poisson regression, got {kind}, whose standard "
             "errors are not offered. Fit LinearRegression, LogisticRegression(C=np.inf) or "
@@ -138,7 +132,7 @@ def _check_known(model) -> None:
 def _penalties(model) -> list[str]:
     """Sentences that say why the covariance does not hold for a model."""
     kind, reasons = type(model).__name__, []
-    likely = _is_any(model, LIKELIHOOD)
+    likely = _likelihood(model) != "normal"
     unknown = f"the covariance of {'maximum likelihood' if likely else 'least squares'} does not"
     unknown += " hold for them."
     name, free = ("C", np.inf) if hasattr(model, "classes_") else ("alpha", 0.0)

@@ -86,6 +86,7 @@ class ElasticNet(LinearRegressor):
     """
 
     _label = "elastic-net"
+    _likelihood = "normal"
     _solvers = ("coordinate_descent", "working_set")
     _multi_output = True
 

@@ -79,6 +79,7 @@ class ElasticNetCV(LinearRegressor):
     """
 
     _label = "elastic-net-cv"
+    _likelihood = "normal"
     _solvers = ElasticNet._solvers
 
     sparse_coef_ = ElasticNet.sparse_coef_

@@ -79,6 +79,7 @@ class LinearRegression(LinearRegressor):
     """
 
     _label = "ols"
+    _likelihood = "normal"
     _solvers = SOLVERS
     _multi_output = True
 

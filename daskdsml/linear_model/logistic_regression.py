@@ -98,6 +98,7 @@ class LogisticRegression(LinearClassifier):
     """
 
     _label = "logistic"
+    _likelihood = "categorical"
     _solvers = ("newton", "lbfgs", "proximal_newton")
 
     def __init__(

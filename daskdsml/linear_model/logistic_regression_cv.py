@@ -128,6 +128,7 @@ class LogisticRegressionCV(LinearClassifier):
     """
 
     _label = "logistic-cv"
+    _likelihood = "categorical"
     _solvers = ()
     warm_start = False
 

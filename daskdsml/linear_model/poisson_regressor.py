@@ -49,4 +49,5 @@ class PoissonRegressor(GeneralizedRegressor):
     """
 
     _label = "poisson"
+    _likelihood = "poisson"
     _loss = Poisson()

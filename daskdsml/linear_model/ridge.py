@@ -66,6 +66,7 @@ class Ridge(LinearRegressor):
     """
 
     _label = "ridge"
+    _likelihood = "normal"
     _solvers = (*SOLVERS, "dual")
     _multi_output = True
 

@@ -86,6 +86,7 @@ class RidgeCV(LinearRegressor):
     coef_path_: np.ndarray
 
     _label = "ridge-cv"
+    _likelihood = "normal"
     _multi_output = True
 
     def __init__(
