@@ -25,6 +25,9 @@ from daskdsml.utils.threads import single_threaded_blas
 from daskdsml.utils.validation import check_flag
 
 SOLVERS = ("cholesky", "qr", "lbfgs")
+# What the next step of L-BFGS may promise at the end, as a share of the objective: with few rows a
+# column the objective is small, and a small gradient alone ends far above its minimum.
+LBFGS_PROMISE = 1e-7
 # More than any working set needs: it doubles.
 MOST_PASSES = 1000
 
@@ -118,7 +121,7 @@ def _solver_of(estimator, name, table):
     """The solver of that name, with its options."""
     solver = registry.find("solvers", name)
     if name == "lbfgs":
-        return solver(tol=estimator.tol)
+        return solver(tol=estimator.tol, promise=min(estimator.tol, LBFGS_PROMISE))
     if name == "dual" and estimator.solver == "auto":
         return solver(MAX_CONDITION)
     if name != "qr":

@@ -354,3 +354,15 @@ def test_least_squares_of_more_columns_than_rows(fit_intercept, shift, outputs):
     close(np.atleast_2d(fit.coef_)[0], coef, 1e-8)
     assert fit.rank_ == 60 - fit_intercept and len(fit.singular_) == 60
     np.testing.assert_allclose(fit.predict(X), Y, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [100, 400])
+def test_lbfgs_of_few_rows_a_column_ends_near_the_minimum(n):
+    X = np.random.default_rng(0).normal(size=(n, 1000))
+    y = 2.0 * X[:, :20].sum(axis=1) + np.random.default_rng(1).normal(size=n)
+    exact, mine = (ours.Ridge(solver=name).fit(X, y) for name in ("cholesky", "lbfgs"))
+    least, found = (
+        np.sum((y - model.predict(X)) ** 2) + model.coef_ @ model.coef_ for model in (exact, mine)
+    )
+    assert mine.converged_
+    assert 0.0 <= found - least <= 1e-4 * least
