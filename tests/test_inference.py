@@ -21,7 +21,13 @@ from tables import Source, csr_rows, dask_rows, regression
 
 from daskdsml.feature_selection import ForwardStepwiseSelector
 from daskdsml.inference import InferenceResult, infer
-from daskdsml.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
+from daskdsml.linear_model import (
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+)
 from daskdsml.linear_model._base import LinearRegressor
 from daskdsml.passes.cluster_sums import ALL
 from daskdsml.passes.fit_sums import FitRequest, fit_sums
@@ -728,3 +734,32 @@ def test_a_likelihood_without_an_intercept():
     result = infer(model, dask_rows(X, 7), CLASSES)
     assert result.names == _numbered(4)
     assert "no intercept" in result.notes[0]
+
+
+@pytest.mark.parametrize("n_clusters", [2, 3, 4])
+@pytest.mark.parametrize("kind", ["least squares", "logistic", "multinomial", "Poisson"])
+def test_few_clusters_tell_of_fewer_directions(kind, n_clusters):
+    rng = np.random.default_rng(n_clusters)
+    A = rng.normal(size=(200, 5))
+    score = 2.0 * A[:, 0] + rng.logistic(size=200)
+    model, y = {
+        "least squares": (LinearRegression(), score),
+        "logistic": (LogisticRegression(C=np.inf), score > 0),
+        "multinomial": (LogisticRegression(C=np.inf), np.digitize(score, [-1.0, 1.0])),
+        "Poisson": (PoissonRegressor(alpha=0), rng.poisson(np.exp(A[:, 0]))),
+    }[kind]
+    groups = np.arange(200) % n_clusters
+
+    def of(X):
+        return infer(model.fit(X, y), X, y, cov_type="cluster", groups=groups)
+
+    mine = of(A)
+    slopes = [name for name in mine.names if "Intercept" not in name]
+    test = mine.wald_test(slopes)
+    assert test.df_num <= n_clusters - 1
+    if kind == "least squares":
+        assert test.statistic == pytest.approx(mine.f_statistic, rel=1e-6)
+        assert test.df_num == n_clusters - 1
+    mixed = of(A @ rng.normal(size=(5, 5))).wald_test(slopes)
+    assert mixed.df_num == test.df_num
+    assert mixed.statistic == pytest.approx(test.statistic, rel=1e-2)

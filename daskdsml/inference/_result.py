@@ -32,7 +32,7 @@ def least_squares_result(fitted, sums, cov_type, kind, confidence) -> LeastSquar
         normal = -n * (np.log(2.0 * np.pi * sums.rss / n) + 1.0)
     r_squared = 1.0 - sums.rss / total if total > 0.0 else np.nan  # y is constant
     return LeastSquaresResult(
-        **_estimates(fitted, design, covariance, confidence, stats.t, df),
+        **_estimates(fitted, design, covariance, design.inverse, confidence, stats.t, df),
         **_criteria(0.5 * (normal + first.log_weight), n, k),
         **about,
         nobs=n,
@@ -54,8 +54,9 @@ def likelihood_result(fitted, sums, cov_type, kind, confidence) -> LikelihoodRes
     n, k, null = sums.first.moments.weight, sums.theta.size, sums.null_model
     n = int(n) if n == int(n) else float(n)
     estimated = np.where(sums.separated, np.nan, 1.0)
-    covariance = sums.covariance * np.outer(estimated, estimated)
-    estimates = _estimates(fitted, sums.design, covariance, confidence, stats.norm)
+    pairs = np.outer(estimated, estimated)
+    covariance, inverse = sums.covariance * pairs, sums.inverse_information * pairs
+    estimates = _estimates(fitted, sums.design, covariance, inverse, confidence, stats.norm)
     about = _about(fitted, sums, cov_type, kind, confidence)
     places = _places(fitted, sums.design)
     separated = tuple(estimates["names"][j] for j in places[sums.separated])
@@ -91,14 +92,15 @@ def likelihood_result(fitted, sums, cov_type, kind, confidence) -> LikelihoodRes
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # exact fits, few clusters: no variance
-def _estimates(fitted, design, covariance, confidence, distribution, *shape) -> dict:
+def _estimates(fitted, design, covariance, inverse, confidence, distribution, *shape) -> dict:
     """Estimates with errors, tests and limits, NaN for columns that are not in the design."""
     coef = np.atleast_2d(fitted.coef)
     if fitted.fit_intercept:
         coef = np.column_stack([np.atleast_1d(fitted.intercept), coef])
     coef, places = np.ravel(coef), _places(fitted, design)
-    full = np.full((coef.size, coef.size), np.nan)
+    full, information = np.full((2, coef.size, coef.size), np.nan)
     full[np.ix_(places, places)] = covariance
+    information[np.ix_(places, places)] = inverse
     error = np.sqrt(np.diag(full))
     half = distribution.isf(0.5 * (1.0 - confidence), *shape) * error
     return {
@@ -109,6 +111,7 @@ def _estimates(fitted, design, covariance, confidence, distribution, *shape) -> 
         "p_value": 2.0 * distribution.sf(np.abs(coef / error), *shape),
         "conf_int": np.column_stack([coef - half, coef + half]),
         "covariance": full,
+        "inverse_information": information,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, stats
 
 
 class WaldTest(NamedTuple):
@@ -61,16 +61,23 @@ def _rows_of(R, names):
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # exact fits have no variance to divide by
-def wald(distance, V, df_denom) -> WaldTest:
+def wald(distance, V, df_denom, frame=None) -> WaldTest:
     """``F = d'V^-1 d / J`` for d (J,), with J the rank of V (J, J); chi-squared without the J if
-    ``df_denom`` is infinite."""
-    spread = np.sqrt(np.diag(V))
-    if not np.all(spread > 0.0):
-        statistic = np.inf if np.any(distance[~(spread > 0.0)]) else np.nan
-        return _wald_test(statistic, len(V), df_denom)
-    values, vectors = np.linalg.eigh(V / np.outer(spread, spread))
-    known = values > 10.0 * len(V) * np.finfo(np.float64).eps * values[-1]
-    along = (distance / spread) @ vectors[:, known]
+    ``df_denom`` is infinite.
+
+    The rank is taken where ``frame (J, J)``, a covariance of full rank, is the identity, as it is
+    for None: there it does not depend on the units of columns, nor on which of their combinations
+    are tested.
+    """
+    if frame is not None:
+        L = np.linalg.cholesky(frame)
+        distance = linalg.solve_triangular(L, distance, lower=True)
+        V = linalg.solve_triangular(L, linalg.solve_triangular(L, V, lower=True).T, lower=True)
+    values, vectors = np.linalg.eigh(V)
+    known = values > 10.0 * len(V) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+    if not known.any():
+        return _wald_test(np.inf if distance.any() else np.nan, len(V), df_denom)
+    along = distance @ vectors[:, known]
     return _wald_test(float(np.sum(along**2 / values[known])), int(known.sum()), df_denom)
 
 

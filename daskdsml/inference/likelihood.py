@@ -36,8 +36,8 @@ class LikelihoodSums(NamedTuple):
     """Sums of all reads, in d parameters of columns that vary, equation by equation.
 
     ``first`` the sums, ``design`` of X, ``null_model`` of all rows, ``theta (d,)``;
-    ``covariance (d, d)`` of any kind, ``errors (d,)`` of the inverse information, ``step (d,)`` to
-    the optimum; ``separated (d,)`` marks parameters without an estimate, of which nothing else is
+    ``covariance`` of any kind and ``inverse_information`` (d, d), ``step (d,)`` to the optimum;
+    ``separated (d,)`` marks parameters without an estimate, of which nothing else is
     known.
     """
 
@@ -46,7 +46,7 @@ class LikelihoodSums(NamedTuple):
     null_model: NullModel
     theta: np.ndarray
     covariance: np.ndarray
-    errors: np.ndarray
+    inverse_information: np.ndarray
     step: np.ndarray
     separated: np.ndarray
     n_passes: float
@@ -108,10 +108,10 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LikelihoodSums:
     separated = _separated(rows, at, fitted, standard, first, curvature, score, theta)
     basis = _basis(curvature, separated)
     root = standard.root
-    errors = np.linalg.norm(root @ basis, axis=1)
+    inverse = root @ basis @ basis.T @ root.T
     covariance = _covariance(first, standard, kind, root, basis)
     return LikelihoodSums(
-        first, design, null_model, np.ravel(theta), covariance, errors,
+        first, design, null_model, np.ravel(theta), covariance, inverse,
         -(root @ (basis @ (basis.T @ score))), taking_part(root, separated),
         count_reads(rows, table, first.moments.stats.n_rows),
     )  # fmt: skip
@@ -120,7 +120,8 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LikelihoodSums:
 def check_optimum(sums: LikelihoodSums) -> None:
     """Raise ValueError if the model is not the optimum on these data."""
     known = ~sums.separated
-    check_step(sums.step[known], sums.errors[known], "the optimum on", " with a smaller tol")
+    errors = np.sqrt(np.diag(sums.inverse_information))
+    check_step(sums.step[known], errors[known], "the optimum on", " with a smaller tol")
 
 
 def _weighted(rows, fitted: FittedModel, backend):
@@ -188,6 +189,8 @@ def _basis(curvature, separated) -> np.ndarray:
 def _covariance(first, standard, kind, root, basis) -> np.ndarray:
     if kind.clustered:
         scores = standard.rows(first.scores.sums) @ basis
+        # They sum to zero at the optimum: what the fit's tol leaves of that is no evidence.
+        scores -= scores.mean(axis=0)
         meat = scores.T @ scores
     elif kind.robust:
         meat = basis.T @ standard.form(first.meat) @ basis

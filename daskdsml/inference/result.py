@@ -27,7 +27,9 @@ class InferenceResult:
         p-value; NaN for columns that are constant.
     conf_int : array (q, 2)
         Limits that hold each parameter with probability ``level``.
-    covariance : array (q, q)
+    covariance, inverse_information : array (q, q)
+        Covariance of the estimates, and what it would be for errors of variance 1 (least squares)
+        or where the likelihood is right.
     df_resid : int
         Rows of non-zero weight less parameters; with a likelihood, the sum of weights less these.
     df_inference : int or float
@@ -62,6 +64,7 @@ class InferenceResult:
     p_value: np.ndarray
     conf_int: np.ndarray
     covariance: np.ndarray
+    inverse_information: np.ndarray
     df_resid: float
     df_inference: float
     df_model: int
@@ -106,9 +109,12 @@ class InferenceResult:
         matrix, r = restrictions(R, r, self)
         involved = matrix.any(axis=0)
         matrix = matrix[:, involved]
-        covariance = self.covariance[np.ix_(involved, involved)]
+        V, frame = (
+            matrix @ of_all[np.ix_(involved, involved)] @ matrix.T
+            for of_all in (self.covariance, self.inverse_information)
+        )
         distance = matrix @ self.coef[involved] - r
-        return wald(distance, matrix @ covariance @ matrix.T, self.df_inference)
+        return wald(distance, V, self.df_inference, frame)
 
     def summary(self) -> Summary:
         """The table as text, as R prints it; a notebook shows it as HTML."""
