@@ -406,3 +406,22 @@ def test_refit_forgets_the_last_fit(model):
     fresh = made(model).fit(X[:, :3], Y)
     np.testing.assert_array_equal(mine.coef_, fresh.coef_)
     assert not hasattr(mine, "feature_names_in_")
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 7])
+@pytest.mark.parametrize(("n", "value"), [(10, 0.1), (10, 1e6 + 0.1), (37, 3.3), (1000, 1 / 3)])
+def test_a_y_that_is_the_same_throughout_is_not_explained(n, value, chunk):
+    X = np.random.default_rng(1).normal(size=(n, 2))
+    y = np.full(n, value)
+    A, b = X, y
+    if chunk is not None:
+        A, b = da.from_array(X, chunks=(chunk, 2)), da.from_array(y, chunks=chunk)
+    target = 1.0 + X @ [1.0, 2.0]
+    models = (
+        LinearRegression().fit(X, target),
+        HuberRegressor().fit(X, target),
+        PoissonRegressor().fit(X, np.exp(target)),
+        SGDRegressor(max_iter=2, tol=None).fit(X, target),
+        MLPRegressor(hidden_layer_sizes=2, max_iter=1, tol=None).fit(X, target),
+    )
+    assert [model.score(A, b) for model in models] == [0.0] * len(models)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.metrics._sums import check_weight, weights
+from daskdsml.utils.spread import Spread
 
 
 class R2(NamedTuple):
@@ -18,36 +19,19 @@ class R2(NamedTuple):
     needs = "predictions"
 
     def count(self, y, predicted, w, n_classes):
-        """Weight, mean and squares about the mean of y in a block, and its squared errors."""
+        """The spread of y in a block, and its squared errors."""
         y, w = np.asarray(y, dtype=np.float64), weights(y, w)
-        weight = float(w.sum())
-        mean = float(w @ y) / weight if weight else 0.0
-        return _Errors(weight, mean, float(w @ (y - mean) ** 2), float(w @ (y - predicted) ** 2))
+        return _Errors(Spread.of(y[:, None], w), float(w @ (y - predicted) ** 2))
 
     def value(self, total) -> float:
         """The score of all rows; ValueError if none has weight."""
-        check_weight(total.weight)
-        if total.about_mean > 0.0:
-            return 1.0 - total.residual / total.about_mean
-        return 0.0 if total.residual > 0.0 else 1.0
+        check_weight(total.y.weight)
+        return float(total.y.r2(total.residual)[0])
 
 
 class _Errors(NamedTuple):
-    """Squares are taken about the common mean: about 0, a mean far from it would hide them."""
-
-    weight: float
-    mean: float
-    about_mean: float
+    y: Spread
     residual: float
 
     def __add__(self, other: _Errors) -> _Errors:
-        weight = self.weight + other.weight
-        share = other.weight / weight if weight else 0.0
-        shift = other.mean - self.mean
-        between = self.weight * share * shift * shift
-        return _Errors(
-            weight,
-            self.mean + share * shift,
-            self.about_mean + other.about_mean + between,
-            self.residual + other.residual,
-        )
+        return _Errors(self.y + other.y, self.residual + other.residual)

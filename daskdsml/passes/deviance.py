@@ -41,7 +41,7 @@ class Deviance(NamedTuple):
 
     def explained(self) -> float:
         """Share of the deviance explained, D²; 0 or 1 for a y that is constant."""
-        if self.total > 0.0:
+        if self.total > 0.0 and self.span.greatest > self.span.least:
             return 1.0 - self.residual / self.total
         return 0.0 if self.residual > 0.0 else 1.0
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.passes.row_stats import RowStats, row_stats_of
+from daskdsml.utils.spread import Spread
 
 
 class LinearPredictor(NamedTuple):
@@ -26,32 +27,23 @@ class LinearPredictor(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """``total`` and ``residual`` (K,): weighted squares of y about its mean, and of errors."""
+    """Squared errors of predictions, ``residual (K,)`` by weight, beside the spread of y."""
 
     stats: RowStats
-    weight: float
-    mean: np.ndarray
-    total: np.ndarray
+    y: Spread
     residual: np.ndarray
 
     @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
     def __add__(self, other: Errors) -> Errors:
-        weight = self.weight + other.weight
-        share = other.weight / weight if weight else 0.0
-        shift = other.mean - self.mean
-        return Errors(
-            self.stats + other.stats,
-            weight,
-            self.mean + share * shift,
-            self.total + other.total + self.weight * share * shift * shift,
-            self.residual + other.residual,
-        )
+        return Errors(self.stats + other.stats, self.y + other.y, self.residual + other.residual)
+
+    @property
+    def weight(self) -> float:
+        return self.y.weight
 
     def r2(self) -> float:
         """Coefficient of determination, averaged over outputs; 0 or 1 for a y that is constant."""
-        varies = self.total > 0.0
-        ratio = self.residual / np.where(varies, self.total, 1.0)
-        return float(np.mean(np.where(varies, 1.0 - ratio, np.where(self.residual > 0, 0.0, 1.0))))
+        return float(np.mean(self.y.r2(self.residual)))
 
 
 class Hits(NamedTuple):
@@ -69,11 +61,9 @@ def errors(predictor: LinearPredictor, block) -> Errors:
     y = (block.y if block.y.ndim == 2 else block.y[:, None]).astype(np.float64)
     w = np.ones(y.shape[0]) if block.w is None else block.w
     z = predictor(block.X).reshape(y.shape)
-    weight = float(w.sum())
-    mean = (w @ y) / weight if weight else np.zeros(y.shape[1])
     residual = w @ (y - z) ** 2
     suspect = not np.isfinite(residual).all()
-    return Errors(row_stats_of(block, suspect), weight, mean, w @ (y - mean) ** 2, residual)
+    return Errors(row_stats_of(block, suspect), Spread.of(y, w), residual)
 
 
 def likeliest(z):
