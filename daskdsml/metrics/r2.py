@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.metrics._sums import check_weight, weights
-from daskdsml.utils.spread import Spread
+from daskdsml.utils.variation import Variation
 
 
 class R2(NamedTuple):
@@ -21,7 +21,7 @@ class R2(NamedTuple):
     def count(self, y, predicted, w, n_classes):
         """The spread of y in a block, and its squared errors."""
         y, w = np.asarray(y, dtype=np.float64), weights(y, w)
-        return _Errors(Spread.of(y[:, None], w), float(w @ (y - predicted) ** 2))
+        return _Errors(Variation.of(y[:, None], w), float(w @ (y - predicted) ** 2))
 
     def value(self, total) -> float:
         """The score of all rows; ValueError if none has weight."""
@@ -30,7 +30,7 @@ class R2(NamedTuple):
 
 
 class _Errors(NamedTuple):
-    y: Spread
+    y: Variation
     residual: float
 
     def __add__(self, other: _Errors) -> _Errors:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskdsml.passes.row_stats import RowStats, row_stats_of
-from daskdsml.utils.spread import Spread
+from daskdsml.utils.variation import Variation
 
 
 class LinearPredictor(NamedTuple):
@@ -30,7 +30,7 @@ class Errors(NamedTuple):
     """Squared errors of predictions, ``residual (K,)`` by weight, beside the spread of y."""
 
     stats: RowStats
-    y: Spread
+    y: Variation
     residual: np.ndarray
 
     @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
@@ -63,7 +63,7 @@ def errors(predictor: LinearPredictor, block) -> Errors:
     z = predictor(block.X).reshape(y.shape)
     residual = w @ (y - z) ** 2
     suspect = not np.isfinite(residual).all()
-    return Errors(row_stats_of(block, suspect), Spread.of(y, w), residual)
+    return Errors(row_stats_of(block, suspect), Variation.of(y, w), residual)
 
 
 def likeliest(z):

@@ -21,6 +21,8 @@ PROGRESS_RATIO = 0.8
 # From this tolerance on, every fit ends with an exact step: coefficients are only as right as the
 # square root of the gap, and who asks for such a gap wants them right.
 TIGHT_TOL = 1e-7
+# Share of the mean square of y below which duality gaps are rounding, and rounds made there.
+GAP_ROUNDING, MOST_STUCK = 1e-14, 5
 
 
 class Quadratic(NamedTuple):
@@ -86,7 +88,7 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
     b = np.zeros_like(c) if start is None else np.array(start, dtype=float)
     goal, positive = options.tol * yy, options.positive
     still = max(1e-9 * yy**0.5, MOVE_SHARE * goal**0.5)
-    slope, n_iter, before = slope_at(G, c, b), 0, np.inf
+    slope, n_iter, before, stuck = slope_at(G, c, b), 0, np.inf, 0
     while True:
         n_iter += descend(G, slope, b, l1, l2, positive, 1, still)
         active = np.flatnonzero(b if l1 > 0.0 or positive else np.diag(G))
@@ -107,7 +109,9 @@ def fit(quad: Quadratic, l1, l2, options: Options, start=None) -> Fit:
             b[active] = exact_step(Quadratic(inner, c[active], yy), b[active], l1, l2, signs)
             slope = slope_at(G, c, b)
             gap = duality_gap(quad, b, slope, l1, l2, positive)
-        if gap <= goal or n_iter >= options.max_iter:
+        # Below the rounding of its own terms a gap wanders, and further rounds are for nothing.
+        stuck = stuck + 1 if gap <= GAP_ROUNDING * yy else 0
+        if gap <= goal or n_iter >= options.max_iter or stuck >= MOST_STUCK:
             return Fit(b, gap, n_iter, gap <= goal)
 
 

@@ -43,6 +43,8 @@ class NNLS(NamedTuple):
 def _one_output(ridge, cross):
     values, vectors = linalg.eigh(ridge)
     significant = values > 10.0 * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+    if not significant.any():
+        return np.zeros(len(values))
     root = np.sqrt(values[significant])[:, None] * vectors[:, significant].T
     target = (vectors[:, significant].T @ cross) / np.sqrt(values[significant])
     return optimize.nnls(root, target)[0]

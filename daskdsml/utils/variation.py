@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Spread(NamedTuple):
+class Variation(NamedTuple):
     """Weight, mean, and squares about the mean of numbers in K columns, the latter three (K,).
 
     Squares are taken about the common mean: about 0, a mean far from it would hide them.
@@ -21,7 +21,7 @@ class Spread(NamedTuple):
     greatest: np.ndarray
 
     @classmethod
-    def of(cls, y, w) -> Spread:
+    def of(cls, y, w) -> Variation:
         """Of numbers ``y (n, K)`` with weights ``w (n,)``, in float64."""
         weight = float(w.sum())
         mean = (w @ y) / weight if weight else np.zeros(y.shape[1])
@@ -31,11 +31,11 @@ class Spread(NamedTuple):
         return cls(weight, mean, w @ (y - mean) ** 2, least, greatest)
 
     @np.errstate(over="ignore", invalid="ignore")  # whoever sums tells what is not finite
-    def __add__(self, other: Spread) -> Spread:
+    def __add__(self, other: Variation) -> Variation:
         weight = self.weight + other.weight
         share = other.weight / weight if weight else 0.0
         shift = other.mean - self.mean
-        return Spread(
+        return Variation(
             weight,
             self.mean + share * shift,
             self.squares + other.squares + self.weight * share * shift * shift,
