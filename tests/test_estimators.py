@@ -9,6 +9,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.linear_model as theirs
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
 from sklearn.base import clone, is_classifier, is_regressor
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from tables import Source, classes, csr_rows, dask_rows, regression
 
+from daskdsml import linear_model
 from daskdsml.contracts import Record
 from daskdsml.linear_model import (
     ElasticNet,
@@ -425,3 +427,42 @@ def test_a_y_that_is_the_same_throughout_is_not_explained(n, value, chunk):
         MLPRegressor(hidden_layer_sizes=2, max_iter=1, tol=None).fit(X, target),
     )
     assert [model.score(A, b) for model in models] == [0.0] * len(models)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LinearRegression",
+        "Ridge",
+        "RidgeCV",
+        "Lasso",
+        "ElasticNet",
+        "LassoCV",
+        "ElasticNetCV",
+        "HuberRegressor",
+        "SGDRegressor",
+    ],
+)
+@pytest.mark.parametrize("n_axes", [1, 2])
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_shapes_are_those_of_scikit_learn(name, n_axes):
+    X, y, _ = regression(60, 3)
+    y = y if n_axes == 1 else y[:, None]
+    mine, their = (getattr(module, name)().fit(X, y) for module in (linear_model, theirs))
+    for attribute in ("coef_", "intercept_", "alpha_", "scale_", "dual_gap_"):
+        assert hasattr(mine, attribute) == hasattr(their, attribute)
+        if hasattr(their, attribute):
+            value = getattr(mine, attribute)
+            assert np.shape(value) == np.shape(getattr(their, attribute)), attribute
+            assert isinstance(value, np.ndarray | np.floating), attribute
+    assert mine.predict(X).shape == their.predict(X).shape
+
+
+@pytest.mark.parametrize("name", ["lasso_path", "enet_path"])
+def test_paths_unpack_as_those_of_scikit_learn(name):
+    X, y, _ = regression(60, 3)
+    mine, their = (getattr(module, name)(X, y, alphas=5) for module in (linear_model, theirs))
+    alphas, coefs, gaps = mine
+    np.testing.assert_allclose(alphas, their[0])
+    np.testing.assert_allclose(coefs, their[1], atol=1e-3)
+    assert len(mine) == len(their) and mine[2] is gaps

@@ -127,7 +127,7 @@ class GeneralizedRegressor(RegressorMixin, BaseEstimator):
         family = self._family()
         fitted = minimize(self, family, lambda weight: L2(float(self.alpha)), X, y, sample_weight)
         coef, intercept = fitted.problem.by_output(fitted.result.theta)
-        self.coef_, self.intercept_ = coef[0].copy(), float(intercept[0])
+        self.coef_, self.intercept_ = coef[0].copy(), intercept[0]
         self.n_iter_ = fitted.result.n_iter
         return self
 

@@ -42,20 +42,20 @@ def find_direct(estimator, table) -> str:
     return find_solver(estimator, table.n_features, "qr", "lbfgs")
 
 
-def fit_least_squares(estimator, table, penalty, route, max_iter):
+def fit_least_squares(estimator, table, penalty, route, max_iter, column=False):
     """Fit by the solver named ``route``, or "rotated", publish and return the result.
 
-    ``penalty`` is an L2 relative to the summed loss.
+    ``penalty`` is an L2 relative to the summed loss; ``column`` is as for `publish_linear`.
     """
     whole, rotation = table, None
     if route == "rotated":
         table, rotation = rotated(table, estimator.fit_intercept)
         route = find_direct(estimator, table)
         whole = table
-    flat = table.y.ndim == 1
+    n_axes = table.y.ndim
     if route == "lbfgs":
         _check_lbfgs(estimator, table)
-    if route in ("lbfgs", "dual") and not flat:
+    if route in ("lbfgs", "dual") and n_axes == 2:
         table = table._replace(y=table.y[:, 0])
     name = "nnls" if estimator.positive else route
     solver = _solver_of(estimator, name, table)
@@ -63,8 +63,8 @@ def fit_least_squares(estimator, table, penalty, route, max_iter):
     if route == "dual" and result.status == "stalled":
         # Products of rows lose digits here: the other solvers can have them back, at more work.
         whole = whole._replace(extra_reads=int(n_passes))
-        return fit_least_squares(estimator, whole, penalty, "rotated", max_iter)
-    publish_linear(estimator, result, flat)
+        return fit_least_squares(estimator, whole, penalty, "rotated", max_iter, column)
+    publish_linear(estimator, result, n_axes, column)
     if rotation is not None:
         estimator.coef_ = rotation.coefficients(estimator.coef_)
         if estimator.fit_intercept:
@@ -150,14 +150,18 @@ def check_one_output(table, solver, instead) -> None:
         )
 
 
-def publish_linear(estimator, result, flat) -> None:
-    """Coefficients and intercepts; ``flat`` tells that y was (n,)."""
+def publish_linear(estimator, result, n_axes, column=False) -> None:
+    """Coefficients and intercepts, shaped as scikit-learn's.
+
+    ``n_axes`` are those of y, ``column`` tells whether one of y with a single column is kept in the
+    coefficients.
+    """
     theta = np.atleast_2d(result.theta)
-    coef = theta[:, : theta.shape[1] - bool(estimator.fit_intercept)]
-    intercept = theta[:, -1] if estimator.fit_intercept else np.zeros(len(theta))
-    estimator.coef_ = coef[0].copy() if flat else coef.copy()
-    several = not flat and estimator.fit_intercept
-    estimator.intercept_ = intercept.copy() if several else intercept.item(0)
+    coef = theta[:, : theta.shape[1] - bool(estimator.fit_intercept)].copy()
+    estimator.coef_ = coef[0] if n_axes == 1 or not (column or len(coef) > 1) else coef
+    intercept = theta[:, -1].copy() if estimator.fit_intercept else np.zeros(1)
+    several = n_axes == 2 and estimator.fit_intercept
+    estimator.intercept_ = intercept if several else intercept[0]
 
 
 def fit_folds(estimator, table, folds, name, solver, specs):

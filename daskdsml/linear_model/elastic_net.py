@@ -69,7 +69,7 @@ class ElasticNet(LinearRegressor):
     ----------
     coef_ : array (p,) or (K, p), float64
     sparse_coef_ : CSR matrix (1, p) or (K, p)
-    intercept_ : float or array (K,)
+    intercept_ : float64 or array (K,)
     dual_gap_ : float or array (K,)
         Upper bound on how far the objective is from its minimum.
     n_iter_ : int or list of K int
@@ -120,19 +120,20 @@ class ElasticNet(LinearRegressor):
         penalty = L1L2(float(self.alpha), float(self.l1_ratio))
         check_flag(self, "fit_intercept", "positive")
         table = dataset_of(self, X, y, sample_weight, multi_output=True)
-        flat = table.y.ndim == 1
+        n_axes, n_outputs = table.y.ndim, n_outputs_of(table)
         name = route_of_descent(self, table, self.alpha * self.l1_ratio)
         if name == "working_set":
             check_one_output(table, name, "coordinate_descent")
             check_sparse(table, self.alpha * self.l1_ratio)
-            table = table if flat else table._replace(y=table.y[:, 0])
+            table = table if n_axes == 1 else table._replace(y=table.y[:, 0])
         solver = descent_solver(self, name, table)._replace(start=self._last_fit(table))
         result, n_passes, _ = solve(self, table, solver, penalty, MOST_PASSES)
-        publish_linear(self, result, flat)
+        publish_linear(self, result, n_axes)
         publish(self, result, n_passes, name)
         last = [sets[0][-1] for sets in result.paths.fits]
-        self.n_iter_ = last[0].n_iter if flat else [fit.n_iter for fit in last]
-        self.dual_gap_ = last[0].gap if flat else np.array([fit.gap for fit in last])
+        n_iters, gaps = [fit.n_iter for fit in last], np.array([fit.gap for fit in last])
+        self.n_iter_ = n_iters if n_outputs > 1 else n_iters[0]
+        self.dual_gap_ = gaps if n_outputs > 1 else gaps[0]
         return self
 
     @property

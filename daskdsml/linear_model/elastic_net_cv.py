@@ -169,13 +169,13 @@ class ElasticNetCV(LinearRegressor):
         if len(ratios) > 1 and isinstance(self.alphas, int | np.integer):
             self.alphas_ = np.stack(paths.alphas)
         self.mse_path_ = errors[0] if len(ratios) == 1 else errors
-        self.alpha_min_, self.alpha_1se_ = float(alphas[minimum]), float(alphas[one_se])
+        self.alpha_min_, self.alpha_1se_ = alphas[minimum], alphas[one_se]
         chosen = minimum if self.rule == "min" else one_se
-        self.alpha_, self.l1_ratio_ = float(alphas[chosen]), ratios[best]
+        self.alpha_, self.l1_ratio_ = alphas[chosen], ratios[best]
         self.coef_path_ = np.zeros((self.n_features_in_, len(fits)))
         self.coef_path_[paths.columns] = np.column_stack([fit.coef for fit in fits])
         self.coef_ = self.coef_path_[:, chosen].copy()
         moments, coef = result.moments, fits[chosen].coef
         intercept = moments.mean[coef.size] - moments.mean[: coef.size] @ coef
-        self.intercept_ = float(intercept) if self.fit_intercept else 0.0
-        self.n_iter_, self.dual_gap_ = fits[chosen].n_iter, fits[chosen].gap
+        self.intercept_ = intercept if self.fit_intercept else 0.0
+        self.n_iter_, self.dual_gap_ = fits[chosen].n_iter, np.float64(fits[chosen].gap)

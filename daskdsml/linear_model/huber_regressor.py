@@ -195,8 +195,8 @@ class HuberRegressor(LinearRegressor):
         status = "stalled" if result.status == "separated" else result.status
         publish(self, result._replace(null_space=null_space, status=status), n_passes, solver)
         coef, intercept = problem.by_output(result.theta * problem.backend.unit)
-        self.coef_, self.scale_ = coef[0, :-1].copy(), float(coef[0, -1])
-        self.intercept_ = float(intercept[0])
+        self.coef_, self.scale_ = coef[0, :-1].copy(), coef[0, -1]
+        self.intercept_ = intercept[0]
         self.n_iter_ = result.n_iter
 
     def outliers(self, X, y):

@@ -59,7 +59,7 @@ class LinearRegression(LinearRegressor):
     Attributes
     ----------
     coef_ : array (p,) or (K, p), float64
-    intercept_ : float or array (K,)
+    intercept_ : float64 or array (K,)
     rank_ : int
         Number of independent columns (after centring with an intercept); not by "lbfgs".
     singular_ : array (min(n, p),)
@@ -125,7 +125,7 @@ class LinearRegression(LinearRegressor):
         route = find_direct(self, table)
         if self.solver == "auto" and not self.positive and suits_rotation(table, LARGEST_GRAM):
             route = "rotated"
-        result = fit_least_squares(self, table, L2(0.0), route, self.max_iter)
+        result = fit_least_squares(self, table, L2(0.0), route, self.max_iter, column=True)
         if route == "rotated":
             warn_of_few_rows(*table.X.shape)
         self.n_iter_ = result.n_iter

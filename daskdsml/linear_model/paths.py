@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,9 @@ from daskdsml.utils.validation import check_flag, check_number
 GAUGES = ("gap", "n_iter")
 
 
-class Path(NamedTuple):
-    """What the path functions return; the first three fields are scikit-learn's tuple.
+@dataclass(frozen=True)
+class Path:
+    """What the path functions return; it unpacks as scikit-learn's ``alphas, coefs, dual_gaps``.
 
     ``alphas (m,)`` in descending order; ``coefs (p, m)`` or (K, p, m); ``dual_gaps (m,)`` or (K, m)
     bound how far each objective is from its minimum; ``intercepts (m,)`` or (K, m), zero without
@@ -44,6 +46,15 @@ class Path(NamedTuple):
     intercepts: np.ndarray
     n_iters: Any
     n_passes: float
+
+    def __iter__(self):
+        return iter((self.alphas, self.coefs, self.dual_gaps))
+
+    def __getitem__(self, index):
+        return (*self,)[index]
+
+    def __len__(self):
+        return 3
 
 
 def lasso_path(
@@ -124,7 +135,7 @@ def enet_path(
     Returns
     -------
     Path
-        Unpacks as ``alphas, coefs, dual_gaps, *rest``.
+        Unpacks as ``alphas, coefs, dual_gaps``.
 
     Raises
     ------
@@ -178,7 +189,7 @@ def ridge_path(
     Returns
     -------
     Path
-        Unpacks as ``alphas, coefs, dual_gaps, *rest``; the fits are exact and all gaps zero.
+        Unpacks as ``alphas, coefs, dual_gaps``; the fits are exact and all gaps zero.
 
     Raises
     ------
@@ -219,23 +230,20 @@ def _path(model, X, y, sample_weight, spec) -> Path:
     result, n_passes, _ = solve(model, table, solver, L2(0.0), MOST_PASSES, label="path")
     publish(model, result, n_passes, name)
     paths = [_of_output(result, k, model) for k in outputs]
-    if table.y.ndim == 1:
-        return paths[0]._replace(n_passes=n_passes)
-    coefs, gaps, intercepts, n_iters = (
-        np.stack(values) for values in list(zip(*paths, strict=True))[1:5]
-    )
-    return Path(paths[0].alphas, coefs, gaps, intercepts, n_iters, n_passes)
+    alphas, *values = zip(*paths, strict=True)
+    several: list[Any] = [value[0] if table.y.ndim == 1 else np.stack(value) for value in values]
+    return Path(alphas[0], *several, n_passes=n_passes)
 
 
-def _of_output(result, k, model) -> Path:
-    """The path of output ``k``."""
+def _of_output(result, k, model) -> tuple:
+    """The fields of the path of output ``k``, but for the passes."""
     paths, moments = result.paths, result.moments
     inner = np.stack([fit.coef for fit in paths.fits[k][0]])
     intercepts = intercepts_of(moments.mean, inner, k) * model.fit_intercept
     coefs = np.zeros((model.n_features_in_, len(inner)))
     coefs[paths.columns] = inner.T
     gaps, n_iters = (np.array([getattr(fit, name) for fit in paths.fits[k][0]]) for name in GAUGES)
-    return Path(paths.alphas[k], coefs, gaps, intercepts, n_iters, 0)
+    return paths.alphas[k], coefs, gaps, intercepts, n_iters
 
 
 def checked_alphas(alphas):

@@ -53,7 +53,7 @@ class Ridge(LinearRegressor):
     Attributes
     ----------
     coef_ : array (p,) or (K, p), float64
-    intercept_ : float or array (K,)
+    intercept_ : float64 or array (K,)
     n_iter_, n_passes_, converged_, history_, solver_
         As for `LinearRegression`.
     n_features_in_ : int

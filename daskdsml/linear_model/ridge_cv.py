@@ -67,7 +67,7 @@ class RidgeCV(LinearRegressor):
     coef_path_ : array (p, m) or (K, p, m)
         Coefficients on all rows along ``alphas_``.
     coef_ : array (p,) or (K, p), float64
-    intercept_ : float or array (K,)
+    intercept_ : float64 or array (K,)
     n_passes_ : int
         Complete reads of X, counted where blocks are read.
     converged_ : bool
@@ -135,7 +135,7 @@ class RidgeCV(LinearRegressor):
                 "many rows of an array in memory with more columns than rows, but X has "
                 f"{table.n_features} columns. Use GridSearchCV with Ridge(solver='lbfgs')."
             )
-        flat = table.y.ndim == 1
+        n_axes = table.y.ndim
         outputs = range(n_outputs_of(table))
         specs = [PathSpec(alphas, 0.0, output=k, summed=True) for k in outputs]
         if self.cv is None:
@@ -144,7 +144,7 @@ class RidgeCV(LinearRegressor):
             table, folds = assign_folds(table, self.cv)
             result, by_output = fit_folds(self, table, folds, "eigen", Eigen(), specs)
             errors = by_output.mean(axis=0)
-        self._publish_best(result, errors, flat)
+        self._publish_best(result, errors, n_axes)
         if rotation is not None:
             self._rotate_back(rotation)
         return self
@@ -211,15 +211,15 @@ class RidgeCV(LinearRegressor):
             float(self.fit_intercept) / moments.weight,
         )
 
-    def _publish_best(self, result, errors, flat) -> None:
+    def _publish_best(self, result, errors, n_axes) -> None:
         """Publish the paths and the chosen model."""
         paths, moments = result.paths, result.moments
         self.alphas_, self.mse_path_ = paths.alphas[0], errors
         minimum, one_se = best_and_simplest(-errors)
         chosen = one_se if self.rule == "1se" else minimum
         if self.cv is not None:
-            self.alpha_min_, self.alpha_1se_ = (float(self.alphas_[i]) for i in (minimum, one_se))
-        self.alpha_, self.best_score_ = float(self.alphas_[chosen]), -float(errors[chosen].mean())
+            self.alpha_min_, self.alpha_1se_ = self.alphas_[minimum], self.alphas_[one_se]
+        self.alpha_, self.best_score_ = self.alphas_[chosen], -errors[chosen].mean()
         coefs = np.array([[fit.coef for fit in sets[0]] for sets in paths.fits])
         path = np.moveaxis(coefs, 1, 2)
         intercepts = np.array(
@@ -228,9 +228,9 @@ class RidgeCV(LinearRegressor):
                 for k, coef in enumerate(coefs)
             ]
         )
-        self.coef_path_ = path[0] if flat else path
+        self.coef_path_ = path if len(path) > 1 else path[0]
         self.coef_ = self.coef_path_[..., chosen].copy()
         if not self.fit_intercept:
             self.intercept_ = 0.0
         else:
-            self.intercept_ = intercepts.item(0) if flat else intercepts
+            self.intercept_ = intercepts if n_axes == 2 else intercepts[0]

@@ -131,7 +131,7 @@ def test_dual_ridge_of_float32_and_column_orders():
     close(ours.Ridge().fit(narrow, y).coef_, expected, 1e-9)
     close(ours.Ridge().fit(np.asfortranarray(narrow), y).coef_, expected, 1e-9)
     close(ours.Ridge().fit(sparse.csr_matrix(narrow), y).coef_, expected, 1e-6)
-    assert ours.Ridge().fit(X, y[:, None]).coef_.shape == (1, 600)
+    assert ours.Ridge().fit(X, y[:, None]).coef_.shape == (600,)
 
 
 def test_dual_ridge_names_what_is_not_finite():
