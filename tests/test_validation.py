@@ -7,7 +7,8 @@ import pytest
 from scipy import sparse
 from tables import Source, dask_rows, network_rows
 
-from daskdsml.data.labels import classes_of, encode, split
+from daskdsml.data.folds import split
+from daskdsml.data.labels import classes_of, encode
 
 
 def images(n=60, dtype=np.uint8):

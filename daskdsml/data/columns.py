@@ -1,14 +1,15 @@
-"""Columns of Dask collections, chosen or put back lazily; for selectors of features."""
+"""Columns of datasets: chosen or put back lazily, and turned into rows."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import dask
+import dask.array as da
 import numpy as np
 from scipy import sparse
 
-from daskdsml.data.dataset import dask_rows
-from daskdsml.data.frames import is_dask_frame
+from daskdsml.data.dataset import Dataset, dask_rows, is_dask_frame
 
 
 class Spread(NamedTuple):
@@ -34,3 +35,19 @@ def take_columns(X, support):
     if len(columns):
         return dask_rows(X)[:, columns]
     return dask_rows(X)[:, :0]
+
+
+def columns_first(table: Dataset):
+    """The table turned over, and y (n,), weights and groups as NumPy arrays or None.
+
+    The turned table's rows are the features, its ``y`` their numbers. Reads y, w and g, not X.
+    """
+    X, *others = table.row_parts
+    numbers = np.arange(X.shape[1])
+    if not table.is_local:
+        numbers = da.from_array(numbers, chunks=(X.chunks[1],))
+        others = dask.compute(*others)
+    y, w, g = others
+    y = np.reshape(y, (X.shape[0], -1))[:, 0].astype(np.float64)
+    w = None if w is None else np.asarray(w, dtype=np.float64)
+    return Dataset(X.T, numbers), y, w, g

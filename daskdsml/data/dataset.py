@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -9,8 +10,6 @@ import numpy as np
 from scipy import sparse
 
 from daskdsml.data.blocks import float_dtype, nbytes
-from daskdsml.data.checks import check_not_empty, check_numeric, check_rank
-from daskdsml.data.frames import frame_to_array, is_dask_frame
 
 # Numbers of axes that a table may have.
 MATRIX = (2,)
@@ -86,6 +85,13 @@ def is_dask(X) -> bool:
     return isinstance(X, da.Array) or is_dask_frame(X)
 
 
+def is_dask_frame(X) -> bool:
+    """Whether X is a Dask DataFrame or Series."""
+    # Nobody can hold a Dask DataFrame without having imported its module, which is slow to import.
+    frames = sys.modules.get("dask.dataframe")
+    return frames is not None and isinstance(X, frames.DataFrame | frames.Series)
+
+
 def meta_of(X):
     """What tells the names and number of columns: the empty frame behind a Dask DataFrame."""
     return X._meta if is_dask_frame(X) else X
@@ -112,3 +118,97 @@ def dask_rows(X, ranks=MATRIX):
 def score_dtype(X) -> np.dtype:
     """The dtype of the scores of a Dask collection: the one X is computed with."""
     return float_dtype(dask_rows(X).dtype)
+
+
+def frame_to_array(frame, name):
+    """A Dask DataFrame of numbers as a Dask Array (n, p) in the dtype it is computed with.
+
+    Raises
+    ------
+    ValueError
+        If columns hold something else; the message names them.
+    """
+    dtypes = dict(frame.dtypes.items())
+    wrong = [f"{column!r} ({kind})" for column, kind in dtypes.items() if not _is_number(kind)]
+    if wrong:
+        raise ValueError(
+            f"{name} must hold numbers only, but these columns do not: {', '.join(wrong)}. "
+            "Encode or drop them, for instance with dask_ml.preprocessing.DummyEncoder."
+        )
+    if not dtypes:
+        check_not_empty((np.nan, 0))
+    kinds = [float_dtype(_numpy_dtype(kind)) for kind in dtypes.values()]
+    return frame.astype(np.result_type(*kinds)).to_dask_array()
+
+
+def series_to_array(y, labels):
+    """A Dask Series or DataFrame as a Dask Array; Dask Arrays are returned as they are."""
+    if not is_dask_frame(y):
+        return y
+    if y.ndim == 2:
+        return frame_to_array(y, "y") if not labels else y.to_dask_array()
+    # Extension dtypes have no NumPy form of their own.
+    if _is_number(y.dtype):
+        kind = _numpy_dtype(y.dtype)
+        y = y.astype(kind if labels else float_dtype(kind))
+    elif labels:
+        y = y.astype(object)
+    return y.to_dask_array()
+
+
+def _numpy_dtype(kind):
+    return np.dtype(
+        getattr(kind, "numpy_dtype", np.float64 if not hasattr(kind, "itemsize") else kind)
+    )
+
+
+def _is_number(kind) -> bool:
+    try:
+        return _numpy_dtype(kind).kind in "fiub" and str(kind) not in ("category", "string", "str")
+    except TypeError:
+        return False
+
+
+def check_rank(X, ranks) -> None:
+    """Raise ValueError unless X has one of these numbers of axes; None stands for 2 and more."""
+    if X.ndim >= 2 if ranks is None else X.ndim in ranks:
+        return
+    if ranks in (None, MATRIX):
+        remedy = (
+            "X[:, None] if it has a single feature or X[None, :] if it is a single sample"
+            if X.ndim < 2
+            else "X.reshape(len(X), -1), or use CNNClassifier for images, RNNClassifier for "
+            "sequences"
+        )
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead for X. Reshape your data using "
+            f"{remedy}."
+        )
+    expected = " or ".join(str(rank) for rank in ranks)
+    raise ValueError(
+        f"X has shape {tuple(X.shape)}, an array of {X.ndim} dimensions, expected {expected}: "
+        "rows first, then the shape of a row. Reshape it with X.reshape(len(X), ...)."
+    )
+
+
+def check_numeric(dtype, name) -> None:
+    """Raise ValueError unless ``dtype`` is one of real numbers."""
+    if dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: {name} has dtype {dtype}. Pass its real and imaginary "
+            "parts as columns of their own."
+        )
+    if dtype.kind not in "fiub":
+        raise ValueError(
+            f"{name} must hold numbers, but has dtype {dtype}. Convert it with "
+            f"{name}.astype('float64'), or encode what is not a number."
+        )
+
+
+def check_not_empty(shape) -> None:
+    """Raise ValueError if the matrix of this shape is known to have no rows or no columns."""
+    for length, axis in zip(shape, ("sample", "feature"), strict=False):
+        if length == 0:
+            raise ValueError(
+                f"Found array with 0 {axis}(s) (shape={shape}) while a minimum of 1 is required."
+            )

@@ -1,7 +1,8 @@
-"""Cross-validation as labels of rows: which cell of the splits a row is in; for estimators."""
+"""Rows for training and for testing: folds of cross-validation, and rows held out."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import dask.array as da
@@ -10,7 +11,7 @@ from sklearn.model_selection import KFold, check_cv
 
 from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset
-from daskdsml.data.encode import codes_of
+from daskdsml.data.labels import codes_of
 
 # Each cell costs a matrix of moments. Splits that partition the rows have one cell a fold; others
 # have one for each pattern of train, test and neither that a row can show.
@@ -167,9 +168,9 @@ def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
     appearance: dict = {}
     for block in blocks:
         before[block.id] = total.copy()
-        places = np.searchsorted(classes, block.labels)
-        total[places] += block.counts.sum(axis=1)
-        appearance |= dict.fromkeys(places[np.argsort(block.first)].tolist())
+        codes = np.searchsorted(classes, block.labels)
+        total[codes] += block.counts.sum(axis=1)
+        appearance |= dict.fromkeys(codes[np.argsort(block.first)].tolist())
     if n_folds > total.max():
         raise ValueError(
             f"cv={n_folds} stratified folds need a class of at least {n_folds} rows, but the "
@@ -183,3 +184,91 @@ def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
         counts[k] = np.bincount(dealt, minlength=n_folds)
         start += total[k]
     return Stratified(classes, np.cumsum(counts, axis=1), before), counts
+
+
+def split(examples: Dataset, fraction, seed, stratify=False) -> tuple[Dataset, Dataset]:
+    """Rows to train on and rows held out, drawn by position and seed whatever the chunks.
+
+    Dask Arrays are split lazily: both halves read their chunks on their own. Arrays in memory are
+    copied.
+
+    Parameters
+    ----------
+    examples : Dataset
+    fraction : float in (0, 1)
+        Share of the rows held out, rounded up.
+    seed : int
+    stratify : bool
+        Whether each class of y (n,) is held out in proportion, which takes a pass over y. A y of
+        steps has no class of a row.
+
+    Returns
+    -------
+    train, held : Dataset
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` is not between 0 and 1, or leaves no row to train on.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ValueError(f"fraction={fraction!r} of rows to hold out must be between 0 and 1.")
+    n = int(examples.X.shape[0])
+    n_held = int(np.ceil(fraction * n))
+    if n_held >= n:
+        raise ValueError(
+            f"Holding out {n_held} of {n} rows, a fraction of {fraction}, leaves none to train on. "
+            "Lower the fraction (validation_fraction), or pass more rows."
+        )
+    order = np.random.default_rng(seed).permutation(n)
+    if stratify and examples.y.ndim == 1:
+        order = _spread(order, np.asarray(examples.y))
+    held = np.zeros(n, dtype=bool)
+    held[order[:n_held]] = True
+    return _where(examples, ~held), _where(examples, held)
+
+
+def _spread(order, y):
+    """Rows in an order of which any beginning has all classes in proportion."""
+    _, codes = np.unique(y[order], return_inverse=True)
+    by_class = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    starts = np.cumsum(counts) - counts
+    ranks = np.empty(len(order))
+    ranks[by_class] = np.arange(len(order)) - np.repeat(starts, counts)
+    return order[np.argsort((ranks + 0.5) / counts[codes], kind="stable")]
+
+
+def _where(examples: Dataset, chosen) -> Dataset:
+    """The rows where ``chosen (n,)`` is True."""
+    if examples.is_local:
+        pick = partial(_pick, flags=chosen)
+    else:
+        flags = da.from_array(chosen, chunks=(examples.X.chunks[0],))
+        borders = np.concatenate([[0], np.cumsum(examples.X.chunks[0])])
+        before = np.concatenate([[0], np.cumsum(chosen)])
+        lengths = tuple(int(k) for k in np.diff(before[borders]))
+        pick = partial(_pick_lazily, flags=flags, lengths=lengths)
+    parts = zip(("X", "y", "w", "mask"), examples.batch_parts, strict=True)
+    return Dataset(**{name: pick(part) for name, part in parts if part is not None})
+
+
+def _pick(block, flags):
+    return block[flags]
+
+
+def _pick_lazily(part, flags, lengths):
+    """The rows of a Dask Array where ``flags`` are True, with as many chunks of known lengths."""
+    axes = "abcdefgh"[: part.ndim]
+    return da.blockwise(
+        _pick,
+        axes,
+        part,
+        axes,
+        flags,
+        "a",
+        dtype=part.dtype,
+        meta=part._meta,
+        adjust_chunks={"a": lengths},
+        align_arrays=False,
+    )

@@ -1,16 +1,17 @@
-"""Labels: the classes there are, their codes and weights, and rows held out; for estimators."""
+"""Labels: the classes there are, their codes and weights; for estimators."""
 
 from __future__ import annotations
 
 import numbers
 from functools import partial
+from typing import NamedTuple
 
 import dask
 import dask.array as da
 import numpy as np
 
+from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset
-from daskdsml.data.encode import codes_of
 
 
 def classes_of(examples: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -25,11 +26,11 @@ def classes_of(examples: Dataset) -> tuple[np.ndarray, np.ndarray]:
     count = dask.delayed(_counted, pure=False)
     blocks = y.to_delayed().ravel()
     masks = [None] * len(blocks) if mask is None else mask.to_delayed().ravel()
-    found = dask.compute(*map(count, blocks, masks))
-    classes = np.unique(np.concatenate([labels for labels, _ in found]))
+    counted = dask.compute(*map(count, blocks, masks))
+    classes = np.unique(np.concatenate([labels for labels, _ in counted]))
     counts = np.zeros(len(classes), dtype=np.int64)
-    for labels, times in found:
-        counts[np.searchsorted(classes, labels)] += times
+    for labels, block_counts in counted:
+        counts[np.searchsorted(classes, labels)] += block_counts
     return classes, counts
 
 
@@ -43,16 +44,16 @@ def known_classes(classes) -> np.ndarray:
     """
     labels = np.asarray(classes)
     try:
-        found = np.unique(labels)
+        distinct = np.unique(labels)
     except TypeError as error:
         raise _mixed(labels, "classes") from error
-    known = found.dtype.kind != "f" or np.isfinite(found).all()
-    if labels.ndim != 1 or len(found) < 2 or not known:
+    finite = distinct.dtype.kind != "f" or np.isfinite(distinct).all()
+    if labels.ndim != 1 or len(distinct) < 2 or not finite:
         raise ValueError(
             f"classes must be a list of two labels or more, none of them NaN, got {classes!r}. "
             "Name all labels there will be."
         )
-    return found
+    return distinct
 
 
 def check_known(labels) -> None:
@@ -63,7 +64,7 @@ def check_known(labels) -> None:
 
 
 def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
-    """Replace labels by their places among the classes, lazily for Dask Arrays.
+    """Replace labels by their codes, the indices of classes, lazily for Dask Arrays.
 
     Parameters
     ----------
@@ -78,11 +79,9 @@ def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
     ValueError
         If y holds a label that is none of the classes (at once, or when Dask Arrays are read).
     """
-    y, mask = examples.y, examples.mask
-    classes = np.asarray(classes)
-    steps = None if y.ndim == 1 else mask
-    codes = _blockwise(_codes, np.int64, y, steps, classes=classes)
-    coded = examples._replace(y=codes)
+    y = examples.y
+    mask = None if y.ndim == 1 else examples.mask
+    coded = examples._replace(y=_blockwise(_codes, np.int64, y, mask, classes=np.asarray(classes)))
     return coded if class_weight is None else weigh(coded, class_weight)
 
 
@@ -92,6 +91,40 @@ def weigh(examples: Dataset, class_weight) -> Dataset:
     if w is not None and examples.y.ndim > 1:
         w = w[:, None]
     return examples._replace(w=_blockwise(_weights, np.float64, examples.y, w, by_class=weight))
+
+
+class LabelCodes(NamedTuple):
+    """Turns labels into their codes 0.0, 1.0, ... among the classes, and weighs rows by class.
+
+    Attributes
+    ----------
+    classes : array (K,), sorted
+    class_weight : tuple of K floats, or None for all ones
+    """
+
+    classes: np.ndarray
+    class_weight: tuple[float, ...] | None = None
+
+    def __call__(self, block: Block) -> Block:
+        y = np.ravel(block.y)
+        codes = codes_of(y, self.classes)
+        if (codes < 0).any():
+            unknown = y[np.argmin(codes)]
+            raise ValueError(
+                f"y holds the label {unknown!r}, which the first pass did not see: the collection "
+                "gives other data each time it is computed. Persist or store it first."
+            )
+        w = block.w
+        if self.class_weight is not None:
+            by_class = np.asarray(self.class_weight)[codes]
+            w = by_class if w is None else w * by_class
+        return block._replace(y=codes.astype(block.X.dtype), w=w)
+
+
+def codes_of(labels, classes) -> np.ndarray:
+    """The index (n,) of each label among sorted ``classes (K,)``, -1 where it is none of them."""
+    codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    return np.where(classes[codes] == labels, codes, -1)
 
 
 def checked(examples: Dataset, part: str, check) -> Dataset:
@@ -133,117 +166,19 @@ def class_weights(given, classes, counts) -> tuple[float, ...] | None:
     labels = classes.tolist()
     if isinstance(given, str):
         return tuple(counts.sum() / (len(counts) * np.where(counts > 0.0, counts, np.inf)))
-    strangers = [key for key in given if key not in labels]
-    if strangers:
+    unknown = [key for key in given if key not in labels]
+    if unknown:
         shown = f"{labels[:10]}{' ...' * (len(labels) > 10)}"
-        raise ValueError(
-            f"class_weight names {strangers}, but y holds {shown}. Use the labels of y."
-        )
+        raise ValueError(f"class_weight names {unknown}, but y holds {shown}. Use the labels of y.")
     return tuple(float(given.get(label, 1.0)) for label in labels)
-
-
-def split(examples: Dataset, fraction, seed, stratify=False) -> tuple[Dataset, Dataset]:
-    """Rows to train on and rows held out, drawn by position and seed whatever the chunks.
-
-    Dask Arrays are split lazily: both halves read their chunks on their own. Arrays in memory are
-    copied.
-
-    Parameters
-    ----------
-    examples : Dataset
-    fraction : float in (0, 1)
-        Share of the rows held out, rounded up.
-    seed : int
-    stratify : bool
-        Whether each class of y (n,) is held out in proportion, which takes a pass over y. A y of
-        steps has no class of a row.
-
-    Returns
-    -------
-    train, held : Dataset
-
-    Raises
-    ------
-    ValueError
-        If ``fraction`` is not between 0 and 1, or leaves no row to train on.
-    """
-    if not 0.0 < fraction < 1.0:
-        raise ValueError(f"fraction={fraction!r} of rows to hold out must be between 0 and 1.")
-    n = int(examples.X.shape[0])
-    n_held = int(np.ceil(fraction * n))
-    if n_held >= n:
-        raise ValueError(
-            f"Holding out {n_held} of {n} rows, a fraction of {fraction}, leaves none to train on. "
-            "Lower the fraction (validation_fraction), or pass more rows."
-        )
-    order = np.random.default_rng(seed).permutation(n)
-    if stratify and examples.y.ndim == 1:
-        order = _spread(order, np.asarray(examples.y))
-    held = np.zeros(n, dtype=bool)
-    held[order[:n_held]] = True
-    return _where(examples, ~held), _where(examples, held)
-
-
-def _spread(order, y):
-    """Rows in an order of which any beginning has all classes in proportion."""
-    _, codes = np.unique(y[order], return_inverse=True)
-    by_class = np.argsort(codes, kind="stable")
-    counts = np.bincount(codes)
-    starts = np.cumsum(counts) - counts
-    ranks = np.empty(len(order))
-    ranks[by_class] = np.arange(len(order)) - np.repeat(starts, counts)
-    return order[np.argsort((ranks + 0.5) / counts[codes], kind="stable")]
-
-
-def _where(examples: Dataset, chosen) -> Dataset:
-    """The rows where ``chosen (n,)`` is True."""
-    if examples.is_local:
-        return _with_parts(examples, lambda part: part[chosen])
-    flags = da.from_array(chosen, chunks=(examples.X.chunks[0],))
-    borders = np.concatenate([[0], np.cumsum(examples.X.chunks[0])])
-    before = np.concatenate([[0], np.cumsum(chosen)])
-    lengths = tuple(int(k) for k in np.diff(before[borders]))
-    return _with_parts(examples, lambda part: _rows_where(part, flags, lengths))
-
-
-def _with_parts(examples: Dataset, change) -> Dataset:
-    """The examples with each part as ``change(part)`` gives it."""
-    parts = zip(("X", "y", "w", "mask"), examples.batch_parts, strict=True)
-    return Dataset(**{name: change(part) for name, part in parts if part is not None})
-
-
-def _rows_where(part, flags, lengths):
-    """The rows of a Dask Array where ``flags`` are True, with as many chunks of known lengths."""
-    axes = "abcdefgh"[: part.ndim]
-    return da.blockwise(
-        _pick,
-        axes,
-        part,
-        axes,
-        flags,
-        "a",
-        dtype=part.dtype,
-        meta=part._meta,
-        adjust_chunks={"a": lengths},
-        align_arrays=False,
-    )
-
-
-def _pick(block, flags):
-    return block[flags]
 
 
 def _blockwise(function, dtype, a, b, **options):
     """``function(a, b)`` now, or block by block if these are Dask Arrays; b may be None."""
     if not isinstance(a, da.Array):
         return function(a, b, **options)
-    if b is None:
-        return da.map_blocks(function, a, None, dtype=dtype, meta=_empty(a, dtype), **options)
-    return da.map_blocks(function, a, b, dtype=dtype, meta=_empty(a, dtype), **options)
-
-
-def _empty(a, dtype):
-    return np.empty((0,) * a.ndim, dtype=dtype)
+    meta = np.empty((0,) * a.ndim, dtype=dtype)
+    return da.map_blocks(function, a, b, dtype=dtype, meta=meta, **options)
 
 
 def _counted(y, mask):
@@ -272,19 +207,19 @@ def _codes(y, mask, classes):
     # What a mask hides may be anything: padding is not compared with the classes.
     seen = y if mask is None else y[mask]
     try:
-        found = codes_of(seen, classes)
+        codes = codes_of(seen, classes)
     except TypeError as error:
         raise _mixed(seen) from error
-    if (found < 0).any():
+    if (codes < 0).any():
         raise ValueError(
-            f"y holds the label {seen[found < 0].tolist()[0]!r}, which is none of the classes "
+            f"y holds the label {seen[codes < 0].tolist()[0]!r}, which is none of the classes "
             f"{classes.tolist()}. Name all classes at the first call, or fit anew."
         )
     if mask is None:
-        return found.astype(np.int64)
-    codes = np.zeros(y.shape, dtype=np.int64)
-    codes[mask] = found
-    return codes
+        return codes.astype(np.int64)
+    all_codes = np.zeros(y.shape, dtype=np.int64)
+    all_codes[mask] = codes
+    return all_codes
 
 
 def _weights(codes, w, by_class):

@@ -12,15 +12,17 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import column_or_1d
 
-from daskdsml.data.checks import (
+from daskdsml.data.dataset import (
+    MATRIX,
+    Dataset,
     check_not_empty,
     check_numeric,
     check_rank,
-    check_rows,
-    check_steps,
+    dask_rows,
+    is_dask,
+    is_dask_frame,
+    series_to_array,
 )
-from daskdsml.data.dataset import MATRIX, Dataset, dask_rows, is_dask
-from daskdsml.data.frames import is_dask_frame, series_to_array
 from daskdsml.data.windows import WindowedSequences
 
 
@@ -81,18 +83,33 @@ def validate_dataset(
             X = X.rechunk({axis: -1 for axis in range(1, X.ndim)})
         y = None if y is None else _dask_target(y, labels, multi_output or y_steps)
         w = None if sample_weight is None else _dask_weight(sample_weight)
-        g = None if groups is None else _dask_groups(groups)
-        found = _aligned(X, y, w, g, None if mask is None else _dask_mask(mask), known_rows)
+        g = None if groups is None else _groups(groups)
+        dataset = _aligned(X, y, w, g, None if mask is None else _dask_mask(mask), known_rows)
     else:
         X = _local_rows(X, ranks, any_dtype, estimator)
         y = None if y is None else _local_target(_fetch(y), labels, multi_output or y_steps)
         w = _local_weight(sample_weight, X.shape[0])
-        g = None if groups is None else _local_groups(_fetch(groups))
+        g = None if groups is None else _groups(_fetch(groups))
         mask = None if mask is None else _flags(np.asarray(_fetch(mask)))
         check_consistent_length(X, y, w, g)
-        found = Dataset(X, y, w, g, mask)
-    check_steps(found.X, found.y if y_steps else None, found.mask)
-    return found
+        dataset = Dataset(X, y, w, g, mask)
+    _check_steps(dataset, y_steps)
+    return dataset
+
+
+def _check_steps(dataset, y_steps) -> None:
+    """Raise ValueError unless a mask, and a y of steps, have a value for each step of each row."""
+    X, y, mask = dataset.X, dataset.y, dataset.mask
+    expected = tuple(X.shape[:2])
+    if mask is not None and tuple(mask.shape) != expected:
+        raise ValueError(
+            f"mask.shape == {tuple(mask.shape)}, expected {expected}: one flag per step."
+        )
+    if y_steps and y is not None and tuple(y.shape) != expected:
+        raise ValueError(
+            f"y.shape == {tuple(y.shape)}, expected {expected}: one target per step. "
+            "Pad shorter sequences and pass mask."
+        )
 
 
 def _local_rows(X, ranks, any_dtype, estimator):
@@ -130,19 +147,18 @@ def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
     parts = {"y": y, "sample_weight": w, "groups": g, "mask": mask}
     given = {name: part for name, part in parts.items() if part is not None}
     for name, part in given.items():
-        if part.ndim == 0 or np.isnan(part.shape[0]) or np.isnan(X.shape[0]):
-            continue
-        if part.shape[0] != X.shape[0]:
+        known = part.ndim > 0 and not np.isnan(part.shape[0] + X.shape[0])
+        if known and part.shape[0] != X.shape[0]:
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: "
                 f"X has {X.shape[0]} rows and {name} has {part.shape[0]}."
             )
     extra_reads = 0
-    if known_rows or any(_needs_lengths(X, part) for part in given.values()):
-        if np.isnan(X.shape[0]):
-            X = X.copy().compute_chunk_sizes()
-            extra_reads = 1
-            check_not_empty(X.shape)
+    needed = known_rows or any(_needs_lengths(X, part) for part in given.values())
+    if needed and np.isnan(X.shape[0]):
+        X = X.copy().compute_chunk_sizes()
+        extra_reads = 1
+        check_not_empty(X.shape)
     y, w, g, mask = (
         None if part is None else _like_rows(part, X, extra_reads > 0) for part in parts.values()
     )
@@ -151,10 +167,10 @@ def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
 
 def _needs_lengths(X, part) -> bool:
     """Whether row chunks can only be matched once their lengths are known."""
-    unknown = np.isnan(X.shape[0]) or (isinstance(part, da.Array) and np.isnan(part.shape[0]))
-    same_blocks = isinstance(part, da.Array) and part.numblocks[0] == X.numblocks[0]
-    both_unknown = isinstance(part, da.Array) and np.isnan(part.shape[0]) and np.isnan(X.shape[0])
-    return unknown and not (same_blocks and both_unknown)
+    if not isinstance(part, da.Array):
+        return np.isnan(X.shape[0])
+    unknown = np.isnan([X.shape[0], part.shape[0]])
+    return bool(unknown.any() and not (unknown.all() and part.numblocks[0] == X.numblocks[0]))
 
 
 def _like_rows(part, X, counted):
@@ -166,20 +182,29 @@ def _like_rows(part, X, counted):
     if part.ndim == 0:
         return da.full(X.shape[0], float(part), chunks=(X.chunks[0],))
     if not isinstance(part, da.Array):
-        check_rows(part.shape[0], X.shape[0])
+        _check_rows(part, X)
         return da.from_array(part, chunks=(X.chunks[0], *((k,) for k in part.shape[1:])))
-    if np.isnan(part.shape[0]) and not np.isnan(X.shape[0]):
+    known = not np.isnan(X.shape[0])
+    if np.isnan(part.shape[0]) and known:
         if counted and part.numblocks[0] == X.numblocks[0]:
             # Blocks that differ in length from those of X are found when they are read.
             chunks = (X.chunks[0], *part.chunks[1:])
             part = da.Array(part.dask, part.name, chunks, meta=part._meta)
         else:
             part = part.copy().compute_chunk_sizes()
-        check_rows(part.shape[0], X.shape[0])
-    wanted = {0: X.chunks[0]} if not np.isnan(X.shape[0]) else {}
+        _check_rows(part, X)
+    wanted = {0: X.chunks[0]} if known else {}
     if part.ndim == 2:
         wanted[1] = -1
     return part.rechunk(wanted) if wanted else part
+
+
+def _check_rows(part, X) -> None:
+    if part.shape[0] != X.shape[0]:
+        raise ValueError(
+            "Found input variables with inconsistent numbers of samples: "
+            f"X has {X.shape[0]} rows, but y or sample_weight has {part.shape[0]}."
+        )
 
 
 def _dask_target(y, labels, multi_output):
@@ -210,20 +235,12 @@ def _dask_weight(w):
     return w
 
 
-def _dask_groups(g):
-    if not is_dask(g):
-        return _local_groups(g)
-    g = series_to_array(g, labels=True)
+def _groups(g):
+    """Labels (n,) of any kind, in memory or as a Dask Array."""
+    g = series_to_array(g, labels=True) if is_dask(g) else np.asarray(g)
     if g.ndim != 1:
-        raise ValueError(f"groups must be 1D, one label per row, got {g.ndim}D.")
-    return g
-
-
-def _local_groups(g):
-    """Labels (n,) of any kind."""
-    g = np.asarray(g)
-    if g.ndim != 1:
-        raise ValueError(f"groups must be 1D, one label per row, got an array of shape {g.shape}.")
+        got = f"{g.ndim}D" if is_dask(g) else f"an array of shape {g.shape}"
+        raise ValueError(f"groups must be 1D, one label per row, got {got}.")
     return g
 
 

@@ -7,8 +7,7 @@ import dask.array as da
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from daskdsml.data.dataset import dask_rows, is_dask
-from daskdsml.data.frames import is_dask_frame
+from daskdsml.data.dataset import dask_rows, is_dask, is_dask_frame
 
 
 class WindowedSequences:

@@ -10,8 +10,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.encode import LabelCodes
-from daskdsml.data.labels import check_class_weight, class_weights
+from daskdsml.data.labels import LabelCodes, check_class_weight, class_weights
 from daskdsml.linear_model._base import evaluate, predict_rows, predictor_of
 from daskdsml.linear_model._initial import null_evaluation
 from daskdsml.losses.logistic import Logistic

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from daskdsml.contracts import Result
-from daskdsml.data.encode import LabelCodes, codes_of
+from daskdsml.data.labels import LabelCodes, codes_of
 from daskdsml.passes.scores import scores
 
 

@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.contracts import Record
 from daskdsml.data.dataset import is_dask
-from daskdsml.data.encode import LabelCodes
 from daskdsml.data.folds import assign_folds, stratify
+from daskdsml.data.labels import LabelCodes
 from daskdsml.linear_model._base import (
     Passes,
     dataset_of,

@@ -8,8 +8,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.encode import LabelCodes
-from daskdsml.data.labels import check_class_weight
+from daskdsml.data.labels import LabelCodes, check_class_weight
 from daskdsml.linear_model._base import predict_rows
 from daskdsml.linear_model._classifier import Categorical, LinearClassifier
 from daskdsml.linear_model._sgd import descend, descend_once, losses_of

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from daskdsml.data.dataset import Dataset, meta_of
-from daskdsml.data.labels import check_weights, checked, split
+from daskdsml.data.folds import split
+from daskdsml.data.labels import check_weights, checked
 from daskdsml.data.validation import validate_dataset
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.minibatch.batches import open_batches

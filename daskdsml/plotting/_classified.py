@@ -8,8 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml.data.dataset import is_dask, meta_of
-from daskdsml.data.frames import is_dask_frame
+from daskdsml.data.dataset import is_dask, is_dask_frame, meta_of
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.passes.classified import Question, classified

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset
-from daskdsml.data.encode import LabelCodes
+from daskdsml.data.labels import LabelCodes
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, _iterative
 from daskdsml.linear_model._base import dataset_of, passes_over

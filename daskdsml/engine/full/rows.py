@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.data.blocks import nbytes
+from daskdsml.data.columns import columns_first
 from daskdsml.data.dataset import Dataset
-from daskdsml.data.transpose import columns_first
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine import memory
 from daskdsml.engine.full import shards as shd
