@@ -27,13 +27,13 @@ from distributed import Actor, Client, wait
 from tables import network_rows
 
 from daskdsml.engine import memory
-from daskdsml.engine.minibatch import actor_pool, shuffle_buffer, transfer_tasks
+from daskdsml.engine.minibatch import actor_pool, partition_futures, shuffle_buffer
 from daskdsml.engine.minibatch.actor import TrainingActor
 from daskdsml.engine.minibatch.actor_pool import ActorHandle
 from daskdsml.engine.minibatch.batches import open_batches
+from daskdsml.engine.minibatch.partition_futures import PartitionFutures
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
-from daskdsml.engine.minibatch.transfer_tasks import TransferTasks
 
 # Nothing here takes more than moments, unless it hangs.
 pytestmark = pytest.mark.timeout(120)
@@ -175,6 +175,8 @@ def test_epochs_that_end_early_leave_nothing_on_workers(client, opened):
 class Task:
     """Stands for a future of Dask."""
 
+    status = "finished"
+
 
 class Submitting:
     """Stands for a client, and tells whether anyone still wants the last task."""
@@ -185,13 +187,20 @@ class Submitting:
         return task
 
 
-def test_what_is_on_its_way_to_a_place_is_forgotten_with_it():
+def futures_of(client, partitions):
+    """Partition futures that Dask has made already."""
+    futures = PartitionFutures(client, [None] * len(partitions), False)
+    futures._futures = dict(enumerate(partitions))
+    return futures
+
+
+def test_what_is_on_its_way_to_an_actor_is_forgotten_with_it():
     client = Submitting()
-    sent = TransferTasks(client, ["rows"])
-    seat = ActorHandle("a place", "tcp://127.0.0.1:1", Task(), None)
-    sent.begin(seat, [0])
+    futures = futures_of(client, [Task()])
+    handle = ActorHandle("an actor", "tcp://127.0.0.1:1", Task(), None, set(), {})
+    futures.send(handle, [0])
     assert client.wanted() is not None
-    del seat
+    del handle
     gc.collect()
     assert client.wanted() is None
 
@@ -199,8 +208,8 @@ def test_what_is_on_its_way_to_a_place_is_forgotten_with_it():
 @pytest.fixture
 def pausing(client, monkeypatch):
     """Pauses a worker, as Dask does if its memory is nearly full."""
-    monkeypatch.setattr(transfer_tasks, "POLL_SECONDS", 0.1)
-    monkeypatch.setattr(transfer_tasks, "WARN_SECONDS", 0.2)
+    monkeypatch.setattr(partition_futures, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(partition_futures, "WARN_SECONDS", 0.2)
 
     def pause(worker, share=1e-9, status="paused"):
         client.run(pause_above, share, workers=[worker])
@@ -224,28 +233,28 @@ def until(happens, seconds=20):
 
 def test_a_worker_that_is_paused_for_a_while(client, pausing):
     worker = sorted(client.nthreads())[0]
-    sent = TransferTasks(client, [client.scatter(rows_of(0)), client.scatter(rows_of(1))])
-    seat = ActorHandle("a place", worker, client.submit(int), None)
+    futures = futures_of(client, client.scatter([rows_of(0), rows_of(1)]))
+    handle = ActorHandle("an actor", worker, client.submit(int), None, set(), {})
     pausing(worker)
-    sent.begin(seat, [0, 1])
+    futures.send(handle, [0, 1])
 
     def resume():
-        until(lambda: sent._warned)
+        until(lambda: futures._warned)
         time.sleep(0.5)
         pausing(worker, 0.8, "running")
 
     resuming = threading.Thread(target=resume)
     resuming.start()
     with pytest.warns(RuntimeWarning, match="cannot take rows .* paused .* Give workers") as told:
-        sent.end(seat, [0, 1])
+        futures.wait(handle, [0, 1])
     resuming.join()
     assert len(told) == 1 and told[0].filename == __file__
 
 
 def test_a_worker_that_is_paused_for_good(opened, pausing, monkeypatch):
-    monkeypatch.setattr(transfer_tasks, "MAX_PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(partition_futures, "MAX_PAUSE_SECONDS", 1.0)
     batches = opened(persisted=True, pool_bytes=3000)
-    pausing(batches._actors[1].worker)
+    pausing(batches._actors.handles[1].worker)
     with pytest.warns(RuntimeWarning, match="ends with an error after 1 seconds"):
         with pytest.raises(RuntimeError, match="cannot take rows .* nearly full"):
             numbers(batches, 0)
@@ -272,7 +281,7 @@ def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, mo
 
     monkeypatch.setattr(Client, "submit", lost)
     batches = opened()
-    assert not pids and len(batches._actors) == 2
+    assert not pids and len(batches._actors.handles) == 2
     assert numbers(batches, 0) == list(range(N))
 
 
@@ -306,12 +315,12 @@ class Interrupted:
 
 def test_all_places_are_closed_at_once_and_the_client_in_any_case(opened):
     batches, log = opened(), []
-    places = batches._actors
-    places._actors = [seat._replace(actor=Interrupted(log)) for seat in places._actors]
+    pool = batches._actors
+    pool.handles = [handle._replace(actor=Interrupted(log)) for handle in pool.handles]
     with pytest.raises(KeyboardInterrupt):
         batches.close()
     assert log[:2] == ["asked", "asked"] and log[3] <= log[2] <= actor_pool.SEND_SECONDS
-    assert places._client.status == "closed"
+    assert pool._client.status == "closed"
 
 
 def test_places_that_are_busy_let_go_later(client, opened, monkeypatch):

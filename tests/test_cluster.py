@@ -25,8 +25,7 @@ from tables import (
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine import memory
 from daskdsml.engine.full.cluster import ClusterRows
-from daskdsml.engine.full.local import LocalRows
-from daskdsml.engine.full.rows import open_rows
+from daskdsml.engine.full.rows import LocalRows, open_rows
 from daskdsml.linear_model import LassoCV, LinearRegression, LogisticRegression, Ridge, RidgeCV
 
 MODELS = {"ols": LinearRegression, "ridge": Ridge, "logistic": LogisticRegression}

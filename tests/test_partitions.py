@@ -221,7 +221,7 @@ def test_dask_holds_no_pieces_of_persisted_data(small_pieces, client, cache):
 def pieces_held(client):
     """Keys of partitions that workers hold for Dask, once they had time to let go of them."""
     for _ in range(50):
-        held = [key for keys in client.has_what().values() for key in keys if "_made" in str(key)]
+        held = [key for keys in client.has_what().values() for key in keys if "as_rows" in str(key)]
         if not held:
             break
         time.sleep(0.1)

@@ -1,8 +1,9 @@
-"""From raw chunks of a collection to the blocks that kernels receive; for the engine."""
+"""Blocks: raw chunks of rows as the arrays that kernels receive, and how many go together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +12,18 @@ from daskdsml.contracts import Block
 
 # Chunks are joined until a block has this many bytes: below it, the cost of calling a kernel shows.
 SMALL_BLOCK = 2**20
+
+
+class Slice(NamedTuple):
+    """Reads the raw chunk of rows [start, stop) of ``parts`` in memory, X first, or None."""
+
+    parts: tuple
+    start: int
+    stop: int
+
+    def __call__(self):
+        X, *others = (None if a is None else a[self.start : self.stop] for a in self.parts)
+        return [X], *others
 
 
 def as_block(chunk, id=(0, 0)) -> Block:
@@ -29,38 +42,44 @@ def as_block(chunk, id=(0, 0)) -> Block:
         If X, y, w and g of this chunk differ in length.
     """
     columns, y, w, g = chunk
-    X = _join([_matrix(part) for part in columns], axis=1)
+    X = stack([_matrix(column) for column in columns], axis=1)
     y = None if y is None else np.asarray(y)
     w = None if w is None else np.asarray(w, dtype=np.float64).reshape(-1)
     g = None if g is None else np.asarray(g).reshape(-1)
-    for name, part in (("y", y), ("sample_weight", w), ("groups", g)):
+    others = {"y": y, "sample_weight": w, "groups": g}
+    check_same_rows(X, others, "partition", f"partition {id}")
+    return aligned_block(Block(X, y, w, g, id))
+
+
+def check_same_rows(X, others: dict, kind: str, which: str) -> None:
+    """Raise ValueError unless all parts of ``which`` chunk, or another kind, have the rows of X."""
+    for name, part in others.items():
         if part is not None and part.shape[0] != X.shape[0]:
             raise ValueError(
-                f"X and {name} must have the same rows in each partition, but partition {id} of X "
-                f"has {X.shape[0]} rows and that of {name} has {part.shape[0]}. Make both from the "
+                f"X and {name} must have the same rows in each {kind}, but {which} of X has "
+                f"{X.shape[0]} rows and that of {name} has {part.shape[0]}. Make both from the "
                 "same collection, or call compute_chunk_sizes() on both to have them aligned."
             )
-    return aligned(Block(X, y, w, g, id))
 
 
-def aligned(block: Block) -> Block:
-    """The block with arrays that start where their dtype wants it; those that do are not copied.
+def aligned_block(block: Block) -> Block:
+    """The block with `aligned` arrays."""
+    X, y, w, g = map(aligned, block[:4])
+    return Block(X, y, w, g, block.id)
+
+
+def aligned(part):
+    """The array or CSR matrix, or None, so that it starts where its dtype wants it.
 
     Arrays that came over a network may start anywhere: NumPy then leaves BLAS, and other bits come.
+    Those that are aligned are not copied.
     """
-    X, *others, id = block
-    if sparse.issparse(X):
-        parts = (X.data, X.indices, X.indptr)
-        if not all(part.flags.aligned for part in parts):
-            X = sparse.csr_matrix(tuple(map(_aligned, parts)), shape=X.shape)
-    else:
-        X = _aligned(X)
-    y, w, g = (None if part is None else _aligned(part) for part in others)
-    return Block(X, y, w, g, id)
-
-
-def _aligned(array):
-    return array if array.flags.aligned else array.copy()
+    if sparse.issparse(part):
+        arrays = (part.data, part.indices, part.indptr)
+        if all(array.flags.aligned for array in arrays):
+            return part
+        return sparse.csr_matrix(tuple(map(aligned, arrays)), shape=part.shape)
+    return part if part is None or part.flags.aligned else part.copy()
 
 
 def join_small(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -68,16 +87,26 @@ def join_small(blocks: Iterable[Block]) -> Iterator[Block]:
 
     What is joined depends on the blocks' own sizes alone, never on who reads them.
     """
-    pending: list[Block] = []
-    size = 0
-    for block in blocks:
-        pending.append(block)
-        size += nbytes(block.X)
-        if size >= SMALL_BLOCK:
-            yield _joined(pending)
-            pending, size = [], 0
-    if pending:
-        yield _joined(pending)
+    return map(_joined, group(blocks, lambda block: nbytes(block.X), SMALL_BLOCK))
+
+
+def group(items: Iterable, size: Callable, least: float) -> Iterator[list]:
+    """Runs of consecutive items of at least ``least`` in size together, but for the last run."""
+    run, total = [], 0
+    for item in items:
+        run.append(item)
+        total += size(item)
+        if total >= least:
+            yield run
+            run, total = [], 0
+    if run:
+        yield run
+
+
+def split(n: int, n_parts: int) -> list[range]:
+    """Cut ``range(n)`` into at most ``n_parts`` runs of nearly equal length."""
+    borders = np.linspace(0, n, min(n, max(n_parts, 1)) + 1).round().astype(int)
+    return [range(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True)]
 
 
 def nbytes(X) -> int:
@@ -88,21 +117,16 @@ def nbytes(X) -> int:
 
 
 def _joined(blocks: list[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    X, y, w, g = (
-        None if parts[0] is None else _join(list(parts), axis=0)
-        for parts in zip(*(block[:4] for block in blocks), strict=True)
-    )
+    X, y, w, g = (stack(parts) for parts in zip(*(block[:4] for block in blocks), strict=True))
     return Block(X, y, w, g, blocks[0].id)
 
 
-def _join(parts: list, axis: int):
-    if len(parts) == 1:
+def stack(parts, axis: int = 0):
+    """Arrays or CSR matrices as one; None if the first is None, and itself if there is one."""
+    if parts[0] is None or len(parts) == 1:
         return parts[0]
-    if any(sparse.issparse(part) for part in parts):
-        stack = sparse.hstack if axis else sparse.vstack
-        return stack(parts, format="csr")
+    if any(map(sparse.issparse, parts)):
+        return (sparse.hstack if axis else sparse.vstack)(parts, format="csr")
     return np.concatenate(parts, axis=axis)
 
 
@@ -114,13 +138,17 @@ def _matrix(part):
         part = part.tocsr()
         if not sparse.issparse(part):
             raise TypeError(f"Expected SciPy CSR from tocsr(), got {type(part).__name__}.")
-        part = part.astype(float_dtype(part.dtype), copy=False)
-        if not part.has_canonical_format:  # kernels meet each column once a row
-            part = part.copy()
-            part.sum_duplicates()
-        return part
+        return canonical(part.astype(float_dtype(part.dtype), copy=False))
     part = np.asarray(part)
     return np.ascontiguousarray(part, dtype=float_dtype(part.dtype))
+
+
+def canonical(X):
+    """A CSR matrix with each column at most once in a row, in order; kernels count on it."""
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def float_dtype(dtype) -> np.dtype:

@@ -33,10 +33,10 @@ class ChunkTask(NamedTuple):
     def __call__(self):
         """Read the chunk: a list of the column chunks of X, then y, w and g or None."""
         columns, *others = self.keys
-        wanted = [*columns, *(key for key in others if key is not None)]
-        values = list(dask.get(self.graph, wanted))
-        made = [values.pop(0) for _ in columns]
-        return made, *(None if key is None else values.pop(0) for key in others)
+        values = iter(dask.get(self.graph, _present(self.keys)))
+        return [next(values) for _ in columns], *(
+            None if key is None else next(values) for key in others
+        )
 
 
 class SerializedTask(NamedTuple):
@@ -46,18 +46,6 @@ class SerializedTask(NamedTuple):
 
     def __call__(self):
         return pickle.loads(self.data)()
-
-
-class Slice(NamedTuple):
-    """Rows [start, stop) of ``parts`` in this process's memory, X first, or None."""
-
-    parts: tuple
-    start: int
-    stop: int
-
-    def __call__(self):
-        X, *others = (None if a is None else a[self.start : self.stop] for a in self.parts)
-        return [X], *others
 
 
 class ChunkTasks(NamedTuple):
@@ -76,23 +64,30 @@ class ChunkTasks(NamedTuple):
 
 def cut(parts: tuple) -> ChunkTasks:
     """Cut Dask Arrays of the same row chunks, X first, or None, into a task for each chunk."""
-    graph = _graph(parts)
+    given = [part for part in parts if part is not None]
+    merged = HighLevelGraph.merge(*(part.dask for part in given))
+    graph = dict(merged)
     # Optimising would leave persisted parts out.
-    held = any(_is_future(node) for node in graph.values())
+    held = any(map(_is_future, graph.values()))
     if not held:
-        graph = _optimized_together(parts)
+        # All parts in one graph: optimised one by one, each would read a source they share.
+        graph = dict(optimize(merged, list(flatten(part.__dask_keys__() for part in given))))
     chunks, uses = [], Counter[tuple]()
-    for keys in chunk_keys(*parts):
-        columns, *others = keys
-        wanted = [*columns, *(key for key in others if key is not None)]
-        piece, _ = cull(graph, wanted)
-        chunks.append(ChunkTask(piece, keys))
-        uses.update(key for key, node in piece.items() if _is_work(node))
+    for keys in _chunk_keys(*parts):
+        needed, _ = cull(graph, _present(keys))
+        chunks.append(ChunkTask(needed, keys))
+        uses.update(key for key, node in needed.items() if _is_work(node))
     repeats = max(uses.values(), default=1)
     return ChunkTasks(chunks, shared=repeats > 1, held=held, repeats=repeats)
 
 
-def chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
+def _present(keys) -> list:
+    """All keys of a chunk in one list."""
+    columns, *others = keys
+    return [*columns, *(key for key in others if key is not None)]
+
+
+def _chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
     """Keys of each row chunk: those of X's column chunks, of y, w and g."""
     rows: list[Any] = []
     for i in range(X.numblocks[0]):
@@ -156,21 +151,6 @@ class _Pickler(cloudpickle.Pickler):
 
         kind = type(obj)
         return dask_deserialize.dispatch(kind), dask_serialize.dispatch(kind)(obj)
-
-
-def _graph(parts) -> dict:
-    graph: dict = {}
-    for part in parts:
-        if part is not None:
-            graph.update(part.__dask_graph__())
-    return graph
-
-
-def _optimized_together(parts) -> dict:
-    """One graph of all parts: optimised one by one, each would read a source they share."""
-    parts = [part for part in parts if part is not None]
-    keys = list(flatten(part.__dask_keys__() for part in parts))
-    return dict(optimize(HighLevelGraph.merge(*(part.dask for part in parts)), keys))
 
 
 def _is_future(node) -> bool:

@@ -19,14 +19,21 @@ def check_cache(cache) -> None:
         raise ValueError(f"Unknown cache {cache!r}: expected one of {list(CACHES)}.")
 
 
-def worker_info(client) -> dict:
-    """What the scheduler says of each worker, by address."""
-    # `Client.scheduler_info` may give what a periodic call has fetched meanwhile: no workers.
-    return client.sync(client.scheduler.identity)["workers"]
+def keeps(cache: str, n_bytes: float | None, client=None) -> bool | None:
+    """Whether rows stay in memory once they were read; None while that depends on their size."""
+    if cache != "auto":
+        return cache == "memory"
+    return None if n_bytes is None else fits(n_bytes, client)
 
 
-def fits_workers(client, n_bytes: float) -> bool:
-    """Whether the workers have room for ``n_bytes`` before Dask would begin to spill."""
+def fits(n_bytes: float, client=None) -> bool:
+    """Whether there is room for ``n_bytes``.
+
+    They may take half of this machine's free memory, or what the workers of a client have left
+    before Dask would begin to spill.
+    """
+    if client is None:
+        return n_bytes <= 0.5 * psutil.virtual_memory().available
     workers = worker_info(client).values()
     if any(not worker["memory_limit"] for worker in workers):
         return True
@@ -35,6 +42,7 @@ def fits_workers(client, n_bytes: float) -> bool:
     return n_bytes <= sum(max(room, 0.0) for room in free)
 
 
-def fits_here(n_bytes: float) -> bool:
-    """Whether ``n_bytes`` take at most half of this machine's free memory."""
-    return n_bytes <= 0.5 * psutil.virtual_memory().available
+def worker_info(client) -> dict:
+    """What the scheduler says of each worker, by address."""
+    # `Client.scheduler_info` may give what a periodic call has fetched meanwhile: no workers.
+    return client.sync(client.scheduler.identity)["workers"]

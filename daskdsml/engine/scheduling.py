@@ -1,4 +1,4 @@
-"""Where work goes: the Dask client, runs of it for each task, reading ahead, sending again."""
+"""Where work goes: the Dask client, sums on its workers, and reading ahead."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import dask
-import numpy as np
+
+from daskdsml.engine.tree import PartialSums, add_parts
 
 # How often blocks that this process had sent to workers are sent again after workers were lost.
 RESENDS = 10
 # How long to wait for a worker to take what is sent before another one is tried.
 SEND_SECONDS = 5
+# Sums of more tasks than this are added on the workers, this many at a time.
+FAN_IN = 8
 
 
 def current_client():
@@ -22,7 +25,7 @@ def current_client():
     ever. ``dask.config.set(scheduler=...)`` with a local scheduler wins over a client, as in Dask.
     """
     distributed = sys.modules.get("distributed")
-    if distributed is None or inside_task():
+    if distributed is None or _inside_task(distributed):
         return None
     scheduler = dask.config.get("scheduler", None)
     if scheduler not in (None, "dask.distributed", "distributed"):
@@ -34,11 +37,8 @@ def current_client():
     return client if client.status == "running" else None
 
 
-def inside_task() -> bool:
+def _inside_task(distributed) -> bool:
     """Whether this thread runs a task of a Dask worker."""
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return False
     try:
         distributed.get_worker()
     except ValueError:
@@ -46,10 +46,18 @@ def inside_task() -> bool:
     return True
 
 
-def split(n: int, n_tasks: int) -> list[range]:
-    """Cut ``range(n)`` into at most ``n_tasks`` runs of nearly equal length."""
-    borders = np.linspace(0, n, min(n, max(n_tasks, 1)) + 1).round().astype(int)
-    return [range(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+def gather_sums(client, futures: list, n_leaves: int) -> PartialSums:
+    """Add what tasks return as futures of `PartialSums`."""
+    try:
+        while len(futures) > FAN_IN:
+            futures = [
+                client.submit(add_parts, futures[i : i + FAN_IN], n_leaves, pure=False)
+                for i in range(0, len(futures), FAN_IN)
+            ]
+        return add_parts(client.gather(futures), n_leaves)
+    except BaseException:
+        client.cancel(futures)
+        raise
 
 
 def read_ahead(items: Iterable) -> Iterator:

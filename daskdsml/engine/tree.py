@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# From this many tasks on, their sums are added on the workers, this many at a time.
-FAN_IN = 8
-
 Node = tuple[int, int]
 
 

@@ -26,23 +26,8 @@ def lazily(X, predictor, finish, *, columns, dtype, name):
     """
     X = dask_rows(X)
     X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
-    name = f"{name}-{tokenize(X.name, predictor, finish, columns)}"
-    shape = {"drop_axis": 1} if columns is None else {"chunks": (X.chunks[0], (columns,))}
-    return da.map_blocks(
-        _finished,
-        X,
-        # As one key of the graph the model travels to each worker once, however many blocks.
-        dask.delayed(predictor, pure=True),
-        finish,
-        dtype=dtype,
-        meta=np.empty((0,) if columns is None else (0, 0), dtype=dtype),
-        name=name,
-        **shape,
-    )
-
-
-def _finished(block, predictor, finish):
-    return finish(predictor(block))
+    tail = () if columns is None else (columns,)
+    return lazily_rows(X, None, predictor, finish, tail=tail, dtype=dtype, name=name)
 
 
 def lazily_rows(X, mask, predictor, finish, *, tail, dtype, name):
@@ -63,18 +48,25 @@ def lazily_rows(X, mask, predictor, finish, *, tail, dtype, name):
         given += [mask, (0, X.ndim)]
     rows = (0, *(X.ndim + 1 + axis for axis in range(len(tail))))
     return da.blockwise(
-        _finished_rows,
+        _finished,
         rows,
         *given,
+        # As one key of the graph the model travels to each worker once, however many blocks.
         predictor=dask.delayed(predictor, pure=True),
         finish=finish,
         new_axes={axis: length for axis, length in zip(rows[1:], tail, strict=True)},
-        concatenate=True,
         dtype=dtype,
         meta=np.empty((0,) * len(rows), dtype=dtype),
         name=f"{name}-{tokenize(X.name, getattr(mask, 'name', None), predictor, finish, tail)}",
     )
 
 
-def _finished_rows(block, *masks, predictor, finish):
-    return finish(predictor(block, *masks))
+def _finished(*blocks, predictor, finish):
+    return finish(predictor(*map(_alone, blocks)))
+
+
+def _alone(block):
+    """The only block in the nested lists that Dask makes of axes the result does not have."""
+    while isinstance(block, list):
+        (block,) = block
+    return block

@@ -1,22 +1,35 @@
-"""Rows: a table laid out in shards on an engine, ready for passes. The estimators' way in."""
+"""Rows: a table laid out in shards, ready for passes. The estimators' way in."""
 
 from __future__ import annotations
 
-import numpy as np
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from uuid import uuid4
 
-from daskdsml.data.blocks import nbytes
+import dask
+import numpy as np
+from dask.base import is_dask_collection
+from dask.system import CPU_COUNT
+
+from daskdsml.data.blocks import Slice, nbytes, split
 from daskdsml.data.columns import columns_first
 from daskdsml.data.dataset import Dataset
 from daskdsml.engine import chunk_tasks as ct
-from daskdsml.engine import memory
+from daskdsml.engine import memory, tree
 from daskdsml.engine.full import shards as shd
-from daskdsml.engine.scheduling import current_client, split
+from daskdsml.engine.full.shards import Held
+from daskdsml.engine.scheduling import current_client
 
 # In-memory tables are cut into blocks of about this many bytes, not of fewer rows than this, nor
 # than there are columns where p x p sums are made: adding one takes as long as the products of a
 # few hundred rows.
 LOCAL_BLOCK, LOCAL_ROWS = 2**23, 128
 EVEN_BLOCKS = 8
+# Blocks in memory take equal times, those that are read do not; each task costs a small pass more.
+TASKS_PER_THREAD, TASKS_IN_MEMORY = 4, 1
+THREADED = ("threads", "synchronous")
+PROCESSES = ("processes", "multiprocessing")
 
 
 def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, square: bool = True):
@@ -41,26 +54,186 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
     Rows with ``run(kernel, state, name)``, ``map(transform)``, ``n_rows_read``.
     """
     memory.check_cache(cache)
-    client = current_client()
+    n_bytes = table.n_bytes
+    small = n_bytes is None or n_bytes < memory.HOME_BYTES or cache == "none"
+    client = None if table.is_local and small else current_client()
     if table.is_local:
-        chunks = _slices(table, square)
-        sizes = [nbytes(table.X) / len(chunks)] * len(chunks)
-        tasks, at_home = ct.ChunkTasks(chunks), True
+        tasks, at_home = ct.ChunkTasks(_slices(table, square)), True
+        sizes = [nbytes(table.X) / len(tasks.chunks)] * len(tasks.chunks)
     else:
         tasks, sizes = ct.cut(table.row_parts), ct.chunk_bytes(table)
         at_home = client is not None and ct.at_home(tasks, sizes)
-    shards = shd.plan(sizes)
-    if client is not None:
-        from daskdsml.engine.full.cluster import ClusterRows
+    shards = shd.lay_out(table, tasks, sizes)
+    if client is None or (at_home and (small or not memory.fits(n_bytes or 0.0, client))):
+        return LocalRows.open(table, shards, cache, n_jobs)
+    from daskdsml.engine.full.cluster import ClusterRows
 
-        n_bytes = table.n_bytes
-        small = n_bytes is None or n_bytes < memory.HOME_BYTES or cache == "none"
-        stays = at_home and (small or not memory.fits_workers(client, n_bytes or 0.0))
-        if not stays:
-            return ClusterRows.open(client, table, tasks, shards, cache, scattered=at_home)
-    from daskdsml.engine.full.local import LocalRows
+    keep = at_home or tasks.held or memory.keeps(cache, n_bytes, client)
+    return ClusterRows(client, shards if at_home else map(shd.packed, shards), keep, at_home)
 
-    return LocalRows.open(table, tasks, shards, cache, n_jobs)
+
+def _slices(table: Dataset, square: bool) -> list[Slice]:
+    n = table.X.shape[0]
+    n_blocks = -(-nbytes(table.X) // LOCAL_BLOCK)
+    least = max(LOCAL_ROWS, table.n_features * square)
+    most = max(-(-n // least), 1)
+    # As many for each of several threads: with five blocks, one of two threads has three.
+    if n_blocks > 1:
+        n_blocks = -(-n_blocks // EVEN_BLOCKS) * EVEN_BLOCKS
+    if n_blocks > most:
+        n_blocks = most // EVEN_BLOCKS * EVEN_BLOCKS or 2 ** (most.bit_length() - 1)
+    runs = split(n, int(n_blocks))
+    return [Slice(table.row_parts, run.start, run.stop) for run in runs]
+
+
+class LocalRows:
+    """A table on this process's threads, or on the local scheduler the Dask configuration names.
+
+    Attributes
+    ----------
+    n_shards : int
+        Runs of chunks that a task takes one or more of.
+    n_rows_read, n_bytes_read : int
+        Rows and bytes of X read so far, over all passes.
+    """
+
+    def __init__(self, shards: list, keep: bool | None, scheduler, n_jobs, pool=None):
+        self._shards = shards
+        self.n_shards = len(shards)
+        self._keep = keep
+        self._scheduler = scheduler
+        self._n_jobs = n_jobs
+        self._pool = pool
+        self.n_rows_read = 0
+        self.n_bytes_read = 0
+
+    @classmethod
+    def open(cls, table: Dataset, shards: list, cache: str, n_jobs) -> LocalRows:
+        """Lay out a table cut into shards, which stay in memory as ``cache`` says."""
+        scheduler = _configured_scheduler()
+        if scheduler in THREADED:
+            return cls(shards, memory.keeps(cache, table.n_bytes), scheduler, n_jobs)
+        if table.is_local:
+            # The rows are here and kernels release the GIL: other processes have nothing to add.
+            return cls(shards, memory.keeps(cache, table.n_bytes), "threads", n_jobs)
+        if cache == "memory":
+            raise ValueError(
+                f"cache='memory' keeps blocks in this process, where scheduler {scheduler!r} does "
+                "not compute. Use cache='none', scheduler='threads' or a dask.distributed Client."
+            )
+        return cls(shards, False, scheduler, n_jobs)
+
+    def run(self, kernel, state, name):
+        """Sum of ``kernel(state, block)`` over all blocks. ``name`` says what the pass does."""
+        self._prepare()
+        work = partial(shd.run_shards, kernel, state, n_shards=self.n_shards)
+        if is_dask_collection(self._shards[0]):
+            sums = self._compute(shd.delayed_sums(work, self._shards, _unique(name)))
+        else:
+            pieces = self._pieces(enumerate(self._shards))
+            sums = self._call([partial(work, piece) for piece in pieces], name)
+        total = tree.add_parts(sums, self.n_shards)
+        self.n_rows_read += total.n_rows
+        self.n_bytes_read += total.n_bytes
+        return tree.root(total.nodes, self.n_shards)
+
+    def fold(self, kernel, state, order, name):
+        """The state after ``state = kernel(state, block)`` for one block after another.
+
+        ``order`` has the index of each shard, of ``n_shards``; blocks of a shard keep their order.
+        """
+        self._prepare()
+        work, folded = partial(shd.fold_shards, kernel), shd.Folded(state)
+        if is_dask_collection(self._shards[0]):
+            fold = shd.delayed_fold(work, self._shards, order, folded, _unique(name))
+            (folded,) = self._compute([fold])
+        else:
+            shards = [(i, self._shards[i]) for i in order]
+            (folded,) = self._call([partial(work, shards, folded)], name)
+        self.n_rows_read += folded.n_rows
+        self.n_bytes_read += folded.n_bytes
+        return folded.state
+
+    def map(self, transform) -> LocalRows:
+        """The same rows with ``transform`` applied to every block."""
+        if isinstance(self._shards[0], Held):
+            shards = self._each(partial(shd.transformed, transform=transform), "map")
+        else:
+            shards = shd.map_shards(self._shards, transform)
+        rows = LocalRows(shards, self._keep, self._scheduler, self._n_jobs, self._pool)
+        self._pool = None
+        rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
+        return rows
+
+    def close(self) -> None:
+        """Release the blocks, and processes started for these rows."""
+        self._shards = []
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _prepare(self) -> None:
+        """Read blocks into memory where that was asked for, or found to fit."""
+        if self._keep is None and self.n_bytes_read:
+            self._keep = memory.fits(self.n_bytes_read)
+        if self._keep and not isinstance(self._shards[0], Held):
+            delayed = is_dask_collection(self._shards[0])
+            self._shards = self._compute(self._shards) if delayed else self._each(shd.hold, "read")
+
+    def _each(self, function, name: str) -> list:
+        """``function`` of each shard."""
+        calls = [partial(_each, function, shards) for shards in self._pieces(self._shards)]
+        return [value for values in self._call(calls, name) for value in values]
+
+    def _pieces(self, shards) -> list[list]:
+        """Shards by the tasks that take them."""
+        shards = list(shards)
+        n_tasks = 1
+        if self._scheduler != "synchronous":
+            threads = self._n_jobs or dask.config.get("num_workers", None) or CPU_COUNT
+            held = isinstance(self._shards[0], Held)
+            per_thread = TASKS_IN_MEMORY if held else TASKS_PER_THREAD
+            n_tasks = threads * per_thread if threads > 1 else 1
+        return [shards[run.start : run.stop] for run in split(len(shards), n_tasks)]
+
+    def _call(self, calls: list, name: str) -> list:
+        if len(calls) == 1 and self._scheduler in THREADED:
+            return [calls[0]()]
+        # A plain graph: making Delayed objects and optimising them takes longer than a small pass.
+        graph = {f"{name}-{i}": (call,) for i, call in enumerate(calls)}
+        get = dask.base.get_scheduler(scheduler=self._scheduler)
+        return list(get(graph, list(graph), **self._options()))
+
+    def _compute(self, tasks: list) -> list:
+        options = {"scheduler": self._scheduler, **self._options()}
+        return list(dask.compute(*tasks, optimize_graph=False, **options))
+
+    def _options(self) -> dict:
+        """What the scheduler is told: how many threads or processes, and whose."""
+        options = {} if self._n_jobs is None else {"num_workers": self._n_jobs}
+        if self._scheduler in PROCESSES and dask.config.get("pool", None) is None:
+            # Dask would start new processes for each pass.
+            self._pool = self._pool or ProcessPoolExecutor(
+                self._n_jobs or dask.config.get("num_workers", None) or CPU_COUNT,
+                mp_context=multiprocessing.get_context("spawn"),
+            )
+            options["pool"] = self._pool
+        return options
+
+
+def _each(function, shards) -> list:
+    return [function(shard) for shard in shards]
+
+
+def _unique(name: str) -> str:
+    return f"{name}-{uuid4().hex}"
+
+
+def _configured_scheduler() -> str:
+    """The local scheduler to use; a client's own name means threads, since work stays here."""
+    name = dask.config.get("scheduler", None)
+    if name in (None, "dask.distributed", "distributed", "threading", "threaded"):
+        return "threads"
+    return "synchronous" if name in ("sync", "single-threaded") else name
 
 
 class ByColumns:
@@ -90,17 +263,3 @@ def suits_columns(table: Dataset) -> bool:
     if table.is_local:
         return isinstance(table.X, np.ndarray) and not table.X.flags.c_contiguous
     return table.X.numblocks[1] > table.X.numblocks[0]
-
-
-def _slices(table: Dataset, square: bool) -> list[ct.Slice]:
-    n = table.X.shape[0]
-    n_blocks = -(-nbytes(table.X) // LOCAL_BLOCK)
-    least = max(LOCAL_ROWS, table.n_features * square)
-    most = max(-(-n // least), 1)
-    # As many for each of several threads: with five blocks, one of two threads has three.
-    if n_blocks > 1:
-        n_blocks = -(-n_blocks // EVEN_BLOCKS) * EVEN_BLOCKS
-    if n_blocks > most:
-        n_blocks = most // EVEN_BLOCKS * EVEN_BLOCKS or 2 ** (most.bit_length() - 1)
-    cuts = split(n, int(n_blocks))
-    return [ct.Slice(table.row_parts, part.start, part.stop) for part in cuts]

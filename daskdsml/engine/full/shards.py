@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import dask
 import numpy as np
+from dask.base import is_dask_collection
 
 from daskdsml.contracts import Block
-from daskdsml.data.blocks import aligned, as_block, join_small, nbytes
+from daskdsml.data.blocks import aligned_block, as_block, group, join_small, nbytes
 from daskdsml.engine import tree
+from daskdsml.engine.chunk_tasks import serialize
 from daskdsml.engine.scheduling import read_ahead
 from daskdsml.engine.tree import PartialSums
 from daskdsml.utils.threads import single_threaded_blas
@@ -45,7 +48,7 @@ class Held(NamedTuple):
     blocks: list[Block]
 
     def __call__(self) -> Iterator[Block]:
-        return map(aligned, self.blocks)
+        return map(aligned_block, self.blocks)
 
 
 class Folded(NamedTuple):
@@ -56,7 +59,7 @@ class Folded(NamedTuple):
     n_bytes: int = 0
 
 
-def plan(chunk_bytes: list[float]) -> list[range]:
+def plan(chunk_bytes: list[float]) -> list[list[int]]:
     """Group consecutive chunks into shards.
 
     The borders depend on the chunks alone. Chunks of unknown size (NaN) are taken as equal.
@@ -65,15 +68,22 @@ def plan(chunk_bytes: list[float]) -> list[range]:
     if np.isnan(sizes).any():
         sizes = np.full(len(sizes), LARGEST / max(len(sizes) / SHARDS, 1.0))
     target = float(np.clip(sizes.sum() / SHARDS, SMALLEST, LARGEST))
-    shards, start, size = [], 0, 0.0
-    for i, chunk in enumerate(sizes):
-        size += chunk
-        if size >= target:
-            shards.append(range(start, i + 1))
-            start, size = i + 1, 0.0
-    if start < len(sizes):
-        shards.append(range(start, len(sizes)))
-    return shards
+    return list(group(range(len(sizes)), sizes.item, target))
+
+
+def lay_out(table, tasks, chunk_bytes: list[float]) -> list:
+    """The shards of a table cut into chunk tasks: streams, or Delayed where Dask makes chunks."""
+    groups = plan(chunk_bytes)
+    if tasks.shared or tasks.held:
+        return _delayed(table, groups)
+    return [Stream(i, tuple(tasks.chunks[j] for j in js)) for i, js in enumerate(groups)]
+
+
+def packed(shard):
+    """A shard that can be sent to a worker, which reads its chunks there."""
+    if not isinstance(shard, Stream):
+        return shard
+    return shard._replace(chunks=tuple(map(serialize, shard.chunks)))
 
 
 def hold(shard) -> Held:
@@ -81,9 +91,9 @@ def hold(shard) -> Held:
     return Held(list(shard()))
 
 
-def hold_all(shards) -> list[Held]:
-    """Read shards into memory, one after the other."""
-    return [hold(shard) for shard in shards]
+def hold_chunks(index, chunks) -> Held:
+    """Make a held shard of chunks that are in memory already."""
+    return Held(list(join_small(as_block(chunk, (index, i)) for i, chunk in enumerate(chunks))))
 
 
 def transformed(shard, transform):
@@ -91,16 +101,6 @@ def transformed(shard, transform):
     if isinstance(shard, Held):
         return Held([transform(block) for block in shard.blocks])
     return shard._replace(transforms=(*shard.transforms, transform))
-
-
-def transformed_all(shards, transform) -> list:
-    """`transformed` of each shard."""
-    return [transformed(shard, transform) for shard in shards]
-
-
-def hold_chunks(index, chunks) -> Held:
-    """Make a held shard of chunks that are in memory already."""
-    return hold(Stream(index, tuple(_Constant(chunk) for chunk in chunks)))
 
 
 def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> PartialSums:
@@ -133,17 +133,17 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
     return PartialSums(nodes, n_rows, n_bytes)
 
 
-def fold_shards(kernel, shards: list[tuple[int, Any]], carried: Folded) -> Folded:
+def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded:
     """Apply ``state = kernel(state, block)`` to one block after another.
 
     Parameters
     ----------
     kernel : callable (state, block) -> state, which leaves its arguments as they are
-    shards : list of (index, shard), in the order in which they are to be met
-    carried : Folded
+    shards : list of (index, shard), in the order in which they are to be passed
+    folded : Folded
         The state to begin with, and what was read before.
     """
-    state, n_rows, n_bytes = carried
+    state, n_rows, n_bytes = folded
     with single_threaded_blas(), np.errstate(all="ignore"):
         for _, block in _blocks(shards):
             state = kernel(state, block)
@@ -159,8 +159,36 @@ def _blocks(shards) -> Iterator[tuple[int, Block]]:
     return read_ahead(blocks) if streams else blocks
 
 
-class _Constant(NamedTuple):
-    chunk: tuple
+# Shards as Dask Delayed objects, for chunks that only Dask's own scheduler should make.
 
-    def __call__(self):
-        return self.chunk
+
+def _delayed(table, groups) -> list:
+    X, *others = table.row_parts
+    columns = X.to_delayed()
+    others = [None if part is None else part.to_delayed().ravel() for part in others]
+    make = dask.delayed(hold_chunks, pure=False)
+    return [
+        make(i, [[list(columns[j]), *(p if p is None else p[j] for p in others)] for j in chunks])
+        for i, chunks in enumerate(groups)
+    ]
+
+
+def map_shards(shards: list, transform) -> list:
+    """`transformed` of each shard, be it Delayed or not."""
+    delayed = is_dask_collection(shards[0])
+    change = dask.delayed(transformed, pure=False) if delayed else transformed
+    return [change(shard, transform) for shard in shards]
+
+
+def delayed_sums(work, shards: list, name: str) -> list:
+    """Delayed ``work([(index, shard)])`` of each Delayed shard."""
+    run = dask.delayed(work, pure=False)
+    return [run([(i, shard)], dask_key_name=f"{name}-{i}") for i, shard in enumerate(shards)]
+
+
+def delayed_fold(work, shards: list, order, folded, name: str):
+    """Delayed ``work([(index, shard)], folded)`` of one Delayed shard after another."""
+    fold = dask.delayed(work, pure=False)
+    for link, i in enumerate(order):
+        folded = fold([(i, shards[i])], folded, dask_key_name=f"{name}-{link}")
+    return folded

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+import cloudpickle
 import numpy as np
 
 from daskdsml.engine.minibatch.accumulate import accumulate
-from daskdsml.engine.minibatch.payload import Payload, deserialize, serialize
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
 from daskdsml.network_contracts import Batch
@@ -19,6 +20,61 @@ from daskdsml.utils.threads import single_threaded_blas
 
 # The stores of this process, by the names of their actors, for tasks that bring partitions.
 _stores: WeakValueDictionary[str, RowStore] = WeakValueDictionary()
+
+
+class Payload(NamedTuple):
+    """A pickled value: the ``buffers`` of its arrays stay where they are, all else is ``data``.
+
+    Where Dask itself fails to pickle what an actor is asked or replies, the call never ends.
+    """
+
+    data: bytes
+    buffers: list
+
+
+def serialize(value, what: str) -> Payload:
+    """Pickle a value without copying its arrays.
+
+    Raises
+    ------
+    TypeError
+        If the value, called ``what``, does not pickle.
+    """
+    try:
+        return _pickled(value)
+    except Exception as error:
+        raise TypeError(
+            f"{what} travels between processes, so it must pickle, but does not: {error!r}. "
+            "Leave out locks, open files, threads and the like."
+        ) from error
+
+
+def deserialize(payload: Payload, what: str) -> Any:
+    """The value in a payload.
+
+    Raises
+    ------
+    RuntimeError
+        If the value, called ``what``, does not unpickle here.
+    """
+    try:
+        return pickle.loads(payload.data, buffers=payload.buffers)
+    except Exception as error:
+        raise RuntimeError(
+            f"{what} was pickled in another process and does not unpickle here: {error!r}. Have "
+            "the same packages, in the same versions, on this machine and on all workers."
+        ) from error
+
+
+def _pickled(value) -> Payload:
+    buffers: list = []
+    with suppress(Exception):
+        data = pickle.dumps(value, 5, buffer_callback=buffers.append)
+        if b"__main__" not in data:
+            return Payload(data, buffers)
+    # It takes longer, and takes what cannot be imported elsewhere.
+    buffers = []
+    return Payload(cloudpickle.dumps(value, 5, buffer_callback=buffers.append), buffers)
 
 
 class StepRequest(NamedTuple):
@@ -52,7 +108,7 @@ class PassRequest(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What an actor says: what a kernel yields, or returns if it ``ended``; or the ``failure``."""
+    """What an actor replies: what a kernel yields, or returns if it ``ended``; or its failure."""
 
     ended: bool = True
     value: Any = None
@@ -82,7 +138,7 @@ class TaskFailure(NamedTuple):
             try:
                 error = deserialize(self.error, "An error")
                 error.add_note(where)
-            except Exception:  # its text tells all that is known of it
+            except Exception:  # its text is all there is
                 error = None
             if isinstance(error, Exception):
                 return error
@@ -120,7 +176,7 @@ class TrainingActor:
     def __init__(self, name: str, lengths, keep: bool, stay: bool, capacity: int):
         self._lengths = np.asarray(lengths).tolist()
         self._store = _stores[name] = RowStore(keep, stay, capacity)
-        self._known = b""
+        self._pickled = b""
         self._kernel: Any = None
         self._work: Any = None
 
@@ -152,10 +208,10 @@ class TrainingActor:
         return True, accumulate(kernel, request.state, partitions, self._lengths, request.n_rows)
 
     def ready(self) -> None:
-        """Return, which tells that this actor can be reached."""
+        """Return, which shows that this actor can be reached."""
 
     def close(self) -> None:
-        """Let go of all rows."""
+        """Release all rows."""
         self._work = None
         self._store.close()
 
@@ -168,8 +224,8 @@ class TrainingActor:
 
     def _kernel_of(self, kernel: bytes):
         # Kernels keep buffers between steps, which a new one would have to make again.
-        if kernel != self._known:
-            self._known, self._kernel = kernel, pickle.loads(kernel)
+        if kernel != self._pickled:
+            self._pickled, self._kernel = kernel, pickle.loads(kernel)
         return self._kernel
 
 

@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from daskdsml.engine.minibatch.actor import Reply, TrainingActor
-from daskdsml.engine.minibatch.payload import deserialize, serialize
+from daskdsml.engine.minibatch.actor import Reply, TrainingActor, deserialize, serialize
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS
 
 # How often to look whether a worker that has not replied yet is still there.
@@ -18,12 +17,18 @@ START_SECONDS = 60.0
 
 
 class ActorHandle(NamedTuple):
-    """An actor: its name, the address of its worker, and the actor that it is."""
+    """An actor, by its name, on the worker at an address.
+
+    It has the ``known`` partitions, or can read them for itself; ``transfers`` are tasks that bring
+    others to it, by partition.
+    """
 
     name: str
     worker: str
     future: Any
     actor: Any
+    known: set
+    transfers: dict
 
 
 class ActorPool:
@@ -34,6 +39,10 @@ class ActorPool:
     client : distributed.Client
     arguments : tuple
         What a `TrainingActor` is made from.
+
+    Attributes
+    ----------
+    handles : list of ActorHandle
     """
 
     def __init__(self, client, arguments: tuple):
@@ -47,56 +56,57 @@ class ActorPool:
             direct_to_workers=True,
         )
         self._arguments = arguments
+        self._n_rows_read: dict[str, int] = {}
         try:
-            self._actors = [self._started(worker) for worker in self._workers()]
+            self.handles = [self._started(worker) for worker in self._workers()]
         except BaseException:
             self._client.close()
             raise
 
-    def __len__(self) -> int:
-        return len(self._actors)
-
-    def __getitem__(self, i: int) -> ActorHandle:
-        return self._actors[i]
+    @property
+    def n_rows_read(self) -> int:
+        """Rows read so far by all actors, those that were lost included."""
+        return sum(self._n_rows_read.values())
 
     def ask(self, method: str, requests: dict) -> tuple[dict[int, Reply], dict[int, Exception]]:
-        """Call a method of actors at once: their replies, and what tells that an actor is lost."""
+        """Call a method of actors at once: their replies, and the errors of those that are lost."""
         payloads = {
             i: serialize(request, "What workers are sent") for i, request in requests.items()
         }
         replies: dict[int, Reply] = {}
         lost: dict[int, Exception] = {}
-        asked = {}
+        calls = {}
         for i, payload in payloads.items():
             try:
-                asked[i] = getattr(self._actors[i].actor, method)(payload)
+                calls[i] = getattr(self.handles[i].actor, method)(payload)
             except RuntimeError as error:
                 lost[i] = error
-        for i, call in asked.items():
+        for i, call in calls.items():
             try:
                 replies[i] = self._waited(i, call)
             except Exception as error:
                 lost[i] = error
         for i in sorted(replies):
-            failure = replies[i].failure
+            handle, (_, value, n_rows_read, failure) = self.handles[i], replies[i]
             if failure is not None:
-                raise failure.exception(self._actors[i].worker)
-            value = deserialize(replies[i].value, "What a worker replies")
-            replies[i] = replies[i]._replace(value=value)
+                raise failure.exception(handle.worker)
+            replies[i] = replies[i]._replace(value=deserialize(value, "What a worker replies"))
+            self._n_rows_read[handle.name] = n_rows_read
+            handle.known.update(getattr(requests[i], "sources", ()))
         return replies, lost
 
     def replace(self, i: int) -> None:
         """Start an actor that was lost on another worker, or on the same one started again."""
-        others = [handle.worker for j, handle in enumerate(self._actors) if j != i]
-        self._actors[i] = self._started(min(self._workers(), key=others.count))
+        others = [handle.worker for j, handle in enumerate(self.handles) if j != i]
+        self.handles[i] = self._started(min(self._workers(), key=others.count))
 
     def close(self) -> None:
-        """Let go of all rows and of the actors that hold them; those that are busy do so later."""
-        actors, self._actors = self._actors, []
+        """Release all rows, and the actors that hold them; those that are busy do so later."""
+        handles, self.handles = self.handles, []
         until = time.monotonic() + SEND_SECONDS
         try:
             calls = []
-            for handle in actors:
+            for handle in handles:
                 with suppress(RuntimeError):  # its worker is lost, and the rows with it
                     calls.append(handle.actor.close())
             for call in calls:
@@ -110,7 +120,7 @@ class ActorPool:
             try:
                 return call.result(timeout=POLL_SECONDS)
             except TimeoutError:
-                if self._actors[i].future.status != "finished":
+                if self.handles[i].future.status != "finished":
                     raise
 
     def _workers(self) -> list[str]:
@@ -156,7 +166,7 @@ class ActorPool:
                 "cluster's dashboard for workers that are busy or paused."
             ) from error
         holders = self._client.who_has([future]).get(name, ())
-        handle = ActorHandle(name, next(iter(holders), worker), future, actor)
+        handle = ActorHandle(name, next(iter(holders), worker), future, actor, set(), {})
         _reach(handle)
         return handle
 

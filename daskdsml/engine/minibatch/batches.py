@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import dask
 import numpy as np
 
+from daskdsml.data.blocks import split
 from daskdsml.data.dataset import Dataset
-from daskdsml.engine import memory
-from daskdsml.engine.memory import fits_here, fits_workers
+from daskdsml.engine import memory, tree
 from daskdsml.engine.minibatch import partitions as pts
-from daskdsml.engine.minibatch import shuffle_buffer
+from daskdsml.engine.minibatch.accumulate import accumulate, finished, pass_rows
+from daskdsml.engine.minibatch.row_buffer import RowBlock
+from daskdsml.engine.minibatch.row_store import RowStore
+from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, lay_out
 from daskdsml.engine.scheduling import current_client
+from daskdsml.network_contracts import Batch
 
 
 def open_batches(
@@ -63,29 +72,23 @@ def open_batches(
         If ``batch_size`` or ``pool_bytes`` is not positive, or ``cache`` is none of the three.
     """
     _check(batch_size, pool_bytes, cache)
-    client = current_client()
+    small = (examples.stored_bytes or np.inf) < memory.HOME_BYTES
+    client = None if examples.is_local and small else current_client()
     partitions = pts.cut(examples, travel=client is not None)
-    layout = shuffle_buffer.lay_out(
+    layout = lay_out(
         partitions.lengths, partitions.row_bytes, int(batch_size), pool_bytes, examples.is_local
     )
-    if client is not None:
+    if client is not None and not _stays(client, examples, partitions, cache):
         from daskdsml.engine.minibatch.cluster import ClusterBatches
 
-        n_bytes = partitions.n_bytes
-        small = (examples.stored_bytes or n_bytes) < memory.HOME_BYTES
-        apart = small or cache == "none" or partitions.at_once or not fits_workers(client, n_bytes)
-        if not (partitions.at_home and apart):
-            keep = partitions.at_home or _keep(cache, layout, lambda: fits_workers(client, n_bytes))
-            return ClusterBatches(client, examples, layout, partitions, keep, shuffle, seed)
-    from daskdsml.engine.minibatch.local import LocalBatches
-
-    keep = examples.is_local or _keep(cache, layout, lambda: fits_here(partitions.n_bytes))
-    return LocalBatches(examples, layout, partitions, keep, shuffle, seed, n_jobs)
-
-
-def _keep(cache, layout, fits) -> bool:
-    """Whether to keep what was read; a buffer that holds all rows anyway is memory granted."""
-    return cache != "none" and (cache == "memory" or layout.whole or fits())
+        keep = partitions.at_home or _keep(cache, layout, partitions, client)
+        return ClusterBatches(client, examples, layout, partitions, keep, shuffle, seed)
+    rows: Any
+    if examples.is_local:
+        rows = ArrayRows(RowBlock(*examples.batch_parts), layout.lengths)
+    else:
+        rows = _row_store(layout, partitions, _keep(cache, layout, partitions))
+    return LocalBatches(examples, layout, rows, shuffle, seed, n_jobs)
 
 
 def _check(batch_size, pool_bytes, cache) -> None:
@@ -94,3 +97,152 @@ def _check(batch_size, pool_bytes, cache) -> None:
     if not pool_bytes > 0:
         raise ValueError(f"pool_bytes={pool_bytes!r} must be positive: bytes of the shuffle pool.")
     memory.check_cache(cache)
+
+
+def _stays(client, examples, partitions, cache) -> bool:
+    """Whether this process had better train, though there is a client."""
+    if not partitions.at_home:
+        return False
+    n_bytes = partitions.n_bytes
+    small = (examples.stored_bytes or n_bytes) < memory.HOME_BYTES
+    apart = small or cache == "none" or partitions.at_once
+    return apart or not memory.fits(n_bytes, client)
+
+
+def _keep(cache, layout, partitions, client=None) -> bool:
+    """Whether to keep what was read; a buffer that holds all rows anyway is memory granted."""
+    whole = layout.whole and cache != "none"
+    return whole or bool(memory.keeps(cache, partitions.n_bytes, client))
+
+
+def _row_store(layout, partitions, keep) -> RowStore:
+    """Partitions that this process reads; those that Dask had better make are read now."""
+    store = RowStore(keep, keep and layout.whole, layout.capacity)
+    store.learn(dict(enumerate(partitions.sources)))
+    if keep and partitions.tasks is not None:
+        # What cannot leave this process must not go to the client's cluster.
+        scheduler = "threads" if partitions.at_home else None
+        store.keep(dict(enumerate(dask.compute(*partitions.tasks, scheduler=scheduler))))
+    return store
+
+
+class LocalStep(NamedTuple):
+    """A mini-batch in this process."""
+
+    batch: Batch
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the batch."""
+        return self.batch.size
+
+    def run(self, kernel, state):
+        """What the kernel returns for the batch; it may be run as often as wanted."""
+        with np.errstate(all="ignore"):
+            return finished(kernel(state, self.batch))
+
+
+class LocalBatches:
+    """Mini-batches of examples in this process.
+
+    Attributes
+    ----------
+    n_rows, steps_per_epoch : int
+    in_shape : tuple of int
+        Shape of one row.
+    """
+
+    def __init__(self, examples, layout: Layout, rows, shuffle, seed, n_jobs):
+        self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
+        self.in_shape = examples.in_shape
+        self._layout, self._rows = layout, rows
+        self._shuffle, self._seed, self._n_jobs = shuffle, seed, n_jobs or 1
+        self._pass_rows = pass_rows(examples, layout.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[LocalStep]:
+        """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
+        plan = EpochPlan(self._layout, self._seed, epoch, self._shuffle)
+        step = 0
+        for event in plan:
+            if isinstance(event, Load):
+                self._load(event, plan.order)
+                continue
+            X, y, w, mask = self._rows.take(event.slots)
+            key = (self._seed, epoch, step)
+            yield LocalStep(Batch(X, y, w, mask, size=len(event.slots), key=key))
+            step += 1
+
+    def run(self, kernel, state, name: str):
+        """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for.
+
+        With ``n_jobs`` several batches are evaluated at once, on threads.
+        """
+        lengths = self._layout.lengths.tolist()
+
+        def work(partitions):
+            return accumulate(kernel, state, partitions, lengths, self._pass_rows)
+
+        runs = [self._rows.partitions(run) for run in split(len(lengths), self._n_jobs)]
+        if len(runs) == 1:
+            sums = [work(runs[0])]
+        else:
+            with ThreadPoolExecutor(len(runs), thread_name_prefix=f"daskdsml-{name}") as threads:
+                sums = list(threads.map(work, runs))
+        return tree.root(tree.add_parts(sums, len(lengths)).nodes, len(lengths))
+
+    @property
+    def n_rows_read(self) -> int:
+        """Rows read so far: those of arrays in memory each time they are used."""
+        return self._rows.n_rows_read
+
+    @property
+    def n_bytes_held(self) -> int:
+        """Bytes of the rows held beside those the user holds."""
+        return self._rows.n_bytes
+
+    def close(self) -> None:
+        """Release all rows."""
+        self._rows.close()
+
+    def _load(self, event: Load, order) -> None:
+        if not self._rows.holds(event.partition):
+            self._rows.load(event.partition, None, event.slots)
+            following = event.position + 1
+            if following < len(order):
+                self._rows.expect(int(order[following]))
+
+
+class ArrayRows:
+    """Rows of arrays in memory, used as those of a `RowStore` in which all rows stay.
+
+    Parameters
+    ----------
+    rows : RowBlock
+    lengths : array (n_partitions,)
+        Rows of each partition.
+    """
+
+    n_bytes = 0
+
+    def __init__(self, rows: RowBlock, lengths):
+        self._rows, self._borders = rows, [0, *np.cumsum(lengths).tolist()]
+        self.n_rows_read = 0
+
+    def holds(self, partition: int) -> bool:
+        """Whether rows are in their slots, which are their numbers: always."""
+        return True
+
+    def take(self, slots) -> RowBlock:
+        """Copies of the rows in ``slots``."""
+        self.n_rows_read += len(slots)
+        return self._rows.take(slots)
+
+    def partitions(self, numbers) -> Iterator[tuple]:
+        """Number and rows of partitions."""
+        slices = {i: slice(self._borders[i], self._borders[i + 1]) for i in numbers}
+        self.n_rows_read += sum(rows.stop - rows.start for rows in slices.values())
+        return ((i, self._rows.only(rows)) for i, rows in slices.items())
+
+    def close(self) -> None:
+        """Release the arrays."""
+        self._rows = RowBlock(np.empty(0))

@@ -12,8 +12,7 @@ from daskdsml.engine import tree
 from daskdsml.engine.minibatch.accumulate import pass_rows
 from daskdsml.engine.minibatch.actor import PassRequest, StepRequest
 from daskdsml.engine.minibatch.actor_pool import ActorPool
-from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load
-from daskdsml.engine.minibatch.slot_map import SlotMap
+from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, SlotMap
 from daskdsml.engine.minibatch.transfer import Transfer
 from daskdsml.engine.scheduling import RESENDS
 
@@ -55,13 +54,12 @@ class ClusterBatches:
         self._layout, self._shuffle, self._seed = layout, shuffle, seed
         self._pass_rows = pass_rows(examples, layout.batch_size)
         self._keep, self._stay = keep, keep and layout.whole
-        self._packed: tuple = (None, b"")
+        self._pickled: tuple = (None, b"")
         n_workers = max(len(client.nthreads()), 1)
         room = -(-layout.capacity // n_workers)
         self._actors = ActorPool(client, (layout.lengths, self._keep, self._stay, room))
-        n = len(self._actors)
         self._transfer: Any = Transfer(client, self._actors, partitions, keep)
-        self._read, self._read_before = [0] * n, 0
+        self._n_rows_by_dask = 0
         self._loaded = False
         self._begin([])
 
@@ -82,60 +80,66 @@ class ClusterBatches:
 
     def step(self, kernel, state, slots, key):
         """The sum of what the kernel returns at all actors that have rows in ``slots``."""
-        packed = self._pack(kernel)
+        pickled = self._pickle(kernel)
         for _ in range(RESENDS):
-            lost, total = self._attempt(packed, state, slots, key)
+            lost, total = self._attempt(pickled, state, slots, key)
             if not lost:
                 return total
             self._replace(lost)
-        raise self._too_often(lost)
+        raise _too_often(lost, "a step")
 
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for."""
-        packed, n = self._pack(kernel), len(self._layout.lengths)
+        pickled, n = self._pickle(kernel), len(self._layout.lengths)
         futures = self._transfer.futures
         if futures is not None and not self._keep:
             lengths = self._layout.lengths.tolist()
-            found = futures.run(packed, state, lengths, self._pass_rows, name)
-            self._read_before += found.n_rows
-            return tree.root(found.nodes, n)
-        todo = {k: list(range(k, n, len(self._actors))) for k in range(min(len(self._actors), n))}
+            total = futures.run(pickled, state, lengths, self._pass_rows, name)
+            self._n_rows_by_dask += total.n_rows
+            return tree.root(total.nodes, n)
+        n_actors = len(self._actors.handles)
+        todo = {k: list(range(k, n, n_actors)) for k in range(min(n_actors, n))}
         self._transfer.expect(range(n))
         nodes = []
         for _ in range(RESENDS):
-            lost = self._transfer.bring(packed, todo)
+            lost = self._transfer.bring(pickled, todo)
             if not lost:
-                replies, lost = self._ask("accumulate", self._pass_requests(packed, state, todo))
+                sources = self._transfer.sources
+                requests = {
+                    k: PassRequest(sources(k, own), own, self._pass_rows, pickled, state)
+                    for k, own in todo.items()
+                }
+                replies, lost = self._actors.ask("accumulate", requests)
                 nodes += [replies[k].value.nodes for k in sorted(replies)]
-                todo = {k: partitions for k, partitions in todo.items() if k in lost}
+                todo = {k: own for k, own in todo.items() if k in lost}
             if not todo:
                 return tree.root(tree.merge(nodes, n), n)
             self._replace(lost)
-        raise self._too_often(lost, name)
+        raise _too_often(lost, name)
 
     @property
     def n_rows_read(self) -> int:
-        """Rows read so far by all actors."""
-        return self._read_before + sum(self._read)
+        """Rows read so far by all actors, and by tasks of Dask."""
+        return self._n_rows_by_dask + self._actors.n_rows_read
 
     def close(self) -> None:
-        """Let go of the actors and all they hold."""
+        """Release the actors and all they hold."""
         self._actors.close()
         self._transfer = self._examples = None
 
     def _begin(self, order) -> None:
         """Before an epoch whose partitions come in ``order``: no row is loaded unless rows stay."""
-        n = len(self._actors)
         self._order, self._position = order, -1
         if self._loaded:
             return
-        self._slot_map = SlotMap(self._layout.capacity, n)
-        self._loads: list[list] = [[] for _ in range(n)]
+        n_actors = len(self._actors.handles)
+        self._slot_map = SlotMap(self._layout.capacity, n_actors)
+        self._loads: list[list] = [[] for _ in range(n_actors)]
         self._transfer.begin(map(int, order))
 
     def _actor_of(self, position: int, partition: int) -> int:
         """The actor of a partition: always the same if it stays, else in turn, for equal parts."""
-        return (partition if self._keep or self._stay else position) % len(self._actors)
+        return (partition if self._keep else position) % len(self._actors.handles)
 
     def _load(self, event: Load) -> None:
         if self._loaded:
@@ -155,19 +159,23 @@ class ClusterBatches:
                 return partition
         return None
 
-    def _attempt(self, packed, state, slots, key):
+    def _attempt(self, pickled, state, slots, key):
         """The actors that were lost, with their errors, or none and the sum over all actors."""
         parts = self._slot_map.parts(slots)
         following = {k: self._following(k) for k in parts}
         wanted = {k: [i for i, *_ in self._loads[k]] for k in parts}
-        lost = self._transfer.bring(packed, wanted, following)
+        lost = self._transfer.bring(pickled, wanted, following)
         if lost:
             return lost, None
-        requests = {
-            k: self._step_request(k, packed, state, part, following[k], len(slots), key)
-            for k, part in parts.items()
-        }
-        replies, lost = self._ask("step", requests)
+        requests = {}
+        for k, (own, positions) in parts.items():
+            ahead = following[k]
+            sources = self._transfer.sources(k, wanted[k] + ([] if ahead is None else [ahead]))
+            if self._transfer.futures is not None:
+                ahead = None  # a transfer is under way, there is nothing to be read
+            batch = (own, positions, len(slots), key)
+            requests[k] = StepRequest(sources, self._loads[k], ahead, *batch, pickled, state)
+        replies, lost = self._actors.ask("step", requests)
         for k in replies:
             self._loads[k] = []
         while not lost:
@@ -182,54 +190,27 @@ class ClusterBatches:
                 total = replies[k].value if total is None else total + replies[k].value
             if ended == {True}:
                 return lost, total
-            replies, lost = self._ask("resume", dict.fromkeys(parts, total))
+            replies, lost = self._actors.ask("resume", dict.fromkeys(parts, total))
         return lost, None
 
-    def _step_request(self, k, packed, state, part, following, size, key) -> StepRequest:
-        (own, positions), loads = part, self._loads[k]
-        partitions = [i for i, *_ in loads]
-        if following is not None:
-            partitions.append(following)
-        news = self._transfer.sources(k, partitions)
-        if self._transfer.futures is not None:
-            following = None  # a transfer is under way, there is nothing to be read
-        return StepRequest(news, loads, following, own, positions, size, key, packed, state)
-
-    def _pass_requests(self, packed, state, todo) -> dict[int, PassRequest]:
-        return {
-            k: PassRequest(
-                self._transfer.sources(k, partitions), partitions, self._pass_rows, packed, state
-            )
-            for k, partitions in todo.items()
-        }
-
-    def _ask(self, method, requests):
-        replies, lost = self._actors.ask(method, requests)
-        for k, reply in replies.items():
-            self._read[k] = reply.n_rows_read
-        for k in replies:
-            self._transfer.learned(k, getattr(requests[k], "sources", ()))
-        return replies, lost
-
-    def _pack(self, kernel) -> bytes:
-        if self._packed[0] is None or self._packed[0] != kernel:
-            self._packed = kernel, cloudpickle.dumps(kernel)
-        return self._packed[1]
+    def _pickle(self, kernel) -> bytes:
+        if self._pickled[0] is None or self._pickled[0] != kernel:
+            self._pickled = kernel, cloudpickle.dumps(kernel)
+        return self._pickled[1]
 
     def _replace(self, lost) -> None:
         """Start the actors that were lost on other workers, with all rows that these held."""
         for k in lost:
             self._actors.replace(k)
-            self._read_before += self._read[k]
-            self._read[k] = 0
-            self._transfer.forget(k)
             self._loads[k] = self._slot_map.held(k)
             self._transfer.expect(i for i, *_ in self._loads[k])
 
-    def _too_often(self, lost, name="a step") -> RuntimeError:
-        error = RuntimeError(
-            f"Workers that held rows were lost {RESENDS} times during {name}: "
-            f"{next(iter(lost.values()))!r}. Look at the logs of the workers for what ends them."
-        )
-        error.__cause__ = next(iter(lost.values()))
-        return error
+
+def _too_often(lost, name) -> RuntimeError:
+    cause = next(iter(lost.values()))
+    error = RuntimeError(
+        f"Workers that held rows were lost {RESENDS} times during {name}: {cause!r}. Look at the "
+        "logs of the workers for what ends them."
+    )
+    error.__cause__ = cause
+    return error

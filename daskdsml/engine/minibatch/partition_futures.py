@@ -1,16 +1,26 @@
-"""Partition futures: partitions that Dask makes, and holds until they were transferred."""
+"""Partition futures: partitions that Dask makes, and holds until tasks brought them to actors."""
 
 from __future__ import annotations
 
 import pickle
+import time
+import warnings
 from concurrent.futures import CancelledError
 from uuid import uuid4
 
 import dask
 
+from daskdsml.engine.memory import worker_info
 from daskdsml.engine.minibatch.accumulate import accumulate
-from daskdsml.engine.scheduling import RESENDS
-from daskdsml.engine.tree import FAN_IN, PartialSums, add_parts
+from daskdsml.engine.minibatch.actor import receive_partition
+from daskdsml.engine.minibatch.actor_pool import POLL_SECONDS, ActorHandle
+from daskdsml.engine.scheduling import RESENDS, gather_sums
+from daskdsml.engine.tree import PartialSums
+from daskdsml.utils.validation import outside
+
+# Dask has a worker whose memory is nearly full take no tasks: after how long a wait to warn of it,
+# and after how long to give up.
+WARN_SECONDS, MAX_PAUSE_SECONDS = 10.0, 300.0
 
 
 class PartitionFutures:
@@ -20,7 +30,7 @@ class PartitionFutures:
     ----------
     client : distributed.Client
     tasks : list of Delayed
-        What makes each partition.
+        What makes the `RowBlock` of each partition.
     at_once : bool
         Whether partitions share upstream work, so that those expected are begun together.
     """
@@ -28,20 +38,50 @@ class PartitionFutures:
     def __init__(self, client, tasks: list, at_once: bool):
         self._client, self._tasks, self._at_once = client, tasks, at_once
         self._futures: dict = {}
-
-    def __getitem__(self, i: int):
-        self._begin([i])
-        return self._futures[i]
+        self._epoch = 0
+        self._warned = False
 
     def expect(self, partitions) -> None:
-        """Tell which partitions will be asked for."""
+        """Begin with partitions that will be asked for, if that is to be done together."""
         if self._at_once:
             self._begin(partitions)
 
-    def release(self, partitions) -> None:
-        """Have Dask hold partitions no longer; asked for again, they are made again."""
+    def send(self, handle: ActorHandle, partitions) -> None:
+        """Have tasks bring partitions to an actor, unless they are on their way."""
+        new = [i for i in partitions if i not in handle.transfers]
+        self._begin(new)
+        for i in new:
+            # The task must run where the actor is; whether that worker lives is looked at while
+            # the task is waited for.
+            handle.transfers[i] = self._client.submit(
+                receive_partition,
+                handle.name,
+                i,
+                self._futures[i],
+                self._epoch,
+                key=f"daskdsml-transfer-{uuid4().hex}",
+                workers=[handle.worker],
+            )
+
+    def wait(self, handle: ActorHandle, partitions) -> None:
+        """Wait until partitions are there, or the actor's worker is lost; hold them no longer.
+
+        Raises
+        ------
+        RuntimeError
+            If the worker has been paused for too long.
+        """
         for i in partitions:
-            self._futures.pop(i, None)
+            task = handle.transfers.pop(i, None)
+            if task is not None:
+                self._wait(task, handle.worker)
+        self._release(partitions)
+
+    def begin_epoch(self, handles) -> None:
+        """Forget what is on its way to actors, or waits there."""
+        for handle in handles:
+            handle.transfers.clear()
+        self._epoch += 1
 
     def run(self, kernel: bytes, state, lengths, n_rows: int, name: str) -> PartialSums:
         """The sums over all partitions, each by a task that goes where Dask has what it is made of.
@@ -57,13 +97,19 @@ class PartitionFutures:
         name : str
             Tasks are called so.
         """
+        accumulated = dask.delayed(_accumulated, pure=False)
         for _ in range(RESENDS):
-            asked = self._client.scatter(
+            request = self._client.scatter(
                 (kernel, state, lengths, n_rows), hash=False, broadcast=True
             )
+            key = f"{name}-{uuid4().hex}"
+            sums = [
+                accumulated(request, i, task, dask_key_name=f"{key}-{i}")
+                for i, task in enumerate(self._tasks)
+            ]
             try:
-                return self._client.compute(self._sum(asked, f"{name}-{uuid4().hex}")).result()
-            except CancelledError:  # all workers that had what was asked are lost
+                return gather_sums(self._client, self._client.compute(sums), len(sums))
+            except CancelledError:  # all workers that had the request are lost
                 continue
         raise RuntimeError(
             f"The workers of the cluster were lost {RESENDS} times during {name}. Look at their "
@@ -72,28 +118,62 @@ class PartitionFutures:
 
     def _begin(self, partitions) -> None:
         new = [i for i in partitions if not _is_sound(self._futures.get(i))]
-        self.release(new)
+        self._release(new)
         if new:
             made = self._client.compute([self._tasks[i] for i in new])
             self._futures.update(zip(new, made, strict=True))
 
-    def _sum(self, asked, name):
-        run, add = dask.delayed(_accumulated, pure=False), dask.delayed(add_parts, pure=False)
-        n = len(self._tasks)
-        parts = [
-            run(asked, i, task, dask_key_name=f"{name}-{i}") for i, task in enumerate(self._tasks)
-        ]
-        while len(parts) > 1:
-            groups = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
-            parts = [add(group, n) for group in groups]
-        return parts[0]
+    def _release(self, partitions) -> None:
+        """Have Dask hold partitions no longer; asked for again, they are made again."""
+        for i in partitions:
+            self._futures.pop(i, None)
+
+    def _wait(self, task, worker) -> None:
+        running = time.monotonic()
+        while not _ended(task):
+            status = worker_info(self._client).get(worker, {}).get("status")
+            if status is None:  # the worker is lost
+                task.cancel()
+                return
+            if status != "paused":
+                running = time.monotonic()
+            self._warn(worker, time.monotonic() - running)
+
+    def _warn(self, worker, seconds) -> None:
+        """Warn once of a worker that is paused, and raise after a long while."""
+        if seconds < WARN_SECONDS or (self._warned and seconds < MAX_PAUSE_SECONDS):
+            return
+        text = (
+            f"Worker {worker} cannot take rows of the data: Dask has paused it for {seconds:.0f} "
+            "seconds, because its memory is nearly full. Give workers more memory, or free some"
+        )
+        if seconds >= MAX_PAUSE_SECONDS:
+            raise RuntimeError(f"{text}.")
+        self._warned = True
+        warnings.warn(
+            f"{text}; training goes on once it is running again, and ends with an error after "
+            f"{MAX_PAUSE_SECONDS:g} seconds.",
+            RuntimeWarning,
+            stacklevel=outside(),
+        )
+
+
+def _ended(task) -> bool:
+    """Wait for a little while; whether a task has ended. Raises what it raised."""
+    try:
+        task.result(timeout=POLL_SECONDS)
+    except TimeoutError:
+        if not task.done():
+            return False
+        task.result()  # it has just ended, or is itself what timed out
+    return True
 
 
 def _is_sound(future) -> bool:
     return future is not None and future.status in ("pending", "finished")
 
 
-def _accumulated(asked, i: int, rows) -> PartialSums:
+def _accumulated(request, i: int, rows) -> PartialSums:
     """What a kernel sums up over the i-th partition."""
-    kernel, state, lengths, n_rows = asked
+    kernel, state, lengths, n_rows = request
     return accumulate(pickle.loads(kernel), state, [(i, rows)], lengths, n_rows)

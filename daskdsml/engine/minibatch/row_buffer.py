@@ -26,29 +26,24 @@ class RowBlock(NamedTuple):
     @property
     def n_bytes(self) -> int:
         """Bytes of all parts, as if none were a view."""
-        return sum(nbytes(part) for part in self.parts if part is not None)
-
-    @property
-    def parts(self) -> tuple:
-        """X, y, w and mask."""
-        return self.X, self.y, self.w, self.mask
+        return sum(nbytes(part) for part in self if part is not None)
 
     def take(self, indices) -> RowBlock:
         """Copies of the rows at ``indices``, or views of a slice of them; CSR becomes dense."""
-        return RowBlock(*(None if part is None else _taken(part, indices) for part in self.parts))
+        return RowBlock(*(None if part is None else _taken(part, indices) for part in self))
 
     def only(self, indices) -> RowBlock:
         """Copies of the rows at ``indices``; CSR stays CSR."""
-        return RowBlock(*(None if part is None else part[indices] for part in self.parts))
+        return RowBlock(*(None if part is None else part[indices] for part in self))
 
 
 class RowBuffer:
-    """RowBuffer that rows are put into and taken from; there are more whenever more are needed.
+    """Slots that rows are put into and taken from; there are more whenever more are needed.
 
     Parameters
     ----------
     capacity : int
-        RowBuffer to begin with.
+        Slots to begin with.
     """
 
     def __init__(self, capacity: int = 0):
@@ -64,9 +59,9 @@ class RowBuffer:
             If no dtype holds these rows and those that came before.
         """
         if self._columns is None:
-            kinds = zip(RowBlock._fields, rows.parts, strict=True)
-            self._columns = [None if p is None else _column(k, p, self._capacity) for k, p in kinds]
-        for column, part in zip(self._columns, rows.parts, strict=True):
+            parts = zip(RowBlock._fields, rows, strict=True)
+            self._columns = [None if p is None else _column(n, p, self._capacity) for n, p in parts]
+        for column, part in zip(self._columns, rows, strict=True):
             if column is not None:
                 column.put(slots, part)
 
@@ -84,9 +79,9 @@ class RowBuffer:
 
 def row_bytes(rows: RowBlock) -> float:
     """Bytes that a row takes in slots, on average over ``rows``."""
-    slots = RowBuffer(rows.n_rows)
-    slots.put(np.arange(rows.n_rows), rows)
-    return slots.n_bytes / rows.n_rows
+    buffer = RowBuffer(rows.n_rows)
+    buffer.put(np.arange(rows.n_rows), rows)
+    return buffer.n_bytes / rows.n_rows
 
 
 def _column(name, part, capacity):
@@ -95,18 +90,18 @@ def _column(name, part, capacity):
 
 
 class BufferedRows(NamedTuple):
-    """The rows of a partition that are in slots: its i-th row is in slot ``where[i]``."""
+    """The rows of a partition that are in a buffer: its i-th row is in ``slots[i]``."""
 
-    slots: RowBuffer
-    where: np.ndarray
+    buffer: RowBuffer
+    slots: np.ndarray
 
     def take(self, indices) -> RowBlock:
         """Copies of the rows at ``indices``, an array or a slice."""
-        return self.slots.take(self.where[indices])
+        return self.buffer.take(self.slots[indices])
 
 
 class _Dense:
-    """RowBuffer of one array."""
+    """Slots of one array."""
 
     def __init__(self, name, like, capacity):
         self._name = name
@@ -126,7 +121,7 @@ class _Dense:
 
 
 class _Sparse:
-    """RowBuffer of a CSR matrix: the entries of each row as bytes, the cheapest object there is."""
+    """Slots of a CSR matrix: the entries of each row as bytes, the cheapest object there is."""
 
     def __init__(self, name, like, capacity):
         self._name, self._width = name, like.shape[1]

@@ -1,4 +1,4 @@
-"""Row store: the rows that one actor holds, and a thread that reads ahead for it."""
+"""Row store: the rows that one process holds for training, and a thread that reads ahead for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskdsml.data.blocks import aligned
 from daskdsml.engine.minibatch.row_buffer import BufferedRows, RowBlock, RowBuffer
 from daskdsml.engine.scheduling import read_ahead
 
@@ -19,10 +20,7 @@ class SentRows(NamedTuple):
     rows: RowBlock
 
     def __call__(self) -> RowBlock:
-        # What came over a network may start anywhere, where NumPy leaves BLAS.
-        X, *others = self.rows
-        X = X if hasattr(X, "tocsr") else np.require(X, requirements="A")
-        return RowBlock(X, *(p if p is None else np.require(p, requirements="A") for p in others))
+        return RowBlock(*map(aligned, self.rows))
 
 
 class RowStore:
@@ -35,7 +33,7 @@ class RowStore:
     stay : bool
         Whether rows stay in their slots, so that a partition there need not be kept elsewhere.
     capacity : int
-        RowBuffer to begin with.
+        Slots to begin with.
 
     Attributes
     ----------
@@ -45,9 +43,9 @@ class RowStore:
     def __init__(self, keep: bool, stay: bool, capacity: int):
         self._keep, self._stay = keep, stay
         self._sources: dict = {}
-        self._kept: dict[int, RowBlock] = {}
-        self._where: dict = {}
-        self._slots = RowBuffer(capacity)
+        self._cached: dict[int, RowBlock] = {}
+        self._buffer = RowBuffer(capacity)
+        self._slots: dict[int, np.ndarray] = {}
         self._ahead: dict = {}
         self._reader: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -57,7 +55,7 @@ class RowStore:
     def learn(self, sources: dict) -> None:
         """How to read partitions: callables that give `RowBlock`, by number."""
         for partition, source in sources.items():
-            if partition not in self._kept and partition not in self._where:
+            if not self._at_hand(partition):
                 self._sources[partition] = source
 
     def receive(self, partition: int, sent: SentRows, epoch: int) -> None:
@@ -70,17 +68,12 @@ class RowStore:
 
     def keep(self, partitions: dict[int, RowBlock]) -> None:
         """Take partitions that were read elsewhere."""
-        self._kept.update(partitions)
+        self._cached.update(partitions)
         self._count(sum(rows.n_rows for rows in partitions.values()))
 
     def expect(self, partition: int | None) -> None:
-        """Begin to read a partition; what was read ahead before and not asked for is let go."""
-        if (
-            partition is None
-            or partition in self._kept
-            or partition in self._where
-            or partition in self._ahead
-        ):
+        """Begin to read a partition; another one that was read ahead is dropped."""
+        if partition is None or self._at_hand(partition) or partition in self._ahead:
             return
         if self._reader is None:
             self._reader = ThreadPoolExecutor(1, thread_name_prefix="daskdsml-read")
@@ -89,20 +82,20 @@ class RowStore:
         self._ahead = {partition: self._reader.submit(self._read, partition)}
 
     def load(self, partition: int, rows, slots) -> None:
-        """Put a partition, or those of its ``rows`` that an array tells, into ``slots``."""
-        found = self._fetch(partition)
-        self._slots.put(slots, found if rows is None else found.only(rows))
+        """Put a partition, or ``rows`` of it by their numbers, into ``slots``."""
+        block = self._fetch(partition)
+        self._buffer.put(slots, block if rows is None else block.only(rows))
         if self._stay:
-            self._where[partition] = slots
-            self._kept.pop(partition, None)
+            self._slots[partition] = slots
+            self._cached.pop(partition, None)
 
     def holds(self, partition: int) -> bool:
         """Whether the rows of a partition stay in slots."""
-        return partition in self._where
+        return partition in self._slots
 
     def take(self, slots) -> RowBlock:
         """Copies of the rows in ``slots``."""
-        return self._slots.take(slots)
+        return self._buffer.take(slots)
 
     def partitions(self, numbers) -> Iterator[tuple]:
         """Number and rows of partitions, one after the other; the next one is read meanwhile.
@@ -110,36 +103,37 @@ class RowStore:
         Rows have ``take``, be they `RowBlock` or `BufferedRows` in slots.
         """
         numbers = list(numbers)
-        found = ((i, self._buffered(i) or self._fetch(i)) for i in numbers)
-        at_hand = all(i in self._kept or i in self._where for i in numbers)
-        return found if at_hand else read_ahead(found)
+        partitions = ((i, self._buffered(i) or self._fetch(i)) for i in numbers)
+        return partitions if all(map(self._at_hand, numbers)) else read_ahead(partitions)
 
     @property
     def n_bytes(self) -> int:
         """Bytes of the slots and of the partitions kept, read ahead, or sent and not read yet."""
         ahead = {i: a.result() for i, a in self._ahead.items() if a.done() and not a.exception()}
         sent = (s.rows.n_bytes for s in list(self._sources.values()) if isinstance(s, SentRows))
-        partitions = (rows.n_bytes for rows in {**ahead, **self._kept}.values())
-        return self._slots.n_bytes + sum(partitions) + sum(sent)
+        partitions = (rows.n_bytes for rows in {**ahead, **self._cached}.values())
+        return self._buffer.n_bytes + sum(partitions) + sum(sent)
 
     def close(self) -> None:
-        """Let go of all rows, once a read that is under way has ended."""
+        """Release all rows, once a read that is under way has ended."""
         try:
             if self._reader is not None:
                 self._reader.shutdown(cancel_futures=True)
         finally:
-            self._reader, self._ahead, self._kept, self._where = None, {}, {}, {}
-            self._sources, self._slots = {}, RowBuffer()
+            self._reader, self._ahead, self._cached, self._slots = None, {}, {}, {}
+            self._sources, self._buffer = {}, RowBuffer()
+
+    def _at_hand(self, partition) -> bool:
+        return partition in self._cached or partition in self._slots
 
     def _buffered(self, partition) -> BufferedRows | None:
-        return (
-            BufferedRows(self._slots, self._where[partition]) if partition in self._where else None
-        )
+        slots = self._slots.get(partition)
+        return None if slots is None else BufferedRows(self._buffer, slots)
 
     def _fetch(self, partition) -> RowBlock:
         ahead = self._ahead.pop(partition, None)
-        if partition in self._kept:
-            return self._kept[partition]
+        if partition in self._cached:
+            return self._cached[partition]
         return self._read(partition) if ahead is None else ahead.result()
 
     def _read(self, partition) -> RowBlock:
@@ -149,7 +143,7 @@ class RowStore:
             self._sources.pop(partition, None)
         self._count(rows.n_rows)
         if self._keep:
-            self._kept[partition] = rows
+            self._cached[partition] = rows
         return rows
 
     def _count(self, n_rows) -> None:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskdsml.data.blocks import group
+
 # Neighbouring chunks are joined until a partition has this many bytes: below it, reading it and
 # finding slots for it costs more than moving its rows.
 PARTITION_BYTES = 2**20
@@ -72,19 +74,19 @@ def lay_out(lengths, row_bytes, batch_size, pool_bytes, in_memory) -> Layout:
     return Layout(lengths, min(capacity, n), capacity >= n, batch_size)
 
 
-def joined(lengths, row_bytes) -> list[range]:
+def joined(lengths, row_bytes) -> list[list[int]]:
     """Group neighbouring chunks into partitions of PARTITION_BYTES; empty chunks go along."""
-    groups, start, rows = [], 0, 0
-    for i, length in enumerate(lengths):
-        rows += length
-        if rows and rows * row_bytes >= PARTITION_BYTES:
-            groups.append(range(start, i + 1))
-            start, rows = i + 1, 0
-    if rows or not groups:
-        groups.append(range(start, len(lengths)))
-    elif start < len(lengths):
-        groups[-1] = range(groups[-1].start, len(lengths))
+    least = max(PARTITION_BYTES / max(row_bytes, 1e-9), 1)
+    groups = list(group(range(len(lengths)), lengths.__getitem__, least))
+    if len(groups) > 1 and not any(lengths[i] for i in groups[-1]):
+        groups[-2:] = [groups[-2] + groups[-1]]
     return groups
+
+
+def cut_rows(n_rows: int, row_bytes: float) -> list[int]:
+    """Lengths of partitions of rows in memory."""
+    length = max(int(PARTITION_BYTES / max(row_bytes, 1.0)), 1)
+    return [min(length, n_rows - start) for start in range(0, n_rows, length)]
 
 
 class EpochPlan:
@@ -142,3 +144,58 @@ class EpochPlan:
         size = self._layout.batch_size
         for start in range(0, len(slots), size):
             yield Draw(slots[start : start + size])
+
+
+class SlotMap:
+    """Which row is in which slot of the buffer, and which actor has it: actors number their own.
+
+    Parameters
+    ----------
+    capacity : int
+        Slots of the buffer.
+    n_actors : int
+    """
+
+    def __init__(self, capacity: int, n_actors: int):
+        self._actor = np.full(capacity, -1, dtype=np.int32)
+        self._local, self._partition, self._row = (np.zeros(capacity, np.int64) for _ in range(3))
+        self._free = [np.empty(0, dtype=np.int64) for _ in range(n_actors)]
+        self._size = [0] * n_actors
+
+    def load(self, actor: int, partition: int, slots) -> np.ndarray:
+        """Put a partition into ``slots`` of the buffer: the actor's own numbers of these."""
+        missing = len(slots) - len(self._free[actor])
+        if missing > 0:
+            size = self._size[actor]
+            self._free[actor] = np.concatenate([self._free[actor], np.arange(size, size + missing)])
+            self._size[actor] += missing
+        own, self._free[actor] = np.split(self._free[actor], [len(slots)])
+        self._actor[slots], self._local[slots] = actor, own
+        self._partition[slots], self._row[slots] = partition, np.arange(len(slots))
+        return own
+
+    def parts(self, slots) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """For each actor, in order, its own slots of a batch and their positions in the batch."""
+        actors = self._actor[slots]
+        parts = {}
+        for actor in np.unique(actors).tolist():
+            positions = np.flatnonzero(actors == actor)
+            parts[actor] = self._local[slots[positions]], positions
+        return parts
+
+    def free(self, slots) -> None:
+        """Let other rows come into slots."""
+        for actor, (own, _) in self.parts(slots).items():
+            self._free[actor] = np.concatenate([self._free[actor], own])
+        self._actor[slots] = -1
+
+    def held(self, actor: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
+        """What an actor holds, by partition: (partition, rows of it, the actor's own slots)."""
+        slots = np.flatnonzero(self._actor == actor)
+        slots = slots[np.argsort(self._partition[slots], kind="stable")]
+        partitions, starts = np.unique(self._partition[slots], return_index=True)
+        runs = np.split(slots, starts[1:])
+        return [
+            (partition, self._row[run], self._local[run])
+            for partition, run in zip(partitions.tolist(), runs, strict=False)
+        ]
