@@ -27,13 +27,13 @@ from distributed import Actor, Client, wait
 from tables import network_rows
 
 from daskdsml.engine import memory
-from daskdsml.engine.minibatch import actor_pool, partition_futures, shuffle_buffer
+from daskdsml.engine.minibatch import actor_pool, shuffle_buffer, transfer
 from daskdsml.engine.minibatch.actor import TrainingActor
 from daskdsml.engine.minibatch.actor_pool import ActorHandle
 from daskdsml.engine.minibatch.batches import open_batches
-from daskdsml.engine.minibatch.partition_futures import PartitionFutures
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
+from daskdsml.engine.minibatch.transfer import PartitionFutures
 
 # Nothing here takes more than moments, unless it hangs.
 pytestmark = pytest.mark.timeout(120)
@@ -208,8 +208,8 @@ def test_what_is_on_its_way_to_an_actor_is_forgotten_with_it():
 @pytest.fixture
 def pausing(client, monkeypatch):
     """Pauses a worker, as Dask does if its memory is nearly full."""
-    monkeypatch.setattr(partition_futures, "POLL_SECONDS", 0.1)
-    monkeypatch.setattr(partition_futures, "WARN_SECONDS", 0.2)
+    monkeypatch.setattr(transfer, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(transfer, "WARN_SECONDS", 0.2)
 
     def pause(worker, share=1e-9, status="paused"):
         client.run(pause_above, share, workers=[worker])
@@ -252,7 +252,7 @@ def test_a_worker_that_is_paused_for_a_while(client, pausing):
 
 
 def test_a_worker_that_is_paused_for_good(opened, pausing, monkeypatch):
-    monkeypatch.setattr(partition_futures, "MAX_PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(transfer, "MAX_PAUSE_SECONDS", 1.0)
     batches = opened(persisted=True, pool_bytes=3000)
     pausing(batches._actors.handles[1].worker)
     with pytest.warns(RuntimeWarning, match="ends with an error after 1 seconds"):

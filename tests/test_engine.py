@@ -12,6 +12,7 @@ from daskdsml.data.dataset import Dataset
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine import chunk_tasks
 from daskdsml.engine.full.rows import open_rows
+from daskdsml.engine.full.shards import Stream
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
 
 MODELS = {"ols": LinearRegression, "ridge": Ridge, "logistic": LogisticRegression}
@@ -27,7 +28,8 @@ def test_recipes_make_the_chunks():
     table = table_of(da.from_array(X, chunks=(3, 2)) + 1, dask_rows(X[:, 0], 2))
     cut = chunk_tasks.cut(table.row_parts)
     assert (cut.shared, cut.held) == (False, False)
-    blocks = [pickle.loads(pickle.dumps(chunk_tasks.serialize(chunk)))() for chunk in cut.chunks]
+    stream = pickle.loads(pickle.dumps(chunk_tasks.packed(Stream(0, tuple(cut.chunks)))))
+    blocks = [read() for read in stream.chunks]
     rows = [np.concatenate(columns, axis=1) for columns, *_ in blocks]
     np.testing.assert_array_equal(np.concatenate(rows), X + 1)
     np.testing.assert_array_equal(np.concatenate([y for _, y, *_ in blocks]), X[:, 0])

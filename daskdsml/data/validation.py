@@ -77,20 +77,25 @@ def validate_dataset(
         If a rank, shape, dtype or length is not what is expected; the message names the remedy.
     """
     X = X.X if isinstance(X, WindowedSequences) else X
-    if is_dask(X):
+    lazy = is_dask(X)
+    if not lazy:
+        X = _local_rows(X, ranks, any_dtype, estimator)
+    else:
         X = dask_rows(X, ranks)
         if any_dtype and max(X.numblocks[1:]) > 1:
             X = X.rechunk({axis: -1 for axis in range(1, X.ndim)})
-        y = None if y is None else _dask_target(y, labels, multi_output or y_steps)
-        w = None if sample_weight is None else _dask_weight(sample_weight)
-        g = None if groups is None else _groups(groups)
-        dataset = _aligned(X, y, w, g, None if mask is None else _dask_mask(mask), known_rows)
+    y, w, g, mask = (
+        # A small Dask vector that accompanies an X in memory is brought to X.
+        part.compute() if is_dask(part) and not lazy else part
+        for part in (y, sample_weight, groups, mask)
+    )
+    y = None if y is None else _target(y, labels, multi_output or y_steps)
+    w = None if w is None else _weight(w, None if lazy else X.shape[0])
+    g = None if g is None else _groups(g)
+    mask = None if mask is None else _mask(mask)
+    if lazy:
+        dataset = _aligned(X, y, w, g, mask, known_rows)
     else:
-        X = _local_rows(X, ranks, any_dtype, estimator)
-        y = None if y is None else _local_target(_fetch(y), labels, multi_output or y_steps)
-        w = _local_weight(sample_weight, X.shape[0])
-        g = None if groups is None else _groups(_fetch(groups))
-        mask = None if mask is None else _flags(np.asarray(_fetch(mask)))
         check_consistent_length(X, y, w, g)
         dataset = Dataset(X, y, w, g, mask)
     _check_steps(dataset, y_steps)
@@ -207,10 +212,14 @@ def _check_rows(part, X) -> None:
         )
 
 
-def _dask_target(y, labels, multi_output):
-    """A target for a Dask X: checked, as a Dask Array if it is a Dask collection."""
+def _target(y, labels, multi_output):
+    """A target (n,), or (n, K) if ``multi_output``, in memory or as a Dask Array."""
     if not is_dask(y):
-        return _local_target(y, labels, multi_output)
+        dtype = None if labels else "numeric"
+        y = check_array(y, dtype=dtype, ensure_2d=False, ensure_all_finite=False, input_name="y")
+        if y.ndim == 2 and not multi_output:
+            y = column_or_1d(y, warn=True)
+        return y if labels else np.asarray(y, dtype=np.float64)
     y = series_to_array(y, labels)
     if y.ndim == 2 and y.shape[1] == 1 and not multi_output:
         y = y[:, 0]
@@ -224,14 +233,18 @@ def _dask_target(y, labels, multi_output):
     return y
 
 
-def _dask_weight(w):
-    """Weights for a Dask X: a number, or (n,) in memory or as a Dask Array."""
-    if not is_dask(w):
-        return _local_weight(w, None)
-    w = series_to_array(w, labels=False)
-    if w.ndim != 1:
+def _weight(w, n):
+    """Weights (n,), in float64 or as a Dask Array; ``n`` None leaves a number, or length, as is."""
+    lazy = is_dask(w)
+    w = series_to_array(w, labels=False) if lazy else np.asarray(w, dtype=np.float64)
+    if w.ndim == 0 and n is not None:
+        w = np.full(n, float(w))
+    if w.ndim > 1 or (lazy and w.ndim == 0):
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
-    check_numeric(w.dtype, "sample_weight")
+    if lazy:
+        check_numeric(w.dtype, "sample_weight")
+    if n is not None and w.shape != (n,):
+        raise ValueError(f"sample_weight.shape == {w.shape}, expected {(n,)}: one weight per row.")
     return w
 
 
@@ -244,30 +257,8 @@ def _groups(g):
     return g
 
 
-def _local_target(y, labels, multi_output):
-    """A target in memory (n,), or (n, K) if ``multi_output``; numbers in float64."""
-    dtype = None if labels else "numeric"
-    y = check_array(y, dtype=dtype, ensure_2d=False, ensure_all_finite=False, input_name="y")
-    if y.ndim == 2 and not multi_output:
-        y = column_or_1d(y, warn=True)
-    return y if labels else np.asarray(y, dtype=np.float64)
-
-
-def _local_weight(w, n):
-    """Weights (n,) in float64, or None; ``n`` None leaves length, or a number, for later."""
-    if w is None:
-        return None
-    w = np.asarray(_fetch(w), dtype=np.float64)
-    if w.ndim == 0 and n is not None:
-        w = np.full(n, float(w))
-    if w.ndim > 1:
-        raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
-    if n is not None and w.shape != (n,):
-        raise ValueError(f"sample_weight.shape == {w.shape}, expected {(n,)}: one weight per row.")
-    return w
-
-
-def _dask_mask(mask):
+def _mask(mask):
+    """Flags as booleans, in memory or as a Dask Array."""
     if is_dask_frame(mask):
         mask = mask.to_dask_array()
     if not is_dask(mask):
@@ -280,17 +271,10 @@ def _flags(mask):
     """A mask as booleans; ValueError where it holds what is neither true nor false."""
     if mask.dtype == bool:
         return mask
-    strange = np.ones(mask.shape, dtype=bool)
-    if mask.dtype.kind in "iufO":
-        strange = ~np.isin(mask, (0, 1))
-    if strange.any():
+    wrong = ~np.isin(mask, (0, 1)) if mask.dtype.kind in "iufO" else np.ones(mask.shape, dtype=bool)
+    if wrong.any():
         raise ValueError(
-            f"mask holds {mask[strange].tolist()[0]!r}: expected True (or 1) at the steps that "
+            f"mask holds {mask[wrong].tolist()[0]!r}: expected True (or 1) at the steps that "
             "count and False (or 0) at all others, such as mask = codes != padding."
         )
     return mask.astype(bool)
-
-
-def _fetch(part):
-    """A small Dask vector that accompanies an X in memory is brought to X."""
-    return part.compute() if is_dask(part) else part

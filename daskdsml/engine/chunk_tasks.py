@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
@@ -37,15 +38,6 @@ class ChunkTask(NamedTuple):
         return [next(values) for _ in columns], *(
             None if key is None else next(values) for key in others
         )
-
-
-class SerializedTask(NamedTuple):
-    """A task as bytes: Dask would take the graph for dependencies of the task that carries it."""
-
-    data: bytes
-
-    def __call__(self):
-        return pickle.loads(self.data)()
 
 
 class ChunkTasks(NamedTuple):
@@ -116,14 +108,25 @@ def at_home(tasks: ChunkTasks, sizes: list[float]) -> bool:
         return False
     probe = int(np.nanargmax(sizes)) if not np.isnan(sizes).all() else 0
     try:
-        data = serialize(tasks.chunks[probe])
+        n_bytes = len(_pickled(tasks.chunks[probe]))
     except TypeError:
         return True
-    allowed = max(MAX_EMBEDDED_SHARE * float(np.nan_to_num(sizes[probe])), 2**16)
-    return len(data.data) > allowed
+    return n_bytes > max(MAX_EMBEDDED_SHARE * float(np.nan_to_num(sizes[probe])), 2**16)
 
 
-def serialize(task) -> SerializedTask:
+def packed(reader):
+    """A reader of ``chunks``, a NamedTuple, that can be sent to another process.
+
+    Tasks travel as bytes: Dask would take their graphs for dependencies of the task that has them.
+    """
+    return reader._replace(chunks=tuple(partial(_run, _pickled(task)) for task in reader.chunks))
+
+
+def _run(data: bytes):
+    return pickle.loads(data)()
+
+
+def _pickled(task) -> bytes:
     """A task as bytes; open files of `REOPENED_PACKAGES` are opened again where it is read.
 
     Raises
@@ -140,7 +143,7 @@ def serialize(task) -> SerializedTask:
             f"not: {error!r}. Have chunks made by a function that opens their source itself, as "
             "dask.delayed and da.map_blocks allow."
         ) from error
-    return SerializedTask(file.getvalue())
+    return file.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):

@@ -7,6 +7,7 @@ it holds, and what it could not add is added later by whoever holds both.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 Node = tuple[int, int]
@@ -33,6 +34,22 @@ def insert(nodes: dict, node: Node, value, n_leaves: int) -> None:
         value = sibling + value if index % 2 else value + sibling
         level, index = level + 1, index // 2
     nodes[level, index] = value
+
+
+def collect(values: Iterable, n_leaves: int) -> dict:
+    """Nodes of pairs (leaf, value) in ascending order: values of one leaf are added in turn."""
+    nodes: dict = {}
+    current, total = None, None
+    for leaf, value in values:
+        if leaf == current:
+            total = total + value
+            continue
+        if current is not None:
+            insert(nodes, (0, current), total, n_leaves)
+        current, total = leaf, value
+    if current is not None:
+        insert(nodes, (0, current), total, n_leaves)
+    return nodes
 
 
 def merge(parts, n_leaves: int) -> dict:

@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import CancelledError
+from copy import copy
 from functools import partial
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from distributed.client import Future
 
 from daskdsml.data.blocks import split
 from daskdsml.engine import tree
+from daskdsml.engine.chunk_tasks import packed
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.memory import fits
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
@@ -26,7 +28,7 @@ _serial = (f"{uuid4().hex[:8]}-{i}" for i in itertools.count())
 
 
 class ClusterRows:
-    """A table on the workers of a Dask client.
+    """`Rows` on the workers of a Dask client.
 
     Tasks prefer the worker that holds their shards and may run on any other; a lost worker means
     that its shards are read, or sent, again.
@@ -35,7 +37,7 @@ class ClusterRows:
     ----------
     client : distributed.Client
     shards : iterable
-        How shards are made: Delayed, or `Stream`, `packed` if workers are to read them.
+        How shards are made: `Stream`, or Delayed.
     keep : bool or None
         Whether workers keep the blocks; None until it is known whether they fit.
     scattered : bool
@@ -51,14 +53,11 @@ class ClusterRows:
 
     def __init__(self, client, shards: Iterable, keep: bool | None, scattered: bool):
         self._client = client
-        self._sources = list(shards)
-        self._shards = list(self._sources)
-        self.n_shards = len(self._shards)
-        self._keep = keep
-        self._scattered = scattered
+        self._sources = list(shards if scattered else map(_packed, shards))
+        self._shards, self.n_shards = list(self._sources), len(self._sources)
+        self._keep, self._scattered = keep, scattered
         self._placed: tuple[frozenset, list] = (frozenset(), [])
-        self.n_rows_read = 0
-        self.n_bytes_read = 0
+        self.n_rows_read = self.n_bytes_read = 0
 
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks; tasks are called ``name``."""
@@ -67,21 +66,19 @@ class ClusterRows:
         return tree.root(sums.nodes, self.n_shards)
 
     def fold(self, kernel, state, order, name):
-        """The state after ``state = kernel(state, block)`` for one block after another.
+        """The state after one block after another, shards in ``order``.
 
-        ``order`` has the index of each shard, of ``n_shards``; blocks of a shard keep their order.
-        The state goes to the workers that hold the shards, where there are such.
+        It goes to the workers that hold the shards, where there are such.
         """
         work, begin = partial(shd.fold_shards, kernel), shd.Folded(state)
         return self._insist(lambda key: self._fold(work, begin, order, key), name).state
 
     def map(self, transform) -> ClusterRows:
         """The same rows with ``transform`` applied to every block."""
-        sources = shd.map_shards(self._sources, transform)
-        rows = ClusterRows(self._client, sources, self._keep, self._scattered)
-        rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
+        rows = copy(self)
+        rows._sources = shd.map_shards(self._sources, transform)
+        rows._shards = list(rows._sources)
         if self._held:
-            rows._placed = self._placed
             rows._shards = [
                 self._client.submit(shd.transformed, shard, transform, key=_key("encode", i))
                 for i, shard in enumerate(self._shards)
@@ -215,6 +212,11 @@ class ClusterRows:
                 groups[min(holders.get(shard.key, ()), default=None)].append(i)
             self._placed = (frozenset(threads), _pieces(groups.items(), threads))
         return self._placed[1]
+
+
+def _packed(shard):
+    """A shard that workers can read."""
+    return packed(shard) if isinstance(shard, shd.Stream) else shard
 
 
 def _pieces(groups, threads) -> list:

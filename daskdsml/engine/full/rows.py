@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from copy import copy
 from functools import partial
 from uuid import uuid4
 
@@ -65,11 +66,11 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
         at_home = client is not None and ct.at_home(tasks, sizes)
     shards = shd.lay_out(table, tasks, sizes)
     if client is None or (at_home and (small or not memory.fits(n_bytes or 0.0, client))):
-        return LocalRows.open(table, shards, cache, n_jobs)
+        return LocalRows(table, shards, cache, n_jobs)
     from daskdsml.engine.full.cluster import ClusterRows
 
     keep = at_home or tasks.held or memory.keeps(cache, n_bytes, client)
-    return ClusterRows(client, shards if at_home else map(shd.packed, shards), keep, at_home)
+    return ClusterRows(client, shards, keep, scattered=at_home)
 
 
 def _slices(table: Dataset, square: bool) -> list[Slice]:
@@ -87,7 +88,7 @@ def _slices(table: Dataset, square: bool) -> list[Slice]:
 
 
 class LocalRows:
-    """A table on this process's threads, or on the local scheduler the Dask configuration names.
+    """`Rows` on this process's threads, or on the local scheduler the Dask configuration names.
 
     Attributes
     ----------
@@ -97,34 +98,28 @@ class LocalRows:
         Rows and bytes of X read so far, over all passes.
     """
 
-    def __init__(self, shards: list, keep: bool | None, scheduler, n_jobs, pool=None):
-        self._shards = shards
-        self.n_shards = len(shards)
-        self._keep = keep
-        self._scheduler = scheduler
-        self._n_jobs = n_jobs
-        self._pool = pool
-        self.n_rows_read = 0
-        self.n_bytes_read = 0
-
-    @classmethod
-    def open(cls, table: Dataset, shards: list, cache: str, n_jobs) -> LocalRows:
-        """Lay out a table cut into shards, which stay in memory as ``cache`` says."""
-        scheduler = _configured_scheduler()
-        if scheduler in THREADED:
-            return cls(shards, memory.keeps(cache, table.n_bytes), scheduler, n_jobs)
+    def __init__(self, table: Dataset, shards: list, cache: str, n_jobs):
+        self._shards, self.n_shards = shards, len(shards)
+        self._keep = memory.keeps(cache, table.n_bytes)
+        self._scheduler, self._n_jobs = _configured_scheduler(), n_jobs
+        self._pool: ProcessPoolExecutor | None = None
+        self.n_rows_read = self.n_bytes_read = 0
+        if self._scheduler in THREADED:
+            return
         if table.is_local:
             # The rows are here and kernels release the GIL: other processes have nothing to add.
-            return cls(shards, memory.keeps(cache, table.n_bytes), "threads", n_jobs)
-        if cache == "memory":
+            self._scheduler = "threads"
+        elif cache == "memory":
             raise ValueError(
-                f"cache='memory' keeps blocks in this process, where scheduler {scheduler!r} does "
-                "not compute. Use cache='none', scheduler='threads' or a dask.distributed Client."
+                f"cache='memory' keeps blocks in this process, where scheduler {self._scheduler!r} "
+                "does not compute. Use cache='none', scheduler='threads' or a dask.distributed "
+                "Client."
             )
-        return cls(shards, False, scheduler, n_jobs)
+        else:
+            self._keep = False
 
     def run(self, kernel, state, name):
-        """Sum of ``kernel(state, block)`` over all blocks. ``name`` says what the pass does."""
+        """Sum of ``kernel(state, block)`` over all blocks."""
         self._prepare()
         work = partial(shd.run_shards, kernel, state, n_shards=self.n_shards)
         if is_dask_collection(self._shards[0]):
@@ -138,10 +133,7 @@ class LocalRows:
         return tree.root(total.nodes, self.n_shards)
 
     def fold(self, kernel, state, order, name):
-        """The state after ``state = kernel(state, block)`` for one block after another.
-
-        ``order`` has the index of each shard, of ``n_shards``; blocks of a shard keep their order.
-        """
+        """The state after one block after another, shards in ``order``."""
         self._prepare()
         work, folded = partial(shd.fold_shards, kernel), shd.Folded(state)
         if is_dask_collection(self._shards[0]):
@@ -160,9 +152,8 @@ class LocalRows:
             shards = self._each(partial(shd.transformed, transform=transform), "map")
         else:
             shards = shd.map_shards(self._shards, transform)
-        rows = LocalRows(shards, self._keep, self._scheduler, self._n_jobs, self._pool)
-        self._pool = None
-        rows.n_rows_read, rows.n_bytes_read = self.n_rows_read, self.n_bytes_read
+        rows = copy(self)
+        rows._shards, self._pool = shards, None  # processes go along
         return rows
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ from dask.base import is_dask_collection
 from daskdsml.contracts import Block
 from daskdsml.data.blocks import aligned_block, as_block, group, join_small, nbytes
 from daskdsml.engine import tree
-from daskdsml.engine.chunk_tasks import serialize
 from daskdsml.engine.scheduling import read_ahead
 from daskdsml.engine.tree import PartialSums
 from daskdsml.utils.threads import single_threaded_blas
@@ -79,13 +79,6 @@ def lay_out(table, tasks, chunk_bytes: list[float]) -> list:
     return [Stream(i, tuple(tasks.chunks[j] for j in js)) for i, js in enumerate(groups)]
 
 
-def packed(shard):
-    """A shard that can be sent to a worker, which reads its chunks there."""
-    if not isinstance(shard, Stream):
-        return shard
-    return shard._replace(chunks=tuple(map(serialize, shard.chunks)))
-
-
 def hold(shard) -> Held:
     """Read a shard into memory."""
     return Held(list(shard()))
@@ -113,24 +106,17 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
     n_shards : int
         Number of shards of the whole data, which fixes the tree.
     """
-    nodes: dict = {}
-    n_rows = n_bytes = 0
-    current, total = None, None
+    read = Counter[str]()
+
+    def values():
+        for index, block in _blocks(shards, read):
+            yield index, kernel(state, block)
+            del block
+
     # What is not finite is found by the sums, and then named with its row and column.
     with single_threaded_blas(), np.errstate(all="ignore"):
-        for index, block in _blocks(shards):
-            if index != current and current is not None:
-                tree.insert(nodes, (0, current), total, n_shards)
-                total = None
-            value = kernel(state, block)
-            total = value if total is None else total + value
-            current = index
-            n_rows += block.X.shape[0]
-            n_bytes += nbytes(block.X)
-            del block
-        if current is not None:
-            tree.insert(nodes, (0, current), total, n_shards)
-    return PartialSums(nodes, n_rows, n_bytes)
+        nodes = tree.collect(values(), n_shards)
+    return PartialSums(nodes, read["rows"], read["bytes"])
 
 
 def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded:
@@ -143,20 +129,22 @@ def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded
     folded : Folded
         The state to begin with, and what was read before.
     """
-    state, n_rows, n_bytes = folded
+    state, read = folded.state, Counter(rows=folded.n_rows, bytes=folded.n_bytes)
     with single_threaded_blas(), np.errstate(all="ignore"):
-        for _, block in _blocks(shards):
+        for _, block in _blocks(shards, read):
             state = kernel(state, block)
-            n_rows += block.X.shape[0]
-            n_bytes += nbytes(block.X)
             del block
-    return Folded(state, n_rows, n_bytes)
+    return Folded(state, read["rows"], read["bytes"])
 
 
-def _blocks(shards) -> Iterator[tuple[int, Block]]:
+def _blocks(shards, read: Counter) -> Iterator[tuple[int, Block]]:
+    """Blocks with the index of their shard; ``read`` counts their rows and bytes."""
     blocks = ((index, block) for index, shard in shards for block in shard())
     streams = any(isinstance(shard, Stream) for _, shard in shards)
-    return read_ahead(blocks) if streams else blocks
+    for index, block in read_ahead(blocks) if streams else blocks:
+        read.update(rows=block.X.shape[0], bytes=nbytes(block.X))
+        yield index, block
+        del block
 
 
 # Shards as Dask Delayed objects, for chunks that only Dask's own scheduler should make.

@@ -35,20 +35,20 @@ def accumulate(kernel, state, partitions, lengths, n_rows: int) -> PartialSums:
     n_rows : int
         Rows of a batch.
     """
-    nodes: dict = {}
-    n_rows_met = 0
-    with single_threaded_blas(), np.errstate(all="ignore"):
+    n_rows_used = 0
+
+    def values():
+        nonlocal n_rows_used
         for i, rows in partitions:
-            total = None
             for start in range(0, lengths[i], n_rows):
-                part = rows.take(slice(start, min(start + n_rows, lengths[i])))
-                batch = Batch(part.X, part.y, part.w, part.mask, size=part.n_rows)
-                value = finished(kernel(state, batch))
-                total = value if total is None else total + value
-            n_rows_met += lengths[i]
-            tree.insert(nodes, (0, i), total, len(lengths))
+                X, y, w, mask = rows.take(slice(start, min(start + n_rows, lengths[i])))
+                yield i, finished(kernel(state, Batch(X, y, w, mask, size=len(X))))
+            n_rows_used += lengths[i]
             del rows
-    return PartialSums(nodes, n_rows_met, 0)
+
+    with single_threaded_blas(), np.errstate(all="ignore"):
+        nodes = tree.collect(values(), len(lengths))
+    return PartialSums(nodes, n_rows_used, 0)
 
 
 def finished(generator):

@@ -143,14 +143,7 @@ class LocalStep(NamedTuple):
 
 
 class LocalBatches:
-    """Mini-batches of examples in this process.
-
-    Attributes
-    ----------
-    n_rows, steps_per_epoch : int
-    in_shape : tuple of int
-        Shape of one row.
-    """
+    """`Batches` in this process, of rows in an `ArrayRows` or a `RowStore`."""
 
     def __init__(self, examples, layout: Layout, rows, shuffle, seed, n_jobs):
         self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
@@ -167,9 +160,9 @@ class LocalBatches:
             if isinstance(event, Load):
                 self._load(event, plan.order)
                 continue
-            X, y, w, mask = self._rows.take(event.slots)
+            X, y, w, mask = self._rows.take(event)
             key = (self._seed, epoch, step)
-            yield LocalStep(Batch(X, y, w, mask, size=len(event.slots), key=key))
+            yield LocalStep(Batch(X, y, w, mask, size=len(event), key=key))
             step += 1
 
     def run(self, kernel, state, name: str):
@@ -209,7 +202,7 @@ class LocalBatches:
             self._rows.load(event.partition, None, event.slots)
             following = event.position + 1
             if following < len(order):
-                self._rows.expect(int(order[following]))
+                self._rows.expect(order[following])
 
 
 class ArrayRows:

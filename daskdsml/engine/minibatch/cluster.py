@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -35,16 +36,12 @@ class ClusterStep(NamedTuple):
 
 
 class ClusterBatches:
-    """Mini-batches of examples on the workers of a Dask client.
+    """`Batches` on the workers of a Dask client.
 
     Each worker has an actor that holds some of the buffer's rows. A step goes to the actors with
     rows of the batch, and sums are added in the order of the actors. An actor whose worker is lost
     is started on another one, which reads the rows it held again; then the same step is made again.
     Workers that join later get no actor but those that were lost.
-
-    Attributes
-    ----------
-    n_rows, steps_per_epoch, in_shape : see `LocalBatches`
     """
 
     def __init__(self, client, examples, layout: Layout, partitions, keep: bool, shuffle, seed):
@@ -73,10 +70,10 @@ class ClusterBatches:
                 self._load(event)
                 continue
             self._loaded = self._stay
-            yield ClusterStep(self, event.slots, (self._seed, epoch, step))
+            yield ClusterStep(self, event, (self._seed, epoch, step))
             step += 1
             if not self._stay:
-                self._slot_map.free(event.slots)
+                self._slot_map.free(event)
 
     def step(self, kernel, state, slots, key):
         """The sum of what the kernel returns at all actors that have rows in ``slots``."""
@@ -129,13 +126,15 @@ class ClusterBatches:
 
     def _begin(self, order) -> None:
         """Before an epoch whose partitions come in ``order``: no row is loaded unless rows stay."""
-        self._order, self._position = order, -1
         if self._loaded:
             return
         n_actors = len(self._actors.handles)
         self._slot_map = SlotMap(self._layout.capacity, n_actors)
         self._loads: list[list] = [[] for _ in range(n_actors)]
-        self._transfer.begin(map(int, order))
+        self._coming: list[deque] = [deque() for _ in range(n_actors)]
+        for position, partition in enumerate(order):
+            self._coming[self._actor_of(position, partition)].append(partition)
+        self._transfer.begin(order)
 
     def _actor_of(self, position: int, partition: int) -> int:
         """The actor of a partition: always the same if it stays, else in turn, for equal parts."""
@@ -145,24 +144,14 @@ class ClusterBatches:
         if self._loaded:
             return
         actor = self._actor_of(event.position, event.partition)
+        self._coming[actor].popleft()
         own = self._slot_map.load(actor, event.partition, event.slots)
         self._loads[actor].append((event.partition, None, own))
-        self._position = event.position
-
-    def _following(self, actor: int) -> int | None:
-        """The partition that comes next to an actor, if any does in this epoch."""
-        if self._loaded:
-            return None
-        for position in range(self._position + 1, len(self._order)):
-            partition = int(self._order[position])
-            if self._actor_of(position, partition) == actor:
-                return partition
-        return None
 
     def _attempt(self, pickled, state, slots, key):
         """The actors that were lost, with their errors, or none and the sum over all actors."""
         parts = self._slot_map.parts(slots)
-        following = {k: self._following(k) for k in parts}
+        following = {k: next(iter(self._coming[k]), None) for k in parts}
         wanted = {k: [i for i, *_ in self._loads[k]] for k in parts}
         lost = self._transfer.bring(pickled, wanted, following)
         if lost:

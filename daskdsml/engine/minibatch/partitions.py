@@ -29,10 +29,6 @@ class Partition(NamedTuple):
     def __call__(self) -> RowBlock:
         return as_rows([read() for read in self.chunks], self.n_rows)
 
-    def packed(self) -> Partition:
-        """The partition as it can be sent to another process."""
-        return self._replace(chunks=tuple(map(ct.serialize, self.chunks)))
-
 
 class Partitions(NamedTuple):
     """The partitions of examples.

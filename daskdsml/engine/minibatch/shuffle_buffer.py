@@ -30,12 +30,6 @@ class Load(NamedTuple):
     slots: np.ndarray
 
 
-class Draw(NamedTuple):
-    """The rows in ``slots`` are a batch; the slots are free once the batch has been used."""
-
-    slots: np.ndarray
-
-
 class Layout(NamedTuple):
     """How rows lie in partitions, and how many make a batch.
 
@@ -90,11 +84,13 @@ def cut_rows(n_rows: int, row_bytes: float) -> list[int]:
 
 
 class EpochPlan:
-    """One epoch: what comes into the buffer and which batches are drawn, in turn.
+    """One epoch, in turn: what is loaded into the buffer, and the slots of each batch.
+
+    Slots are free once their batch has been used.
 
     Attributes
     ----------
-    order : array (n_partitions,)
+    order : list of int
         The partitions in the order in which they come.
     """
 
@@ -103,9 +99,10 @@ class EpochPlan:
         self._rng = np.random.default_rng((seed, epoch))
         n_partitions = len(layout.lengths)
         shuffled = shuffle and not layout.whole
-        self.order = self._rng.permutation(n_partitions) if shuffled else np.arange(n_partitions)
+        order = self._rng.permutation(n_partitions) if shuffled else np.arange(n_partitions)
+        self.order = order.tolist()
 
-    def __iter__(self) -> Iterator[Load | Draw]:
+    def __iter__(self) -> Iterator[Load | np.ndarray]:
         return self._whole() if self._layout.whole else self._sliding()
 
     def _whole(self):
@@ -119,7 +116,7 @@ class EpochPlan:
     def _sliding(self):
         layout, size = self._layout, self._layout.batch_size
         free, used = np.arange(layout.capacity), np.empty(0, dtype=np.int64)
-        for position, partition in enumerate(self.order.tolist()):
+        for position, partition in enumerate(self.order):
             length = int(layout.lengths[partition])
             missing = length - len(free)
             if missing > 0:
@@ -143,7 +140,7 @@ class EpochPlan:
     def _batches(self, slots):
         size = self._layout.batch_size
         for start in range(0, len(slots), size):
-            yield Draw(slots[start : start + size])
+            yield slots[start : start + size]
 
 
 class SlotMap:

@@ -1,18 +1,33 @@
-"""Transfer: how partitions come to the actors, be they read there or brought."""
+"""Transfer: how partitions come to the actors, be they read there, sent, or made by Dask."""
 
 from __future__ import annotations
 
+import pickle
+import time
+import warnings
+from concurrent.futures import CancelledError
 from itertools import zip_longest
+from uuid import uuid4
+
+import dask
 
 from daskdsml.data.blocks import group
-from daskdsml.engine.minibatch.actor import PassRequest
-from daskdsml.engine.minibatch.actor_pool import ActorPool
-from daskdsml.engine.minibatch.partition_futures import PartitionFutures
+from daskdsml.engine.chunk_tasks import packed
+from daskdsml.engine.memory import worker_info
+from daskdsml.engine.minibatch.accumulate import accumulate
+from daskdsml.engine.minibatch.actor import PassRequest, receive_partition
+from daskdsml.engine.minibatch.actor_pool import POLL_SECONDS, ActorHandle, ActorPool
 from daskdsml.engine.minibatch.row_store import SentRows
+from daskdsml.engine.scheduling import RESENDS, gather_sums
+from daskdsml.engine.tree import PartialSums
+from daskdsml.utils.validation import outside
 
 # Rows come to an actor in runs of this many bytes: all at once, they would be in memory twice, in
 # the message and where they are read to.
 RUN_BYTES = 2**24
+# Dask has a worker whose memory is nearly full take no tasks: after how long a wait to warn of it,
+# and after how long to give up.
+WARN_SECONDS, MAX_PAUSE_SECONDS = 10.0, 300.0
 
 
 class Transfer:
@@ -48,7 +63,7 @@ class Transfer:
         """How actor k can read those partitions that it does not know and that are not brought."""
         if self.futures is not None:
             return {}
-        return {i: self._sources[i].packed() for i in self._unknown(k, partitions)}
+        return {i: packed(self._sources[i]) for i in self._unknown(k, partitions)}
 
     def begin(self, partitions) -> None:
         """Begin an epoch that wants partitions."""
@@ -112,3 +127,159 @@ class Transfer:
             if run
         }
         return self._actors.ask("accumulate", requests)[1]
+
+
+class PartitionFutures:
+    """Futures of partitions, by number; Dask begins with a partition when it is first asked for.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    tasks : list of Delayed
+        What makes the `RowBlock` of each partition.
+    at_once : bool
+        Whether partitions share upstream work, so that those expected are begun together.
+    """
+
+    def __init__(self, client, tasks: list, at_once: bool):
+        self._client, self._tasks, self._at_once = client, tasks, at_once
+        self._futures: dict = {}
+        self._epoch = 0
+        self._warned = False
+
+    def expect(self, partitions) -> None:
+        """Begin with partitions that will be asked for, if that is to be done together."""
+        if self._at_once:
+            self._begin(partitions)
+
+    def send(self, handle: ActorHandle, partitions) -> None:
+        """Have tasks bring partitions to an actor, unless they are on their way."""
+        new = [i for i in partitions if i not in handle.transfers]
+        self._begin(new)
+        for i in new:
+            # The task must run where the actor is; whether that worker lives is looked at while
+            # the task is waited for.
+            handle.transfers[i] = self._client.submit(
+                receive_partition,
+                handle.name,
+                i,
+                self._futures[i],
+                self._epoch,
+                key=f"daskdsml-transfer-{uuid4().hex}",
+                workers=[handle.worker],
+            )
+
+    def wait(self, handle: ActorHandle, partitions) -> None:
+        """Wait until partitions are there, or the actor's worker is lost; hold them no longer.
+
+        Raises
+        ------
+        RuntimeError
+            If the worker has been paused for too long.
+        """
+        for i in partitions:
+            task = handle.transfers.pop(i, None)
+            if task is not None:
+                self._wait(task, handle.worker)
+        self._release(partitions)
+
+    def begin_epoch(self, handles) -> None:
+        """Forget what is on its way to actors, or waits there."""
+        for handle in handles:
+            handle.transfers.clear()
+        self._epoch += 1
+
+    def run(self, kernel: bytes, state, lengths, n_rows: int, name: str) -> PartialSums:
+        """The sums over all partitions, each by a task that goes where Dask has what it is made of.
+
+        Parameters
+        ----------
+        kernel : bytes
+            Pickled.
+        lengths : list of int
+            Rows of all partitions.
+        n_rows : int
+            Rows of a batch.
+        name : str
+            Tasks are called so.
+        """
+        accumulated = dask.delayed(_accumulated, pure=False)
+        for _ in range(RESENDS):
+            request = self._client.scatter(
+                (kernel, state, lengths, n_rows), hash=False, broadcast=True
+            )
+            key = f"{name}-{uuid4().hex}"
+            sums = [
+                accumulated(request, i, task, dask_key_name=f"{key}-{i}")
+                for i, task in enumerate(self._tasks)
+            ]
+            try:
+                return gather_sums(self._client, self._client.compute(sums), len(sums))
+            except CancelledError:  # all workers that had the request are lost
+                continue
+        raise RuntimeError(
+            f"The workers of the cluster were lost {RESENDS} times during {name}. Look at their "
+            "logs for what ends them."
+        )
+
+    def _begin(self, partitions) -> None:
+        new = [i for i in partitions if not _is_sound(self._futures.get(i))]
+        self._release(new)
+        if new:
+            made = self._client.compute([self._tasks[i] for i in new])
+            self._futures.update(zip(new, made, strict=True))
+
+    def _release(self, partitions) -> None:
+        """Have Dask hold partitions no longer; asked for again, they are made again."""
+        for i in partitions:
+            self._futures.pop(i, None)
+
+    def _wait(self, task, worker) -> None:
+        running = time.monotonic()
+        while not _ended(task):
+            status = worker_info(self._client).get(worker, {}).get("status")
+            if status is None:  # the worker is lost
+                task.cancel()
+                return
+            if status != "paused":
+                running = time.monotonic()
+            self._warn(worker, time.monotonic() - running)
+
+    def _warn(self, worker, seconds) -> None:
+        """Warn once of a worker that is paused, and raise after a long while."""
+        if seconds < WARN_SECONDS or (self._warned and seconds < MAX_PAUSE_SECONDS):
+            return
+        text = (
+            f"Worker {worker} cannot take rows of the data: Dask has paused it for {seconds:.0f} "
+            "seconds, because its memory is nearly full. Give workers more memory, or free some"
+        )
+        if seconds >= MAX_PAUSE_SECONDS:
+            raise RuntimeError(f"{text}.")
+        self._warned = True
+        warnings.warn(
+            f"{text}; training goes on once it is running again, and ends with an error after "
+            f"{MAX_PAUSE_SECONDS:g} seconds.",
+            RuntimeWarning,
+            stacklevel=outside(),
+        )
+
+
+def _ended(task) -> bool:
+    """Wait for a little while; whether a task has ended. Raises what it raised."""
+    try:
+        task.result(timeout=POLL_SECONDS)
+    except TimeoutError:
+        if not task.done():
+            return False
+        task.result()  # it has just ended, or is itself what timed out
+    return True
+
+
+def _is_sound(future) -> bool:
+    return future is not None and future.status in ("pending", "finished")
+
+
+def _accumulated(request, i: int, rows) -> PartialSums:
+    """What a kernel sums up over the i-th partition."""
+    kernel, state, lengths, n_rows = request
+    return accumulate(pickle.loads(kernel), state, [(i, rows)], lengths, n_rows)
