@@ -235,9 +235,8 @@ def test_rows_are_sent_a_few_at_a_time(small_pieces, client, monkeypatch, passes
     ask = ActorPool.ask
 
     def spy(self, method, requests):
-        for order in requests.values():
-            given = getattr(order, "sources", {}).values()
-            sizes.append(sum(source.rows.n_rows for source in given))
+        for sources, *_ in requests.values():
+            sizes.append(sum(source.rows.n_rows for source in sources.values()))
         return ask(self, method, requests)
 
     monkeypatch.setattr(ActorPool, "ask", spy)

@@ -27,19 +27,10 @@ class Slice(NamedTuple):
 
 
 def as_block(chunk, id=(0, 0)) -> Block:
-    """Turn one chunk into a Block.
+    """Turn a raw chunk into a Block with an id (shard, position).
 
-    Parameters
-    ----------
-    chunk : tuple (columns, y, w, g)
-        ``columns`` is a list of the column chunks of these rows (arrays, frames or sparse
-        matrices); ``y``, ``w`` and ``g`` are arrays, series or None.
-    id : tuple (shard, position)
-
-    Raises
-    ------
-    ValueError
-        If X, y, w and g of this chunk differ in length.
+    A chunk is a list of the column chunks of its rows (arrays, frames or sparse matrices), then y,
+    w and g: arrays, series or None.
     """
     columns, y, w, g = chunk
     X = stack([_matrix(column) for column in columns], axis=1)
@@ -53,11 +44,11 @@ def as_block(chunk, id=(0, 0)) -> Block:
 
 def check_same_rows(X, others: dict, kind: str, which: str) -> None:
     """Raise ValueError unless all parts of ``which`` chunk, or another kind, have the rows of X."""
-    for name, part in others.items():
-        if part is not None and part.shape[0] != X.shape[0]:
+    for name, array in others.items():
+        if array is not None and array.shape[0] != X.shape[0]:
             raise ValueError(
                 f"X and {name} must have the same rows in each {kind}, but {which} of X has "
-                f"{X.shape[0]} rows and that of {name} has {part.shape[0]}. Make both from the "
+                f"{X.shape[0]} rows and that of {name} has {array.shape[0]}. Make both from the "
                 "same collection, or call compute_chunk_sizes() on both to have them aligned."
             )
 
@@ -68,18 +59,18 @@ def aligned_block(block: Block) -> Block:
     return Block(X, y, w, g, block.id)
 
 
-def aligned(part):
+def aligned(array):
     """The array or CSR matrix, or None, so that it starts where its dtype wants it.
 
     Arrays that came over a network may start anywhere: NumPy then leaves BLAS, and other bits come.
     Those that are aligned are not copied.
     """
-    if sparse.issparse(part):
-        arrays = (part.data, part.indices, part.indptr)
-        if all(array.flags.aligned for array in arrays):
-            return part
-        return sparse.csr_matrix(tuple(map(aligned, arrays)), shape=part.shape)
-    return part if part is None or part.flags.aligned else part.copy()
+    if sparse.issparse(array):
+        buffers = (array.data, array.indices, array.indptr)
+        if all(buffer.flags.aligned for buffer in buffers):
+            return array
+        return sparse.csr_matrix(tuple(map(aligned, buffers)), shape=array.shape)
+    return array if array is None or array.flags.aligned else array.copy()
 
 
 def join_small(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -130,17 +121,17 @@ def stack(parts, axis: int = 0):
     return np.concatenate(parts, axis=axis)
 
 
-def _matrix(part):
+def _matrix(chunk):
     """A float CSR matrix or C-contiguous float array; float32 stays, all else becomes float64."""
-    if hasattr(part, "to_numpy") and hasattr(part, "columns"):
-        part = part.to_numpy()
-    if hasattr(part, "tocsr"):
-        part = part.tocsr()
-        if not sparse.issparse(part):
-            raise TypeError(f"Expected SciPy CSR from tocsr(), got {type(part).__name__}.")
-        return canonical(part.astype(float_dtype(part.dtype), copy=False))
-    part = np.asarray(part)
-    return np.ascontiguousarray(part, dtype=float_dtype(part.dtype))
+    if hasattr(chunk, "to_numpy") and hasattr(chunk, "columns"):
+        chunk = chunk.to_numpy()
+    if hasattr(chunk, "tocsr"):
+        chunk = chunk.tocsr()
+        if not sparse.issparse(chunk):
+            raise TypeError(f"Expected SciPy CSR from tocsr(), got {type(chunk).__name__}.")
+        return canonical(chunk.astype(float_dtype(chunk.dtype), copy=False))
+    chunk = np.asarray(chunk)
+    return np.ascontiguousarray(chunk, dtype=float_dtype(chunk.dtype))
 
 
 def canonical(X):

@@ -32,9 +32,7 @@ def take_columns(X, support):
     columns = np.flatnonzero(support)
     if is_dask_frame(X):
         return X.iloc[:, columns.tolist()]
-    if len(columns):
-        return dask_rows(X)[:, columns]
-    return dask_rows(X)[:, :0]
+    return dask_rows(X)[:, columns if len(columns) else slice(0)]
 
 
 def columns_first(table: Dataset):

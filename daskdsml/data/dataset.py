@@ -93,7 +93,7 @@ def is_dask_frame(X) -> bool:
 
 
 def meta_of(X):
-    """What tells the names and number of columns: the empty frame behind a Dask DataFrame."""
+    """What has the names and number of columns: the empty frame behind a Dask DataFrame."""
     return X._meta if is_dask_frame(X) else X
 
 

@@ -52,21 +52,14 @@ def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
     -------
     table : Dataset with ``g (n,)``, the cell of each row
     folds : Folds
-
-    Raises
-    ------
-    ValueError
-        If there are fewer rows than folds, no splits, or more than 128 cells; if splits name rows
-        that there are not, or need a y that is not in this process's memory.
     """
     n = table.n_rows
     splitter = check_cv(5 if cv is None else cv)
-    if type(splitter) is KFold:
-        if splitter.n_splits > n:
-            raise ValueError(
-                f"cv={splitter.n_splits} folds need at least {splitter.n_splits} rows, but X has "
-                f"{n}. Lower cv."
-            )
+    if type(splitter) is KFold and splitter.n_splits > n:
+        raise ValueError(
+            f"cv={splitter.n_splits} folds need at least {splitter.n_splits} rows, but X has {n}. "
+            "Lower cv."
+        )
     if type(splitter) is KFold and not splitter.shuffle:
         k = splitter.n_splits
         sizes = np.full(k, n // k)
@@ -132,7 +125,7 @@ class Stratified(NamedTuple):
     """Labels each row with its fold, so that each fold has the same share of every class.
 
     The rows of a class go to the folds in turn of their order, run by run, as scikit-learn's
-    StratifiedKFold has it: ``bounds (K, n_folds)`` tell where among the rows of class k each fold
+    StratifiedKFold has it: ``bounds (K, n_folds)`` say where among the rows of class k each fold
     ends, ``before`` how many rows of each class (K,) come before a block, by its id.
     """
 
@@ -153,16 +146,7 @@ class Stratified(NamedTuple):
 def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
     """Stratified folds, and the rows of each class in each of them (K, n_folds).
 
-    Parameters
-    ----------
-    classes : array (K,), sorted
-    blocks : tuple of `daskdsml.passes.strata.BlockCounts`, in the order of the rows
-    n_folds : int
-
-    Raises
-    ------
-    ValueError
-        If no class has as many rows as there are folds.
+    ``blocks`` are `daskdsml.passes.strata.BlockCounts` of all rows, in order.
     """
     before, total = {}, np.zeros(len(classes), dtype=np.int64)
     appearance: dict = {}
@@ -189,27 +173,9 @@ def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
 def split(examples: Dataset, fraction, seed, stratify=False) -> tuple[Dataset, Dataset]:
     """Rows to train on and rows held out, drawn by position and seed whatever the chunks.
 
-    Dask Arrays are split lazily: both halves read their chunks on their own. Arrays in memory are
-    copied.
-
-    Parameters
-    ----------
-    examples : Dataset
-    fraction : float in (0, 1)
-        Share of the rows held out, rounded up.
-    seed : int
-    stratify : bool
-        Whether each class of y (n,) is held out in proportion, which takes a pass over y. A y of
-        steps has no class of a row.
-
-    Returns
-    -------
-    train, held : Dataset
-
-    Raises
-    ------
-    ValueError
-        If ``fraction`` is not between 0 and 1, or leaves no row to train on.
+    The share held out, a ``fraction`` of the rows, is rounded up. To ``stratify`` has each class of
+    y (n,) held out in proportion, which takes a pass over y. Dask Arrays are split lazily: both
+    halves read their chunks on their own. Arrays in memory are copied.
     """
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"fraction={fraction!r} of rows to hold out must be between 0 and 1.")
@@ -257,18 +223,18 @@ def _pick(block, flags):
     return block[flags]
 
 
-def _pick_lazily(part, flags, lengths):
+def _pick_lazily(array, flags, lengths):
     """The rows of a Dask Array where ``flags`` are True, with as many chunks of known lengths."""
-    axes = "abcdefgh"[: part.ndim]
+    axes = "abcdefgh"[: array.ndim]
     return da.blockwise(
         _pick,
         axes,
-        part,
+        array,
         axes,
         flags,
         "a",
-        dtype=part.dtype,
-        meta=part._meta,
+        dtype=array.dtype,
+        meta=array._meta,
         adjust_chunks={"a": lengths},
         align_arrays=False,
     )

@@ -35,13 +35,7 @@ def classes_of(examples: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def known_classes(classes) -> np.ndarray:
-    """The sorted classes (K,) that a user names, before rows are seen.
-
-    Raises
-    ------
-    ValueError
-        If they are not two labels or more, all of one kind and known.
-    """
+    """The sorted classes (K,) that a user names, two or more of one kind, before rows are seen."""
     labels = np.asarray(classes)
     try:
         distinct = np.unique(labels)
@@ -64,20 +58,10 @@ def check_known(labels) -> None:
 
 
 def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
-    """Replace labels by their codes, the indices of classes, lazily for Dask Arrays.
+    """Replace labels (n,) or (n, T) by their codes among sorted ``classes (K,)``, and `weigh`.
 
-    Parameters
-    ----------
-    examples : Dataset
-        With labels ``y`` (n,) or (n, T); steps that do not count get the code 0.
-    classes : array (K,), sorted
-    class_weight : array (K,) or None
-        What the weight of a row, or of a step, is multiplied by: weights of steps are (n, T).
-
-    Raises
-    ------
-    ValueError
-        If y holds a label that is none of the classes (at once, or when Dask Arrays are read).
+    Steps that do not count get the code 0. A label that is none of the classes raises ValueError,
+    at once or when Dask Arrays are read.
     """
     y = examples.y
     mask = None if y.ndim == 1 else examples.mask
@@ -86,7 +70,7 @@ def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
 
 
 def weigh(examples: Dataset, class_weight) -> Dataset:
-    """Multiply the weights of rows, or of steps, by ``class_weight (K,)`` at their codes."""
+    """Multiply the weights of rows (n,), or of steps (n, T), by ``class_weight (K,)``."""
     weight, w = np.asarray(class_weight, dtype=np.float64), examples.w
     if w is not None and examples.y.ndim > 1:
         w = w[:, None]
@@ -94,13 +78,7 @@ def weigh(examples: Dataset, class_weight) -> Dataset:
 
 
 class LabelCodes(NamedTuple):
-    """Turns labels into their codes 0.0, 1.0, ... among the classes, and weighs rows by class.
-
-    Attributes
-    ----------
-    classes : array (K,), sorted
-    class_weight : tuple of K floats, or None for all ones
-    """
+    """Turns labels into their codes 0.0, 1.0, ... among sorted classes (K,), and weighs rows."""
 
     classes: np.ndarray
     class_weight: tuple[float, ...] | None = None
@@ -116,8 +94,7 @@ class LabelCodes(NamedTuple):
             )
         w = block.w
         if self.class_weight is not None:
-            by_class = np.asarray(self.class_weight)[codes]
-            w = by_class if w is None else w * by_class
+            w = _weights(codes, w, np.asarray(self.class_weight))
         return block._replace(y=codes.astype(block.X.dtype), w=w)
 
 

@@ -41,7 +41,7 @@ def validate_dataset(
     known_rows=False,
     estimator=None,
 ) -> Dataset:
-    """Check and align what the user passed.
+    """Check and align what the user passed; messages name what is wrong, and the remedy.
 
     Parameters
     ----------
@@ -66,15 +66,6 @@ def validate_dataset(
     known_rows : bool
         Whether chunk lengths must be known: they are counted, at the cost of a read, if not.
     estimator : estimator instance, named in messages
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a rank, shape, dtype or length is not what is expected; the message names the remedy.
     """
     X = X.X if isinstance(X, WindowedSequences) else X
     lazy = is_dask(X)
@@ -170,45 +161,45 @@ def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
     return Dataset(X, y, w, g, mask, extra_reads)
 
 
-def _needs_lengths(X, part) -> bool:
+def _needs_lengths(X, array) -> bool:
     """Whether row chunks can only be matched once their lengths are known."""
-    if not isinstance(part, da.Array):
+    if not isinstance(array, da.Array):
         return np.isnan(X.shape[0])
-    unknown = np.isnan([X.shape[0], part.shape[0]])
-    return bool(unknown.any() and not (unknown.all() and part.numblocks[0] == X.numblocks[0]))
+    unknown = np.isnan([X.shape[0], array.shape[0]])
+    return bool(unknown.any() and not (unknown.all() and array.numblocks[0] == X.numblocks[0]))
 
 
-def _like_rows(part, X, counted):
-    """``part``, or a number for all rows, as a Dask Array with the row chunks of X.
+def _like_rows(array, X, counted):
+    """``array``, or a number for all rows, as a Dask Array with the row chunks of X.
 
-    ``counted`` tells that the lengths of X were as unknown as those of ``part``: where both have as
-    many chunks, these are taken as equal.
+    ``counted`` is True if the lengths of X were unknown, too: where both have as many chunks, these
+    are taken as equal.
     """
-    if part.ndim == 0:
-        return da.full(X.shape[0], float(part), chunks=(X.chunks[0],))
-    if not isinstance(part, da.Array):
-        _check_rows(part, X)
-        return da.from_array(part, chunks=(X.chunks[0], *((k,) for k in part.shape[1:])))
+    if array.ndim == 0:
+        return da.full(X.shape[0], float(array), chunks=(X.chunks[0],))
+    if not isinstance(array, da.Array):
+        _check_rows(array, X)
+        return da.from_array(array, chunks=(X.chunks[0], *((k,) for k in array.shape[1:])))
     known = not np.isnan(X.shape[0])
-    if np.isnan(part.shape[0]) and known:
-        if counted and part.numblocks[0] == X.numblocks[0]:
+    if np.isnan(array.shape[0]) and known:
+        if counted and array.numblocks[0] == X.numblocks[0]:
             # Blocks that differ in length from those of X are found when they are read.
-            chunks = (X.chunks[0], *part.chunks[1:])
-            part = da.Array(part.dask, part.name, chunks, meta=part._meta)
+            chunks = (X.chunks[0], *array.chunks[1:])
+            array = da.Array(array.dask, array.name, chunks, meta=array._meta)
         else:
-            part = part.copy().compute_chunk_sizes()
-        _check_rows(part, X)
+            array = array.copy().compute_chunk_sizes()
+        _check_rows(array, X)
     wanted = {0: X.chunks[0]} if known else {}
-    if part.ndim == 2:
+    if array.ndim == 2:
         wanted[1] = -1
-    return part.rechunk(wanted) if wanted else part
+    return array.rechunk(wanted) if wanted else array
 
 
-def _check_rows(part, X) -> None:
-    if part.shape[0] != X.shape[0]:
+def _check_rows(array, X) -> None:
+    if array.shape[0] != X.shape[0]:
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: "
-            f"X has {X.shape[0]} rows, but y or sample_weight has {part.shape[0]}."
+            f"X has {X.shape[0]} rows, but y or sample_weight has {array.shape[0]}."
         )
 
 

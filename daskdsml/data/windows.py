@@ -52,8 +52,8 @@ class WindowedSequences:
     """
 
     def __init__(self, X, window, stride=1, horizon=0):
-        for name, value, least in (("window", window, 1), ("stride", stride, 1)):
-            _check_count(name, value, least)
+        _check_count("window", window, 1)
+        _check_count("stride", stride, 1)
         _check_count("horizon", horizon, 0)
         self.window, self.stride, self.horizon = int(window), int(stride), int(horizon)
         series = _series(X)
@@ -126,7 +126,7 @@ class WindowedSequences:
         begun = np.minimum(-(-ends // self.stride), len(self))
         cut = dask.delayed(_views, pure=True)
         shape = (self.window, *series.shape[1:])
-        made, done = [], 0
+        blocks, done = [], 0
         for i, until in enumerate(begun):
             if until == done:
                 continue
@@ -136,9 +136,9 @@ class WindowedSequences:
             count = int(until - done)
             block = cut(list(chunks[i : last + 1]), offset, count, self.window, self.stride)
             meta = np.empty((0,) * (series.ndim + 1), dtype=series.dtype)
-            made.append(da.from_delayed(block, (count, *shape), meta=meta))
+            blocks.append(da.from_delayed(block, (count, *shape), meta=meta))
             done = until
-        return da.concatenate(made)
+        return da.concatenate(blocks)
 
 
 def _views(chunks, offset, count, window, stride):

@@ -1,4 +1,4 @@
-"""Chunk tasks: for each chunk of a Dask collection, the part of the graph that makes it."""
+"""Chunk tasks: for each chunk of a Dask collection, the graph that makes it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ChunkTask(NamedTuple):
 class ChunkTasks(NamedTuple):
     """The chunks of a table.
 
-    ``shared`` tells that chunks have upstream work in common (a shuffle, a rechunk), which reading
+    ``shared`` means that chunks have upstream work in common (a shuffle, a rechunk), which reading
     them one by one would repeat, some of it ``repeats`` times; ``held`` that the collection is
     persisted on a cluster, so that only Dask can read the chunks.
     """
@@ -91,11 +91,10 @@ def _chunk_keys(X, *others) -> list[tuple[list, Any, Any, Any]]:
 
 def chunk_bytes(table: Dataset) -> list[float]:
     """Bytes of each row chunk of X, NaN where unknown."""
-    n_bytes, n_rows = table.n_bytes, table.n_rows
-    rows = np.asarray(table.X.chunks[0], dtype=float)
-    if n_bytes is None or n_rows is None:
-        return [np.nan] * len(rows)
-    return list(rows * (n_bytes / max(n_rows, 1)))
+    n_rows = np.asarray(table.X.chunks[0], dtype=float)
+    if table.n_bytes is None:
+        return [np.nan] * len(n_rows)
+    return list(n_rows * (table.n_bytes / max(table.n_rows or 0, 1)))
 
 
 def at_home(tasks: ChunkTasks, sizes: list[float]) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import dask
 
-from daskdsml.engine.tree import PartialSums, add_parts
+from daskdsml.engine.tree import PartialSums, add_sums
 
 # How often blocks that this process had sent to workers are sent again after workers were lost.
 RESENDS = 10
@@ -25,7 +26,10 @@ def current_client():
     ever. ``dask.config.set(scheduler=...)`` with a local scheduler wins over a client, as in Dask.
     """
     distributed = sys.modules.get("distributed")
-    if distributed is None or _inside_task(distributed):
+    if distributed is None:
+        return None
+    with suppress(ValueError):  # this thread runs no task
+        distributed.get_worker()
         return None
     scheduler = dask.config.get("scheduler", None)
     if scheduler not in (None, "dask.distributed", "distributed"):
@@ -37,24 +41,15 @@ def current_client():
     return client if client.status == "running" else None
 
 
-def _inside_task(distributed) -> bool:
-    """Whether this thread runs a task of a Dask worker."""
-    try:
-        distributed.get_worker()
-    except ValueError:
-        return False
-    return True
-
-
 def gather_sums(client, futures: list, n_leaves: int) -> PartialSums:
     """Add what tasks return as futures of `PartialSums`."""
     try:
         while len(futures) > FAN_IN:
             futures = [
-                client.submit(add_parts, futures[i : i + FAN_IN], n_leaves, pure=False)
+                client.submit(add_sums, futures[i : i + FAN_IN], n_leaves, pure=False)
                 for i in range(0, len(futures), FAN_IN)
             ]
-        return add_parts(client.gather(futures), n_leaves)
+        return add_sums(client.gather(futures), n_leaves)
     except BaseException:
         client.cancel(futures)
         raise

@@ -52,11 +52,11 @@ def collect(values: Iterable, n_leaves: int) -> dict:
     return nodes
 
 
-def merge(parts, n_leaves: int) -> dict:
+def merge(tables, n_leaves: int) -> dict:
     """Add the node tables of several tasks into one."""
     nodes: dict = {}
-    for part in parts:
-        for node, value in part.items():
+    for table in tables:
+        for node, value in table.items():
             insert(nodes, node, value, n_leaves)
     return nodes
 
@@ -72,7 +72,7 @@ def height(n_leaves: int) -> int:
     return max(n_leaves - 1, 0).bit_length()
 
 
-def add_parts(parts: list[PartialSums], n_leaves: int) -> PartialSums:
+def add_sums(sums: list[PartialSums], n_leaves: int) -> PartialSums:
     """Add what several tasks returned."""
-    nodes = merge((part.nodes for part in parts), n_leaves)
-    return PartialSums(nodes, sum(p.n_rows for p in parts), sum(p.n_bytes for p in parts))
+    nodes = merge((s.nodes for s in sums), n_leaves)
+    return PartialSums(nodes, sum(s.n_rows for s in sums), sum(s.n_bytes for s in sums))

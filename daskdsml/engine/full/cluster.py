@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
 from concurrent.futures import CancelledError
 from copy import copy
 from functools import partial
@@ -36,7 +35,7 @@ class ClusterRows:
     Parameters
     ----------
     client : distributed.Client
-    shards : iterable
+    shards : list
         How shards are made: `Stream`, or Delayed.
     keep : bool or None
         Whether workers keep the blocks; None until it is known whether they fit.
@@ -51,9 +50,10 @@ class ClusterRows:
         Rows and bytes of X read so far, over all passes that ended.
     """
 
-    def __init__(self, client, shards: Iterable, keep: bool | None, scattered: bool):
+    def __init__(self, client, shards: list, keep: bool | None, scattered: bool):
         self._client = client
-        self._sources = list(shards if scattered else map(_packed, shards))
+        streams = not scattered and not is_dask_collection(shards[0])
+        self._sources = list(map(packed, shards)) if streams else list(shards)
         self._shards, self.n_shards = list(self._sources), len(self._sources)
         self._keep, self._scattered = keep, scattered
         self._placed: tuple[frozenset, list] = (frozenset(), [])
@@ -212,11 +212,6 @@ class ClusterRows:
                 groups[min(holders.get(shard.key, ()), default=None)].append(i)
             self._placed = (frozenset(threads), _pieces(groups.items(), threads))
         return self._placed[1]
-
-
-def _packed(shard):
-    """A shard that workers can read."""
-    return packed(shard) if isinstance(shard, shd.Stream) else shard
 
 
 def _pieces(groups, threads) -> list:

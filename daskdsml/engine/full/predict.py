@@ -11,19 +11,7 @@ from daskdsml.data.dataset import dask_rows
 
 
 def lazily(X, predictor, finish, *, columns, dtype, name):
-    """``finish(predictor(block))`` for each block of X, as a Dask Array with the row chunks of X.
-
-    Parameters
-    ----------
-    X : Dask Array or DataFrame (n, p)
-    predictor : callable, small enough to be shipped
-    finish : callable, from raw scores to what is wanted
-    columns : int or None
-        Number of columns of the result, None for a vector.
-    dtype : dtype of the result
-    name : str
-        What the names of the tasks begin with.
-    """
+    """`lazily_rows` of a Dask Array or DataFrame X (n, p): a vector, or a matrix of ``columns``."""
     X = dask_rows(X)
     X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
     tail = () if columns is None else (columns,)
@@ -31,16 +19,18 @@ def lazily(X, predictor, finish, *, columns, dtype, name):
 
 
 def lazily_rows(X, mask, predictor, finish, *, tail, dtype, name):
-    """``finish(predictor(block, mask))`` for each block of rows of X (n, ...), as a Dask Array.
+    """``finish(predictor(block, mask))`` for each block of rows of X, as a Dask Array.
 
     Parameters
     ----------
     X : Dask Array (n, ...), in one chunk along all axes but the first
     mask : Dask Array (n, T) with the row chunks of X, or None
-    predictor, finish : callables; see `lazily`
+    predictor : callable, small enough to be shipped
+    finish : callable, from raw scores to what is wanted
     tail : shape of one row of the result
     dtype : dtype of the result
     name : str
+        What the names of the tasks begin with.
     """
     given = [X, tuple(range(X.ndim))]
     if mask is not None:

@@ -6,7 +6,6 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from copy import copy
 from functools import partial
-from uuid import uuid4
 
 import dask
 import numpy as np
@@ -34,7 +33,7 @@ PROCESSES = ("processes", "multiprocessing")
 
 
 def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, square: bool = True):
-    """Lay out a table for passes.
+    """`Rows`: a table laid out for passes.
 
     Uses the current Dask client if there is one, else this process with the scheduler that
     ``dask.config`` names. Data in this process's memory stays here if it is smaller than 128 MiB
@@ -49,10 +48,6 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
         Threads in this process; None means what ``dask.config`` says. A cluster decides for itself.
     square : bool
         Whether sums of p x p numbers are to be made, for which larger blocks are better.
-
-    Returns
-    -------
-    Rows with ``run(kernel, state, name)``, ``map(transform)``, ``n_rows_read``.
     """
     memory.check_cache(cache)
     n_bytes = table.n_bytes
@@ -123,11 +118,11 @@ class LocalRows:
         self._prepare()
         work = partial(shd.run_shards, kernel, state, n_shards=self.n_shards)
         if is_dask_collection(self._shards[0]):
-            sums = self._compute(shd.delayed_sums(work, self._shards, _unique(name)))
+            sums = self._compute(shd.delayed_sums(work, self._shards))
         else:
             pieces = self._pieces(enumerate(self._shards))
             sums = self._call([partial(work, piece) for piece in pieces], name)
-        total = tree.add_parts(sums, self.n_shards)
+        total = tree.add_sums(sums, self.n_shards)
         self.n_rows_read += total.n_rows
         self.n_bytes_read += total.n_bytes
         return tree.root(total.nodes, self.n_shards)
@@ -137,8 +132,7 @@ class LocalRows:
         self._prepare()
         work, folded = partial(shd.fold_shards, kernel), shd.Folded(state)
         if is_dask_collection(self._shards[0]):
-            fold = shd.delayed_fold(work, self._shards, order, folded, _unique(name))
-            (folded,) = self._compute([fold])
+            (folded,) = self._compute([shd.delayed_fold(work, self._shards, order, folded)])
         else:
             shards = [(i, self._shards[i]) for i in order]
             (folded,) = self._call([partial(work, shards, folded)], name)
@@ -199,7 +193,7 @@ class LocalRows:
         return list(dask.compute(*tasks, optimize_graph=False, **options))
 
     def _options(self) -> dict:
-        """What the scheduler is told: how many threads or processes, and whose."""
+        """Options of the scheduler: how many threads or processes, and whose."""
         options = {} if self._n_jobs is None else {"num_workers": self._n_jobs}
         if self._scheduler in PROCESSES and dask.config.get("pool", None) is None:
             # Dask would start new processes for each pass.
@@ -213,10 +207,6 @@ class LocalRows:
 
 def _each(function, shards) -> list:
     return [function(shard) for shard in shards]
-
-
-def _unique(name: str) -> str:
-    return f"{name}-{uuid4().hex}"
 
 
 def _configured_scheduler() -> str:

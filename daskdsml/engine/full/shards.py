@@ -97,14 +97,9 @@ def transformed(shard, transform):
 
 
 def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> PartialSums:
-    """Apply ``kernel(state, block)`` to every block and add up as far as the tree allows.
+    """Add up ``kernel(state, block)`` of all blocks as far as the tree over ``n_shards`` allows.
 
-    Parameters
-    ----------
-    kernel : callable (state, block) -> Summable
-    shards : list of (index, shard), in ascending order of index
-    n_shards : int
-        Number of shards of the whole data, which fixes the tree.
+    ``shards`` are pairs (index, shard) in ascending order of the index.
     """
     read = Counter[str]()
 
@@ -120,14 +115,9 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
 
 
 def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded:
-    """Apply ``state = kernel(state, block)`` to one block after another.
+    """Go on with ``state = kernel(state, block)`` for one block after another.
 
-    Parameters
-    ----------
-    kernel : callable (state, block) -> state, which leaves its arguments as they are
-    shards : list of (index, shard), in the order in which they are to be passed
-    folded : Folded
-        The state to begin with, and what was read before.
+    The kernel leaves its arguments as they are, for a task may be made again.
     """
     state, read = folded.state, Counter(rows=folded.n_rows, bytes=folded.n_bytes)
     with single_threaded_blas(), np.errstate(all="ignore"):
@@ -168,15 +158,15 @@ def map_shards(shards: list, transform) -> list:
     return [change(shard, transform) for shard in shards]
 
 
-def delayed_sums(work, shards: list, name: str) -> list:
+def delayed_sums(work, shards: list, name: str | None = None) -> list:
     """Delayed ``work([(index, shard)])`` of each Delayed shard."""
     run = dask.delayed(work, pure=False)
-    return [run([(i, shard)], dask_key_name=f"{name}-{i}") for i, shard in enumerate(shards)]
+    return [run([(i, s)], dask_key_name=name and f"{name}-{i}") for i, s in enumerate(shards)]
 
 
-def delayed_fold(work, shards: list, order, folded, name: str):
+def delayed_fold(work, shards: list, order, folded, name: str | None = None):
     """Delayed ``work([(index, shard)], folded)`` of one Delayed shard after another."""
     fold = dask.delayed(work, pure=False)
     for link, i in enumerate(order):
-        folded = fold([(i, shards[i])], folded, dask_key_name=f"{name}-{link}")
+        folded = fold([(i, shards[i])], folded, dask_key_name=name and f"{name}-{link}")
     return folded

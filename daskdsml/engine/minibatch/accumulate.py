@@ -26,14 +26,8 @@ def pass_rows(examples, batch_size: int) -> int:
 def accumulate(kernel, state, partitions, lengths, n_rows: int) -> PartialSums:
     """Add up ``kernel(state, batch)`` of partitions as far as the tree over all partitions allows.
 
-    Parameters
-    ----------
-    kernel : generator function (state, batch) -> Summable
-    partitions : iterable of (number, rows), in ascending order
-    lengths : sequence of int
-        Rows of all partitions.
-    n_rows : int
-        Rows of a batch.
+    ``partitions`` are pairs (number, rows) in ascending order, ``lengths`` the rows of all
+    partitions, ``n_rows`` those of a batch.
     """
     n_rows_used = 0
 

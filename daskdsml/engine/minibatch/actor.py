@@ -33,13 +33,7 @@ class Payload(NamedTuple):
 
 
 def serialize(value, what: str) -> Payload:
-    """Pickle a value without copying its arrays.
-
-    Raises
-    ------
-    TypeError
-        If the value, called ``what``, does not pickle.
-    """
+    """Pickle a value without copying its arrays; TypeError calls it ``what``."""
     try:
         return _pickled(value)
     except Exception as error:
@@ -50,13 +44,7 @@ def serialize(value, what: str) -> Payload:
 
 
 def deserialize(payload: Payload, what: str) -> Any:
-    """The value in a payload.
-
-    Raises
-    ------
-    RuntimeError
-        If the value, called ``what``, does not unpickle here.
-    """
+    """The value in a payload; RuntimeError calls it ``what``."""
     try:
         return pickle.loads(payload.data, buffers=payload.buffers)
     except Exception as error:
@@ -75,36 +63,6 @@ def _pickled(value) -> Payload:
     # It takes longer, and takes what cannot be imported elsewhere.
     buffers = []
     return Payload(cloudpickle.dumps(value, 5, buffer_callback=buffers.append), buffers)
-
-
-class StepRequest(NamedTuple):
-    """What an actor needs for its part of a step.
-
-    ``sources`` tell how to read partitions that the actor does not know; ``loads`` are (partition,
-    rows or None for all, slots) to be made first; ``following`` is the partition to be read
-    meanwhile.
-    ``slots`` are the rows here, at ``positions`` of a batch of ``size`` rows.
-    """
-
-    sources: dict
-    loads: list
-    following: int | None
-    slots: np.ndarray
-    positions: np.ndarray
-    size: int
-    key: tuple
-    kernel: bytes
-    state: Any
-
-
-class PassRequest(NamedTuple):
-    """What an actor needs for its part of a pass: its ``partitions``, in ascending order."""
-
-    sources: dict
-    partitions: list[int]
-    n_rows: int
-    kernel: bytes
-    state: Any
 
 
 class Reply(NamedTuple):
@@ -146,13 +104,18 @@ class TaskFailure(NamedTuple):
 
 
 def _replying(method):
-    """Hand errors over as replies, so that whatever a call raises means that the actor is lost."""
+    """A method that is sent sources of partitions, which it learns, and its arguments, pickled.
+
+    It hands errors over as replies, so that whatever a call raises means that the actor is lost.
+    """
 
     @wraps(method)
     def call(self, request: Payload) -> Reply:
         try:
             with single_threaded_blas(), np.errstate(all="ignore"):
-                ended, value = method(self, deserialize(request, "What a worker is asked for"))
+                sources, *arguments = deserialize(request, "What a worker is asked for")
+                self._store.learn(sources)
+                ended, value = method(self, *arguments)
             value = serialize(value, "What a kernel yields or returns")
             return Reply(ended, value, self._store.n_rows_read)
         except BaseException as error:  # SystemExit would end one worker after the other
@@ -181,17 +144,32 @@ class TrainingActor:
         self._work: Any = None
 
     @_replying
-    def step(self, request: StepRequest):
-        """Load rows, and run the kernel over its part of a batch until it yields or ends."""
-        self._store.learn(request.sources)
-        for partition, rows, slots in request.loads:
+    def learn(self):
+        """Take no more than sources."""
+        return True, None
+
+    @_replying
+    def step(self, loads, following, slots, positions, size, key, kernel, state):
+        """Load rows, and run the kernel over its part of a batch until it yields or ends.
+
+        Parameters
+        ----------
+        loads : list of (partition, rows of it or None for all, slots)
+        following : int or None
+            The partition to be read meanwhile.
+        slots, positions : arrays
+            The rows here, and where they are in the batch of ``size`` rows.
+        key : tuple, as in `Batch`
+        kernel : bytes
+            Pickled.
+        """
+        for partition, rows, into in loads:
             # It is there already if the step that loaded it failed afterwards.
             if not self._store.holds(partition):
-                self._store.load(partition, rows, slots)
-        self._store.expect(request.following)
-        rows = self._store.take(request.slots)
-        batch = Batch(*rows, request.positions, request.size, request.key)
-        self._work = self._kernel_of(request.kernel)(request.state, batch)
+                self._store.load(partition, rows, into)
+        self._store.expect(following)
+        X, y, w, mask = self._store.take(slots)
+        self._work = self._kernel_of(kernel)(state, Batch(X, y, w, mask, positions, size, key))
         return self._resumed(None)
 
     @_replying
@@ -200,12 +178,10 @@ class TrainingActor:
         return self._resumed(total)
 
     @_replying
-    def accumulate(self, request: PassRequest):
-        """The sums over partitions, in order."""
-        self._store.learn(request.sources)
-        kernel = self._kernel_of(request.kernel)
-        partitions = self._store.partitions(request.partitions)
-        return True, accumulate(kernel, request.state, partitions, self._lengths, request.n_rows)
+    def accumulate(self, partitions, n_rows, kernel, state):
+        """The sums over partitions, in ascending order, in batches of ``n_rows``."""
+        blocks = self._store.partitions(partitions)
+        return True, accumulate(self._kernel_of(kernel), state, blocks, self._lengths, n_rows)
 
     def ready(self) -> None:
         """Return, which shows that this actor can be reached."""

@@ -69,7 +69,10 @@ class ActorPool:
         return sum(self._n_rows_read.values())
 
     def ask(self, method: str, requests: dict) -> tuple[dict[int, Reply], dict[int, Exception]]:
-        """Call a method of actors at once: their replies, and the errors of those that are lost."""
+        """Call a method of actors at once: their replies, and the errors of actors that are lost.
+
+        A request has the sources that an actor is to learn, then the method's arguments.
+        """
         payloads = {
             i: serialize(request, "What workers are sent") for i, request in requests.items()
         }
@@ -92,7 +95,7 @@ class ActorPool:
                 raise failure.exception(handle.worker)
             replies[i] = replies[i]._replace(value=deserialize(value, "What a worker replies"))
             self._n_rows_read[handle.name] = n_rows_read
-            handle.known.update(getattr(requests[i], "sources", ()))
+            handle.known.update(requests[i][0])
         return replies, lost
 
     def replace(self, i: int) -> None:
@@ -136,15 +139,15 @@ class ActorPool:
 
     def _started(self, worker: str) -> ActorHandle:
         """Have a worker take an actor, or another one if it is lost before it has."""
-        for _ in range(RESENDS):
+        for _ in range(RESENDS - 1):
             try:
                 return self._start_on(worker)
-            except RuntimeError as error:
-                left, lost = self._workers(), error
-                if worker in left:
+            except RuntimeError:
+                workers = self._workers()
+                if worker in workers:
                     raise
-                worker = left[0]
-        raise lost
+                worker = workers[0]
+        return self._start_on(worker)
 
     def _start_on(self, worker: str) -> ActorHandle:
         name = f"daskdsml-actor-{uuid4().hex}"
@@ -157,6 +160,7 @@ class ActorPool:
             workers=[worker],
             allow_other_workers=True,
         )
+        actor: Any
         try:
             with self._client.as_current():
                 actor = future.result(timeout=START_SECONDS)
@@ -165,18 +169,14 @@ class ActorPool:
                 f"No worker took rows of the data in {START_SECONDS:g} seconds. Look at the "
                 "cluster's dashboard for workers that are busy or paused."
             ) from error
-        holders = self._client.who_has([future]).get(name, ())
-        handle = ActorHandle(name, next(iter(holders), worker), future, actor, set(), {})
-        _reach(handle)
-        return handle
-
-
-def _reach(handle: ActorHandle) -> None:
-    try:
-        handle.actor.ready().result(timeout=START_SECONDS)
-    except OSError as error:
-        raise RuntimeError(
-            f"Worker {handle.worker} cannot be reached from this process ({error}), and training "
-            "on mini-batches speaks to workers without the scheduler in between. Run where workers "
-            "can be reached, or without the cluster: dask.config.set(scheduler='threads')."
-        ) from error
+        worker = next(iter(self._client.who_has([future]).get(name, ())), worker)
+        try:
+            actor.ready().result(timeout=START_SECONDS)
+        except OSError as error:
+            raise RuntimeError(
+                f"Worker {worker} cannot be reached from this process ({error}), and training on "
+                "mini-batches speaks to workers without the scheduler in between. Run where "
+                "workers can be reached, or without the cluster: "
+                "dask.config.set(scheduler='threads')."
+            ) from error
+        return ActorHandle(name, worker, future, actor, set(), {})

@@ -31,13 +31,13 @@ def open_batches(
     cache: str = "auto",
     n_jobs: int | None = None,
 ):
-    """Lay out examples for training on mini-batches.
+    """`Batches`: examples laid out for training on mini-batches.
 
     Uses the current Dask client if there is one, else this process. Data in this process's memory,
     and data that only this process can read because their source cannot be pickled, stay here if
-    they are smaller than 128 MiB or do not fit into the workers' memory. Which rows
-    make up a batch depends on the chunks of the data, ``batch_size``, ``pool_bytes``, ``seed`` and
-    the number of the epoch; not on threads, workers or ``cache``.
+    they are smaller than 128 MiB or do not fit into the workers' memory. Which rows make up a batch
+    depends on the chunks of the data, ``batch_size``, ``pool_bytes``, ``seed`` and the number of
+    the epoch; not on threads, workers or ``cache``.
 
     Parameters
     ----------
@@ -59,17 +59,6 @@ def open_batches(
         what does not fit into the workers' memory until then.
     n_jobs : int or None
         Threads that ``run`` uses in this process; None is one. Kernels must allow it.
-
-    Returns
-    -------
-    Batches with ``n_rows``, ``in_shape``, ``steps_per_epoch``, ``n_rows_read``; ``epoch(e)``, an
-    iterator of steps that each have ``n_rows`` and ``run(kernel, state)``; ``run(kernel, state,
-    name)``, a sum over all rows in order; and ``close()``.
-
-    Raises
-    ------
-    ValueError
-        If ``batch_size`` or ``pool_bytes`` is not positive, or ``cache`` is none of the three.
     """
     _check(batch_size, pool_bytes, cache)
     small = (examples.stored_bytes or np.inf) < memory.HOME_BYTES
@@ -133,7 +122,6 @@ class LocalStep(NamedTuple):
 
     @property
     def n_rows(self) -> int:
-        """Rows of the batch."""
         return self.batch.size
 
     def run(self, kernel, state):
@@ -158,7 +146,10 @@ class LocalBatches:
         step = 0
         for event in plan:
             if isinstance(event, Load):
-                self._load(event, plan.order)
+                if not self._rows.holds(event.partition):
+                    self._rows.load(event.partition, None, event.slots)
+                    following = plan.order[event.position + 1 : event.position + 2]
+                    self._rows.expect(*following)
                 continue
             X, y, w, mask = self._rows.take(event)
             key = (self._seed, epoch, step)
@@ -181,7 +172,7 @@ class LocalBatches:
         else:
             with ThreadPoolExecutor(len(runs), thread_name_prefix=f"daskdsml-{name}") as threads:
                 sums = list(threads.map(work, runs))
-        return tree.root(tree.add_parts(sums, len(lengths)).nodes, len(lengths))
+        return tree.root(tree.add_sums(sums, len(lengths)).nodes, len(lengths))
 
     @property
     def n_rows_read(self) -> int:
@@ -196,13 +187,6 @@ class LocalBatches:
     def close(self) -> None:
         """Release all rows."""
         self._rows.close()
-
-    def _load(self, event: Load, order) -> None:
-        if not self._rows.holds(event.partition):
-            self._rows.load(event.partition, None, event.slots)
-            following = event.position + 1
-            if following < len(order):
-                self._rows.expect(order[following])
 
 
 class ArrayRows:

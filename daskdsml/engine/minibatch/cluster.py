@@ -11,7 +11,6 @@ import numpy as np
 
 from daskdsml.engine import tree
 from daskdsml.engine.minibatch.accumulate import pass_rows
-from daskdsml.engine.minibatch.actor import PassRequest, StepRequest
 from daskdsml.engine.minibatch.actor_pool import ActorPool
 from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, SlotMap
 from daskdsml.engine.minibatch.transfer import Transfer
@@ -27,7 +26,6 @@ class ClusterStep(NamedTuple):
 
     @property
     def n_rows(self) -> int:
-        """Rows of the batch."""
         return len(self.slots)
 
     def run(self, kernel, state):
@@ -67,7 +65,8 @@ class ClusterBatches:
         step = 0
         for event in plan:
             if isinstance(event, Load):
-                self._load(event)
+                if not self._loaded:
+                    self._load(event)
                 continue
             self._loaded = self._stay
             yield ClusterStep(self, event, (self._seed, epoch, step))
@@ -99,11 +98,10 @@ class ClusterBatches:
         self._transfer.expect(range(n))
         nodes = []
         for _ in range(RESENDS):
-            lost = self._transfer.bring(pickled, todo)
+            lost = self._transfer.bring(todo)
             if not lost:
-                sources = self._transfer.sources
                 requests = {
-                    k: PassRequest(sources(k, own), own, self._pass_rows, pickled, state)
+                    k: (self._transfer.sources(k, own), own, self._pass_rows, pickled, state)
                     for k, own in todo.items()
                 }
                 replies, lost = self._actors.ask("accumulate", requests)
@@ -141,8 +139,6 @@ class ClusterBatches:
         return (partition if self._keep else position) % len(self._actors.handles)
 
     def _load(self, event: Load) -> None:
-        if self._loaded:
-            return
         actor = self._actor_of(event.position, event.partition)
         self._coming[actor].popleft()
         own = self._slot_map.load(actor, event.partition, event.slots)
@@ -153,7 +149,7 @@ class ClusterBatches:
         parts = self._slot_map.parts(slots)
         following = {k: next(iter(self._coming[k]), None) for k in parts}
         wanted = {k: [i for i, *_ in self._loads[k]] for k in parts}
-        lost = self._transfer.bring(pickled, wanted, following)
+        lost = self._transfer.bring(wanted, following)
         if lost:
             return lost, None
         requests = {}
@@ -162,8 +158,8 @@ class ClusterBatches:
             sources = self._transfer.sources(k, wanted[k] + ([] if ahead is None else [ahead]))
             if self._transfer.futures is not None:
                 ahead = None  # a transfer is under way, there is nothing to be read
-            batch = (own, positions, len(slots), key)
-            requests[k] = StepRequest(sources, self._loads[k], ahead, *batch, pickled, state)
+            part = (self._loads[k], ahead, own, positions, len(slots), key)
+            requests[k] = (sources, *part, pickled, state)
         replies, lost = self._actors.ask("step", requests)
         for k in replies:
             self._loads[k] = []
@@ -179,7 +175,7 @@ class ClusterBatches:
                 total = replies[k].value if total is None else total + replies[k].value
             if ended == {True}:
                 return lost, total
-            replies, lost = self._actors.ask("resume", dict.fromkeys(parts, total))
+            replies, lost = self._actors.ask("resume", dict.fromkeys(parts, ({}, total)))
         return lost, None
 
     def _pickle(self, kernel) -> bytes:

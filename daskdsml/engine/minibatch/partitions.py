@@ -36,7 +36,7 @@ class Partitions(NamedTuple):
     ``sources`` are callables that give the `RowBlock` of each partition, ``lengths`` their rows,
     ``row_bytes`` the bytes that a row takes in slots. ``tasks`` are Dask Delayed objects of the
     partitions, given if Dask had better make them, ``at_once`` if they share upstream work; None
-    otherwise. ``at_home`` tells that this process had better read the rows: they are in its memory
+    otherwise. ``at_home`` means that this process had better read the rows: they are in its memory
     or in the graph, or their source cannot be pickled.
     """
 
@@ -53,7 +53,7 @@ class Partitions(NamedTuple):
 
 
 def cut(examples: Dataset, travel: bool) -> Partitions:
-    """Cut examples into partitions; ``travel`` tells that other processes are to read them."""
+    """Cut examples into partitions; ``travel`` if other processes are to read them."""
     if examples.is_local:
         return _cut_arrays(examples)
     chunk_tasks = ct.cut(examples.batch_parts)
@@ -72,13 +72,7 @@ def cut(examples: Dataset, travel: bool) -> Partitions:
 
 
 def as_rows(chunks, n_rows: int) -> RowBlock:
-    """Raw chunks ``([X], y, w, mask)`` as one `RowBlock`.
-
-    Raises
-    ------
-    ValueError
-        If parts of a chunk differ in length, or their rows are not ``n_rows`` in all.
-    """
+    """Raw chunks ``([X], y, w, mask)`` as one `RowBlock`, which has to have ``n_rows`` rows."""
     rows = RowBlock(*map(stack, zip(*map(_arrays, chunks), strict=True)))
     if rows.n_rows != n_rows:
         raise ValueError(

@@ -51,13 +51,7 @@ class RowBuffer:
         self._columns: Any = None
 
     def put(self, slots, rows: RowBlock) -> None:
-        """Copy ``rows`` to ``slots``, an array of as many numbers.
-
-        Raises
-        ------
-        ValueError
-            If no dtype holds these rows and those that came before.
-        """
+        """Copy ``rows`` to ``slots``, an array of as many numbers."""
         if self._columns is None:
             parts = zip(RowBlock._fields, rows, strict=True)
             self._columns = [None if p is None else _column(n, p, self._capacity) for n, p in parts]
@@ -84,9 +78,9 @@ def row_bytes(rows: RowBlock) -> float:
     return buffer.n_bytes / rows.n_rows
 
 
-def _column(name, part, capacity):
-    kind = _Sparse if sparse.issparse(part) else _Dense
-    return kind(name, part, capacity)
+def _column(name, array, capacity):
+    kind = _Sparse if sparse.issparse(array) else _Dense
+    return kind(name, array, capacity)
 
 
 class BufferedRows(NamedTuple):
@@ -107,10 +101,10 @@ class _Dense:
         self._name = name
         self._rows = np.empty((capacity, *like.shape[1:]), dtype=like.dtype)
 
-    def put(self, slots, part):
-        dtype = _common(self._name, self._rows.dtype, part.dtype)
+    def put(self, slots, array):
+        dtype = _common(self._name, self._rows.dtype, array.dtype)
         self._rows = _grown(self._rows.astype(dtype, copy=False), slots)
-        self._rows[slots] = part
+        self._rows[slots] = array
 
     def take(self, slots):
         return _taken(self._rows, slots)
@@ -128,10 +122,12 @@ class _Sparse:
         self._entry = self._entries_of(like.dtype)
         self._rows = np.empty(capacity, dtype=object)
 
-    def put(self, slots, part):
-        self._widen(part.dtype)
+    def put(self, slots, matrix):
+        self._widen(matrix.dtype)
         self._rows = _grown(self._rows, slots)
-        self._rows[slots] = _cut(self._packed(part.indices, part.data, part.nnz), part.indptr)
+        self._rows[slots] = _cut(
+            self._packed(matrix.indices, matrix.data, matrix.nnz), matrix.indptr
+        )
 
     def take(self, slots):
         borders, entries = self._joined(self._rows[slots].tolist())
@@ -204,11 +200,11 @@ def _grown(rows, slots):
     return grown
 
 
-def _taken(part, indices):
-    if sparse.issparse(part):
-        return part[indices].toarray()
-    if isinstance(indices, slice) or not (part.flags.c_contiguous and part.flags.aligned):
-        # `take` would first copy all of a part that is not contiguous, or came over a network and
+def _taken(array, indices):
+    if sparse.issparse(array):
+        return array[indices].toarray()
+    if isinstance(indices, slice) or not (array.flags.c_contiguous and array.flags.aligned):
+        # `take` would first copy all of an array that is not contiguous, or came over a network and
         # starts anywhere.
-        return np.require(part[indices], requirements="A")
-    return part.take(indices, axis=0)
+        return np.require(array[indices], requirements="A")
+    return array.take(indices, axis=0)

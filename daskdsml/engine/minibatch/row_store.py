@@ -71,7 +71,7 @@ class RowStore:
         self._cached.update(partitions)
         self._count(sum(rows.n_rows for rows in partitions.values()))
 
-    def expect(self, partition: int | None) -> None:
+    def expect(self, partition: int | None = None) -> None:
         """Begin to read a partition; another one that was read ahead is dropped."""
         if partition is None or self._at_hand(partition) or partition in self._ahead:
             return

@@ -15,7 +15,7 @@ from daskdsml.data.blocks import group
 from daskdsml.engine.chunk_tasks import packed
 from daskdsml.engine.memory import worker_info
 from daskdsml.engine.minibatch.accumulate import accumulate
-from daskdsml.engine.minibatch.actor import PassRequest, receive_partition
+from daskdsml.engine.minibatch.actor import receive_partition
 from daskdsml.engine.minibatch.actor_pool import POLL_SECONDS, ActorHandle, ActorPool
 from daskdsml.engine.minibatch.row_store import SentRows
 from daskdsml.engine.scheduling import RESENDS, gather_sums
@@ -77,27 +77,23 @@ class Transfer:
             known = (handle.known for handle in self._actors.handles)
             self.futures.expect(list(set(partitions).difference(*known)))
 
-    def bring(self, kernel: bytes, wanted: dict, following=None) -> dict[int, Exception]:
+    def bring(self, wanted: dict, following=None) -> dict[int, Exception]:
         """Bring to each actor those rows of the partitions wanted that it cannot read for itself.
 
-        ``following`` is a partition for each actor that it will want next, or None.
-
-        Returns
-        -------
-        lost : dict
-            The errors of actors that are lost; then not all has been brought.
+        ``following`` is a partition for each actor that it will want next, or None. Returns the
+        errors of actors that are lost; then not all has been brought.
         """
         if self.futures is None and not self._at_home:
             return {}
         unknown = {k: self._unknown(k, partitions) for k, partitions in wanted.items()}
         runs = [group(new, self._lengths.__getitem__, self._run_rows) for new in unknown.values()]
         for run in zip_longest(*runs, fillvalue=[]):
-            lost = self._carry(kernel, dict(zip(unknown, run, strict=True)))
+            lost = self._carry(dict(zip(unknown, run, strict=True)))
             if lost:
                 return lost
         ahead = {k: self._unknown(k, [i]) for k, i in (following or {}).items() if i is not None}
         if self.futures is None:
-            return self._send(kernel, ahead)
+            return self._send(ahead)
         for k, partitions in ahead.items():
             self.futures.send(self._actors.handles[k], partitions)
         return {}
@@ -106,10 +102,10 @@ class Transfer:
         known = self._actors.handles[k].known
         return [i for i in partitions if i not in known]
 
-    def _carry(self, kernel, partitions) -> dict[int, Exception]:
+    def _carry(self, partitions) -> dict[int, Exception]:
         """Have partitions at the actors, by actor; those that are lost."""
         if self.futures is None:
-            return self._send(kernel, partitions)
+            return self._send(partitions)
         handles = {k: self._actors.handles[k] for k in partitions}
         for k, run in partitions.items():
             self.futures.send(handles[k], run)
@@ -119,14 +115,14 @@ class Transfer:
                 handles[k].known.update(run)
         return {}
 
-    def _send(self, kernel, partitions) -> dict[int, Exception]:
-        """Send rows of this process, as a pass over no partition; the actors that are lost."""
+    def _send(self, partitions) -> dict[int, Exception]:
+        """Send rows of this process; the actors that are lost."""
         requests = {
-            k: PassRequest({i: SentRows(self._sources[i]()) for i in run}, [], 0, kernel, None)
+            k: ({i: SentRows(self._sources[i]()) for i in run},)
             for k, run in partitions.items()
             if run
         }
-        return self._actors.ask("accumulate", requests)[1]
+        return self._actors.ask("learn", requests)[1]
 
 
 class PartitionFutures:
@@ -172,10 +168,7 @@ class PartitionFutures:
     def wait(self, handle: ActorHandle, partitions) -> None:
         """Wait until partitions are there, or the actor's worker is lost; hold them no longer.
 
-        Raises
-        ------
-        RuntimeError
-            If the worker has been paused for too long.
+        A worker that is paused for too long is a RuntimeError.
         """
         for i in partitions:
             task = handle.transfers.pop(i, None)
@@ -190,18 +183,9 @@ class PartitionFutures:
         self._epoch += 1
 
     def run(self, kernel: bytes, state, lengths, n_rows: int, name: str) -> PartialSums:
-        """The sums over all partitions, each by a task that goes where Dask has what it is made of.
+        """`accumulate` over all partitions, by tasks that go where Dask has what these are made of.
 
-        Parameters
-        ----------
-        kernel : bytes
-            Pickled.
-        lengths : list of int
-            Rows of all partitions.
-        n_rows : int
-            Rows of a batch.
-        name : str
-            Tasks are called so.
+        The kernel is pickled, and tasks are called ``name``.
         """
         accumulated = dask.delayed(_accumulated, pure=False)
         for _ in range(RESENDS):
