@@ -44,7 +44,7 @@ N = 600
 def opened(client, monkeypatch):
     """Opens batches of numbered rows on the workers, and closes them."""
     monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 50 * 16)
-    monkeypatch.setattr(memory, "HOME_BYTES", 0)
+    monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
     made = []
 
     def opened(persisted=False, **options):

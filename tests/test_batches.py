@@ -308,10 +308,10 @@ def on_cluster(client, place, monkeypatch, tmp_path, **options):
     """Batches on the workers, and the same data for this process."""
     X = numbered(600)
     if place in ("sent", "numpy"):
-        monkeypatch.setattr(memory, "HOME_BYTES", 0)
+        monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
         here = there = dask_rows(X, 12) if place == "sent" else X
     elif place == "csr":
-        monkeypatch.setattr(memory, "HOME_BYTES", 0)
+        monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
         here = there = csr_rows(X, 12)
     else:
         here = Source(tmp_path, n_blocks=12, rows=50, p=4).table()[0]
@@ -392,7 +392,7 @@ def test_workers_that_are_lost_again_and_again(client, patient, monkeypatch, tmp
 
 
 def test_sums_over_places_are_those_of_the_whole_batch(client, monkeypatch):
-    monkeypatch.setattr(memory, "HOME_BYTES", 0)
+    monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
     rng = np.random.default_rng(0)
     X = da.from_array(rng.normal(size=(600, 5, 3)), chunks=(50, 5, 3))
     examples = network_rows(

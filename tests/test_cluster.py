@@ -37,7 +37,7 @@ SHAPE = {"n_blocks": 12, "rows": 2000, "p": 25}
 @pytest.fixture
 def sent(monkeypatch):
     """Have data of this process sent to the workers, however small."""
-    monkeypatch.setattr(memory, "HOME_BYTES", 0)
+    monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
 
 
 def bits(model):
@@ -179,7 +179,7 @@ def test_leaving_each_row_out_has_the_same_bits(client, tmp_path):
 @pytest.mark.parametrize("place", ["read by workers", "sent by the client"])
 def test_a_worker_killed_while_it_holds_blocks(client, place, tmp_path, monkeypatch):
     if place == "sent by the client":
-        monkeypatch.setattr(memory, "HOME_BYTES", 0)
+        monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
         X = dask_rows(classes(24_000, 25)[0], 12)
     else:
         X, _ = Source(tmp_path, **SHAPE).table()
@@ -204,7 +204,7 @@ def test_a_fold_has_the_same_bits(client, place, deadly, tmp_path, monkeypatch):
         order = np.random.default_rng(0).permutation(rows.n_shards).tolist()
         expected = rows.fold(in_turn, 0.0, order, "fold")
     if place == "sent":
-        monkeypatch.setattr(memory, "HOME_BYTES", 0)
+        monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
     there = client.persist(X) if place == "persisted" else here
     rows = open_rows(
         validate_dataset(there), "none" if place in ("none", "rechunked") else "memory"

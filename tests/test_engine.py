@@ -48,7 +48,7 @@ def test_recipes_know_what_carries_the_data(tmp_path):
     made = table_of(Source(tmp_path, 4, 5000, 10).table()[0])
     for table, carries in ((held, True), (made, False)):
         cut = chunk_tasks.cut(table.row_parts)
-        assert chunk_tasks.at_home(cut, chunk_tasks.chunk_bytes(table)) == carries
+        assert chunk_tasks.only_here(cut, chunk_tasks.chunk_bytes(table)) == carries
 
 
 def test_small_blocks_are_joined_before_kernels_see_them():

@@ -105,7 +105,7 @@ def numbers_of(batches, epoch):
 def small_pieces(monkeypatch):
     """Partitions of 50 rows of `table`, and data that go to a cluster however few they are."""
     monkeypatch.setattr(shuffle_buffer, "PARTITION_BYTES", 50 * 16)
-    monkeypatch.setattr(memory, "HOME_BYTES", 0)
+    monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
 
 
 @pytest.mark.parametrize("density", [np.full(20, 0.02), np.linspace(0.01, 0.4, 20)])

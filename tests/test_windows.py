@@ -74,7 +74,7 @@ def test_windows_are_views():
     examples = network_rows(windows)
     assert examples.stored_bytes == X.nbytes
     lazy = WindowedSequences(da.from_array(X, chunks=(1000, 8)), 100)
-    base = partitions.cut(network_rows(lazy), travel=False).sources[3]().X
+    base = partitions.cut(network_rows(lazy), remote=False).sources[3]().X
     assert base.shape == (1000, 100, 8)
     while base.base is not None:
         base = base.base

@@ -97,7 +97,7 @@ def chunk_bytes(table: Dataset) -> list[float]:
     return list(n_rows * (table.n_bytes / max(table.n_rows or 0, 1)))
 
 
-def at_home(tasks: ChunkTasks, sizes: list[float]) -> bool:
+def only_here(tasks: ChunkTasks, sizes: list[float]) -> bool:
     """Find out, by packing the largest chunk's task, whether this process had better read all.
 
     So it is if tasks hold the data themselves, as those of ``da.from_array(numpy_array)`` do,
@@ -126,12 +126,9 @@ def _run(data: bytes):
 
 
 def _pickled(task) -> bytes:
-    """A task as bytes; open files of `REOPENED_PACKAGES` are opened again where it is read.
+    """A task as bytes, or TypeError, whatever its source raises.
 
-    Raises
-    ------
-    TypeError
-        If it does not pickle, whatever its source raises.
+    Open files of `REOPENED_PACKAGES` are opened again where it is read.
     """
     file = io.BytesIO()
     try:

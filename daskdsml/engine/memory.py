@@ -7,7 +7,7 @@ import psutil
 CACHES = ("auto", "memory", "none")
 # Data in this process's memory goes to a cluster only from this size on: reading 128 MiB takes this
 # process about as long as one pass on a cluster costs in messages alone.
-HOME_BYTES = 2**27
+MIN_CLUSTER_BYTES = 2**27
 # Blocks are kept in memory as long as workers stay below this share of their limit: Dask begins to
 # spill at 0.6.
 MEMORY_SHARE = 0.5

@@ -62,7 +62,7 @@ class ClusterRows:
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks; tasks are called ``name``."""
         work = partial(shd.run_shards, kernel, state, n_shards=self.n_shards)
-        sums = self._insist(lambda key: self._sum(work, key), name)
+        sums = self._retry(lambda key: self._sum(work, key), name)
         return tree.root(sums.nodes, self.n_shards)
 
     def fold(self, kernel, state, order, name):
@@ -71,7 +71,7 @@ class ClusterRows:
         It goes to the workers that hold the shards, where there are such.
         """
         work, begin = partial(shd.fold_shards, kernel), shd.Folded(state)
-        return self._insist(lambda key: self._fold(work, begin, order, key), name).state
+        return self._retry(lambda key: self._fold(work, begin, order, key), name).state
 
     def map(self, transform) -> ClusterRows:
         """The same rows with ``transform`` applied to every block."""
@@ -94,7 +94,7 @@ class ClusterRows:
         """Whether workers hold the blocks."""
         return isinstance(self._shards[0], Future)
 
-    def _insist(self, attempt, name):
+    def _retry(self, attempt, name):
         """What ``attempt(key)`` returns, tried again with lost blocks made again."""
         if self._keep is None and self.n_bytes_read:
             self._keep = fits(self.n_bytes_read, self._client)

@@ -51,21 +51,21 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
     """
     memory.check_cache(cache)
     n_bytes = table.n_bytes
-    small = n_bytes is None or n_bytes < memory.HOME_BYTES or cache == "none"
+    small = n_bytes is None or n_bytes < memory.MIN_CLUSTER_BYTES or cache == "none"
     client = None if table.is_local and small else current_client()
     if table.is_local:
-        tasks, at_home = ct.ChunkTasks(_slices(table, square)), True
+        tasks, only_here = ct.ChunkTasks(_slices(table, square)), True
         sizes = [nbytes(table.X) / len(tasks.chunks)] * len(tasks.chunks)
     else:
         tasks, sizes = ct.cut(table.row_parts), ct.chunk_bytes(table)
-        at_home = client is not None and ct.at_home(tasks, sizes)
+        only_here = client is not None and ct.only_here(tasks, sizes)
     shards = shd.lay_out(table, tasks, sizes)
-    if client is None or (at_home and (small or not memory.fits(n_bytes or 0.0, client))):
+    if client is None or (only_here and (small or not memory.fits(n_bytes or 0.0, client))):
         return LocalRows(table, shards, cache, n_jobs)
     from daskdsml.engine.full.cluster import ClusterRows
 
-    keep = at_home or tasks.held or memory.keeps(cache, n_bytes, client)
-    return ClusterRows(client, shards, keep, scattered=at_home)
+    keep = only_here or tasks.held or memory.keeps(cache, n_bytes, client)
+    return ClusterRows(client, shards, keep, scattered=only_here)
 
 
 def _slices(table: Dataset, square: bool) -> list[Slice]:

@@ -61,16 +61,16 @@ def open_batches(
         Threads that ``run`` uses in this process; None is one. Kernels must allow it.
     """
     _check(batch_size, pool_bytes, cache)
-    small = (examples.stored_bytes or np.inf) < memory.HOME_BYTES
+    small = (examples.stored_bytes or np.inf) < memory.MIN_CLUSTER_BYTES
     client = None if examples.is_local and small else current_client()
-    partitions = pts.cut(examples, travel=client is not None)
+    partitions = pts.cut(examples, remote=client is not None)
     layout = lay_out(
         partitions.lengths, partitions.row_bytes, int(batch_size), pool_bytes, examples.is_local
     )
     if client is not None and not _stays(client, examples, partitions, cache):
         from daskdsml.engine.minibatch.cluster import ClusterBatches
 
-        keep = partitions.at_home or _keep(cache, layout, partitions, client)
+        keep = partitions.only_here or _keep(cache, layout, partitions, client)
         return ClusterBatches(client, examples, layout, partitions, keep, shuffle, seed)
     rows: Any
     if examples.is_local:
@@ -90,10 +90,10 @@ def _check(batch_size, pool_bytes, cache) -> None:
 
 def _stays(client, examples, partitions, cache) -> bool:
     """Whether this process had better train, though there is a client."""
-    if not partitions.at_home:
+    if not partitions.only_here:
         return False
     n_bytes = partitions.n_bytes
-    small = (examples.stored_bytes or n_bytes) < memory.HOME_BYTES
+    small = (examples.stored_bytes or n_bytes) < memory.MIN_CLUSTER_BYTES
     apart = small or cache == "none" or partitions.at_once
     return apart or not memory.fits(n_bytes, client)
 
@@ -110,7 +110,7 @@ def _row_store(layout, partitions, keep) -> RowStore:
     store.learn(dict(enumerate(partitions.sources)))
     if keep and partitions.tasks is not None:
         # What cannot leave this process must not go to the client's cluster.
-        scheduler = "threads" if partitions.at_home else None
+        scheduler = "threads" if partitions.only_here else None
         store.keep(dict(enumerate(dask.compute(*partitions.tasks, scheduler=scheduler))))
     return store
 

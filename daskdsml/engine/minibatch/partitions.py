@@ -36,8 +36,8 @@ class Partitions(NamedTuple):
     ``sources`` are callables that give the `RowBlock` of each partition, ``lengths`` their rows,
     ``row_bytes`` the bytes that a row takes in slots. ``tasks`` are Dask Delayed objects of the
     partitions, given if Dask had better make them, ``at_once`` if they share upstream work; None
-    otherwise. ``at_home`` means that this process had better read the rows: they are in its memory
-    or in the graph, or their source cannot be pickled.
+    otherwise. ``only_here`` means that no other process should read the rows: they are in this
+    one's memory or in the graph, or their source cannot be pickled.
     """
 
     sources: list
@@ -45,21 +45,21 @@ class Partitions(NamedTuple):
     row_bytes: float
     tasks: list | None = None
     at_once: bool = False
-    at_home: bool = False
+    only_here: bool = False
 
     @property
     def n_bytes(self) -> float:
         return self.row_bytes * sum(self.lengths)
 
 
-def cut(examples: Dataset, travel: bool) -> Partitions:
-    """Cut examples into partitions; ``travel`` if other processes are to read them."""
+def cut(examples: Dataset, remote: bool) -> Partitions:
+    """Cut examples into partitions; ``remote`` if other processes are to read them."""
     if examples.is_local:
         return _cut_arrays(examples)
     chunk_tasks = ct.cut(examples.batch_parts)
     lengths = [int(k) for k in examples.X.chunks[0]]
     row_bytes = _row_bytes(examples, chunk_tasks, lengths)
-    at_home = travel and ct.at_home(chunk_tasks, [k * row_bytes for k in lengths])
+    only_here = remote and ct.only_here(chunk_tasks, [k * row_bytes for k in lengths])
     groups = shuffle_buffer.joined(lengths, row_bytes)
     n_rows = [sum(lengths[j] for j in group) for group in groups]
     at_once = chunk_tasks.repeats > MAX_REPEATS
@@ -68,7 +68,7 @@ def cut(examples: Dataset, travel: bool) -> Partitions:
         chunks = _all_delayed(examples) if at_once else _each_delayed(chunk_tasks)
         tasks = _tasks(chunks, groups, n_rows)
     sources = _sources(chunk_tasks, groups, n_rows)
-    return Partitions(sources, n_rows, row_bytes, tasks, at_once, at_home)
+    return Partitions(sources, n_rows, row_bytes, tasks, at_once, only_here)
 
 
 def as_rows(chunks, n_rows: int) -> RowBlock:
@@ -96,7 +96,7 @@ def _cut_arrays(examples: Dataset) -> Partitions:
     lengths = shuffle_buffer.cut_rows(rows.n_rows, row_bytes)
     stops = np.cumsum(lengths).tolist()
     sources = [Partition(n, (Slice(rows, i - n, i),)) for n, i in zip(lengths, stops, strict=True)]
-    return Partitions(sources, lengths, row_bytes, at_home=True)
+    return Partitions(sources, lengths, row_bytes, only_here=True)
 
 
 def _row_bytes(examples, chunk_tasks, lengths) -> float:

@@ -48,27 +48,26 @@ class RowBuffer:
 
     def __init__(self, capacity: int = 0):
         self._capacity = capacity
-        self._columns: Any = None
+        self._columns: dict[str, Any] = {}
 
     def put(self, slots, rows: RowBlock) -> None:
         """Copy ``rows`` to ``slots``, an array of as many numbers."""
-        if self._columns is None:
-            parts = zip(RowBlock._fields, rows, strict=True)
-            self._columns = [None if p is None else _column(n, p, self._capacity) for n, p in parts]
-        for column, part in zip(self._columns, rows, strict=True):
-            if column is not None:
-                column.put(slots, part)
+        for name, array in rows._asdict().items():
+            if array is None:
+                continue
+            if name not in self._columns:
+                kind = _Sparse if sparse.issparse(array) else _Dense
+                self._columns[name] = kind(name, array, self._capacity)
+            self._columns[name].put(slots, array)
 
     def take(self, slots) -> RowBlock:
         """The rows in ``slots``, an array or a slice, as `RowBlock.take` gives them."""
-        return RowBlock(
-            *(None if column is None else column.take(slots) for column in self._columns)
-        )
+        return RowBlock(**{name: column.take(slots) for name, column in self._columns.items()})
 
     @property
     def n_bytes(self) -> int:
         """Bytes that the slots take, in use or not."""
-        return sum(column.n_bytes for column in self._columns or () if column is not None)
+        return sum(column.n_bytes for column in self._columns.values())
 
 
 def row_bytes(rows: RowBlock) -> float:
@@ -76,11 +75,6 @@ def row_bytes(rows: RowBlock) -> float:
     buffer = RowBuffer(rows.n_rows)
     buffer.put(np.arange(rows.n_rows), rows)
     return buffer.n_bytes / rows.n_rows
-
-
-def _column(name, array, capacity):
-    kind = _Sparse if sparse.issparse(array) else _Dense
-    return kind(name, array, capacity)
 
 
 class BufferedRows(NamedTuple):
@@ -125,9 +119,8 @@ class _Sparse:
     def put(self, slots, matrix):
         self._widen(matrix.dtype)
         self._rows = _grown(self._rows, slots)
-        self._rows[slots] = _cut(
-            self._packed(matrix.indices, matrix.data, matrix.nnz), matrix.indptr
-        )
+        entries = self._packed(matrix.indices, matrix.data, matrix.nnz)
+        self._rows[slots] = _cut(entries, matrix.indptr)
 
     def take(self, slots):
         borders, entries = self._joined(self._rows[slots].tolist())

@@ -54,7 +54,7 @@ class Transfer:
         self._actors, self._keep = actors, keep
         self._sources, self._lengths = partitions.sources, partitions.lengths
         self._run_rows = max(int(RUN_BYTES / max(partitions.row_bytes, 1.0)), 1)
-        self._at_home = partitions.at_home
+        self._only_here = partitions.only_here
         self.futures = None
         if partitions.tasks is not None:
             self.futures = PartitionFutures(client, partitions.tasks, partitions.at_once)
@@ -83,12 +83,12 @@ class Transfer:
         ``following`` is a partition for each actor that it will want next, or None. Returns the
         errors of actors that are lost; then not all has been brought.
         """
-        if self.futures is None and not self._at_home:
+        if self.futures is None and not self._only_here:
             return {}
         unknown = {k: self._unknown(k, partitions) for k, partitions in wanted.items()}
         runs = [group(new, self._lengths.__getitem__, self._run_rows) for new in unknown.values()]
         for run in zip_longest(*runs, fillvalue=[]):
-            lost = self._carry(dict(zip(unknown, run, strict=True)))
+            lost = self._bring_run(dict(zip(unknown, run, strict=True)))
             if lost:
                 return lost
         ahead = {k: self._unknown(k, [i]) for k, i in (following or {}).items() if i is not None}
@@ -102,21 +102,22 @@ class Transfer:
         known = self._actors.handles[k].known
         return [i for i in partitions if i not in known]
 
-    def _carry(self, partitions) -> dict[int, Exception]:
-        """Have partitions at the actors, by actor; those that are lost."""
-        if self.futures is None:
+    def _bring_run(self, partitions) -> dict[int, Exception]:
+        """Bring partitions to actors, by actor; the errors of those that are lost."""
+        futures = self.futures
+        if futures is None:
             return self._send(partitions)
-        handles = {k: self._actors.handles[k] for k in partitions}
-        for k, run in partitions.items():
-            self.futures.send(handles[k], run)
-        for k, run in partitions.items():
-            self.futures.wait(handles[k], run)
+        runs = [(self._actors.handles[k], run) for k, run in partitions.items()]
+        for handle, run in runs:
+            futures.send(handle, run)
+        for handle, run in runs:
+            futures.wait(handle, run)
             if self._keep:
-                handles[k].known.update(run)
+                handle.known.update(run)
         return {}
 
     def _send(self, partitions) -> dict[int, Exception]:
-        """Send rows of this process; the actors that are lost."""
+        """Send rows of this process to actors; the errors of those that are lost."""
         requests = {
             k: ({i: SentRows(self._sources[i]()) for i in run},)
             for k, run in partitions.items()
