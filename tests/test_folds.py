@@ -24,8 +24,7 @@ from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import ElasticNetCV, Lasso, LassoCV, RidgeCV
 from daskdsml.passes.moments import group_moments, moments
-from daskdsml.passes.strata import strata
-from daskdsml.passes.summary import SummaryRequest
+from daskdsml.passes.summary import SummaryRequest, strata
 
 N = 60
 X, Y, W = regression(N, 4)

@@ -146,7 +146,7 @@ class Stratified(NamedTuple):
 def stratify(classes, blocks, n_folds) -> tuple[Stratified, np.ndarray]:
     """Stratified folds, and the rows of each class in each of them (K, n_folds).
 
-    ``blocks`` are `daskdsml.passes.strata.BlockCounts` of all rows, in order.
+    ``blocks`` are `daskdsml.passes.summary.BlockCounts` of all rows, in order.
     """
     before, total = {}, np.zeros(len(classes), dtype=np.int64)
     appearance: dict = {}

@@ -13,7 +13,7 @@ from daskdsml.linear_model._base import (
     publish,
     scales_of,
 )
-from daskdsml.linear_model._rotation import rotated
+from daskdsml.linear_model._routes import rotated
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.passes.objective import Problem

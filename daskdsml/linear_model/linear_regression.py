@@ -11,7 +11,7 @@ from daskdsml.linear_model._base import (
     warn_of_few_rows,
 )
 from daskdsml.linear_model._least_squares import SOLVERS, find_direct, fit_least_squares
-from daskdsml.linear_model._rotation import suits_rotation
+from daskdsml.linear_model._routes import suits_rotation
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.utils.validation import check_flag, check_number, set_parameters
 

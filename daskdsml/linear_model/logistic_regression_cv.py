@@ -49,7 +49,7 @@ from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.metrics._sums import Sums
 from daskdsml.passes.scores import Judged, scores
-from daskdsml.passes.strata import strata
+from daskdsml.passes.summary import strata
 from daskdsml.utils import registry
 from daskdsml.utils.one_standard_error import best_and_simplest
 from daskdsml.utils.validation import check_flag, set_parameters
@@ -160,27 +160,8 @@ class LogisticRegressionCV(LinearClassifier):
     def fit(self, X, y, sample_weight=None):
         """Fit all models, and keep the best.
 
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-        y : array (n,), series, or Dask collection of them
-            Labels: numbers, strings or booleans, of two kinds or more.
-        sample_weight : array (n,), series, Dask collection of them, or None
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If data or parameters cannot be used, a class has no row in the training set of a fold,
-            or a test set cannot be scored; the message names the remedy.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If a model does not reach ``tol`` in ``max_iter`` passes.
+        Parameters and warnings are those of `LogisticRegression.fit`. A ValueError also tells of a
+        class without a row in the training set of a fold, and of a test set without a score.
         """
         Cs, shares, metric = self._check_parameters()
         n_folds = stratified_folds(self.cv)

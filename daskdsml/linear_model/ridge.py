@@ -12,8 +12,7 @@ from daskdsml.linear_model._least_squares import (
     fit_least_squares,
     n_outputs_of,
 )
-from daskdsml.linear_model._rotation import suits_rotation
-from daskdsml.linear_model._routes import suits_dual
+from daskdsml.linear_model._routes import suits_dual, suits_rotation
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.utils.validation import check_flag, check_number, set_parameters
 

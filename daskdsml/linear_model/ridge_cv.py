@@ -17,7 +17,7 @@ from daskdsml.linear_model._least_squares import (
     n_outputs_of,
     solve,
 )
-from daskdsml.linear_model._rotation import rotated, suits_rotation
+from daskdsml.linear_model._routes import rotated, suits_rotation
 from daskdsml.linear_model.paths import checked_alphas
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.leave_one_out import RidgeModels, leave_one_out
@@ -104,25 +104,9 @@ class RidgeCV(LinearRegressor):
         set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
-        """Fit all paths, choose and keep the chosen model.
+        """Fit all paths, choose and keep the chosen model; as `LassoCV.fit`, of one output or more.
 
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-            Up to 4096 columns, or rows of an array in memory that has more columns.
-            If the number of its rows is unknown, a read is spent on counting them.
-        y : array (n,) or (n, K), series, or Dask collection of them
-        sample_weight : array (n,), series, Dask collection of them, or None
-            Weight of each row, in the fits and in the errors.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If data, folds or parameters cannot be used; the message names the remedy.
+        X may have 4096 columns, or as many rows if it is an array in memory with more columns.
         """
         alphas = self._check_parameters()
         table = dataset_of(self, X, y, sample_weight, multi_output=True, known_rows=True)

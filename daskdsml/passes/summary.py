@@ -206,3 +206,36 @@ def _drawn(request: SummaryRequest, block: Block) -> Sample:
         rows = np.sort(rows[np.argpartition(u[rows], request.sample_rows)[: request.sample_rows]])
     w = None if block.w is None else block.w[rows]
     return Sample(request.sample_rows, ((u[rows], block.X[rows], np.ravel(block.y)[rows], w),))
+
+
+class BlockCounts(NamedTuple):
+    """Rows of one block by label: ``labels (k,)`` sorted, the ``first (k,)`` row of each in the
+    block, and ``counts (k, G)`` in each group of rows (G = 1 where there are none)."""
+
+    id: tuple[int, int]
+    labels: np.ndarray
+    first: np.ndarray
+    counts: np.ndarray
+
+
+class Strata(NamedTuple):
+    """A summary, and the BlockCounts of all blocks, in the order of the rows."""
+
+    summary: DataSummary
+    blocks: tuple[BlockCounts, ...]
+
+    def __add__(self, other: Strata) -> Strata:
+        return Strata(self.summary + other.summary, (*self.blocks, *other.blocks))
+
+
+def strata(request: SummaryRequest, block: Block) -> Strata:
+    """Kernel: what one block adds."""
+    summary = summarize(request, block)
+    y = np.ravel(block.y)
+    if summary.stats.invalid:
+        y = y[:0]
+    labels, first, codes = np.unique(y, return_index=True, return_inverse=True)
+    g = np.zeros(len(y), dtype=int) if block.g is None else block.g[: len(y)]
+    counts = np.zeros((len(labels), int(g.max(initial=0)) + 1), dtype=np.int64)
+    np.add.at(counts, (codes, g), 1)
+    return Strata(summary, (BlockCounts(block.id, labels, first, counts),))
