@@ -217,14 +217,11 @@ class Penalty(Protocol):
     ``l1`` and ``l2`` are its factors of ``|theta_j|`` and of ``theta_j**2 / 2``.
     """
 
-    smooth: bool
     l1: float
     l2: float
 
     def value(self, theta: np.ndarray, scale: np.ndarray) -> float: ...
     def gradient(self, theta: np.ndarray, scale: np.ndarray) -> np.ndarray: ...
-    def curvature(self, theta: np.ndarray, scale: np.ndarray) -> np.ndarray: ...
-    def prox(self, theta: np.ndarray, scale: np.ndarray) -> np.ndarray: ...
 
 
 class Solver(Protocol):

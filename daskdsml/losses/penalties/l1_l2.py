@@ -22,8 +22,6 @@ class L1L2(NamedTuple):
     strength: float
     l1_ratio: float = 1.0
 
-    smooth = False
-
     @property
     def l1(self) -> float:
         """Factor of ``|theta_j|``."""
@@ -39,12 +37,3 @@ class L1L2(NamedTuple):
 
     def gradient(self, theta, scale):
         return scale * (self.l1 * np.sign(theta) + self.l2 * theta)
-
-    def curvature(self, theta, scale):
-        """Diagonal (d,) of the Hessian of the smooth part."""
-        return self.l2 * scale * np.ones_like(theta)
-
-    def prox(self, theta, scale):
-        """Minimiser over ``u`` of ``value(u, scale) + ||u - theta||**2 / 2``."""
-        shrunk = np.maximum(np.abs(theta) - self.l1 * scale, 0.0)
-        return np.sign(theta) * shrunk / (1.0 + self.l2 * scale)

@@ -16,7 +16,6 @@ class L2(NamedTuple):
 
     strength: float
 
-    smooth = True
     l1 = 0.0
 
     @property
@@ -29,11 +28,3 @@ class L2(NamedTuple):
 
     def gradient(self, theta, scale):
         return self.strength * scale * theta
-
-    def curvature(self, theta, scale):
-        """Diagonal (d,) of the penalty's Hessian."""
-        return self.strength * scale * np.ones_like(theta)
-
-    def prox(self, theta, scale):
-        """Minimiser over ``u`` of ``value(u, scale) + ||u - theta||**2 / 2``."""
-        return theta / (1.0 + self.strength * scale)
