@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.solvers._symmetric import EPSILON
+from daskdsml.solvers._symmetric import EPSILON, SymmetricSolution, solve
 
 
 class MomentsState(NamedTuple):
@@ -20,6 +20,31 @@ class MomentsState(NamedTuple):
     null_space: np.ndarray | None = None
     status: str | None = None
     name: str = "moments"
+
+
+def normal_equations(objective, needs_basis=False) -> tuple[MomentsState, float]:
+    """Coefficients of all outputs from the moments of one read, and the worst condition number.
+
+    Where rows ``needs_basis`` but are too few for one, coefficients are zeros: to find that out
+    would take p**3 operations.
+    """
+    problem, p = objective.problem, objective.problem.n_features
+    moments = objective.moments()
+    inner, cross = moments.cross[:p, :p], moments.cross[:p, p:]
+    floor = constant_floor(moments, p)
+    coef, null_space, worst = np.empty_like(cross), None, 0.0
+    ridges = ridge_per_output(problem, cross.shape[1])
+    for ridge in np.unique(ridges):
+        outputs = ridges == ridge
+        if needs_basis and not ridge and moments.stats.n_rows <= p:
+            solution = SymmetricSolution(np.zeros_like(cross[:, outputs]), None)
+        else:
+            solution = solve(inner, cross[:, outputs], floor, ridge)
+        coef[:, outputs], worst = solution.x, max(worst, solution.condition)
+        null_space = solution.null_space if null_space is None else null_space
+    value = squared_error(moments, coef, ridges)
+    theta = with_intercept(coef, moments, problem)
+    return MomentsState(theta, value, moments=moments, null_space=null_space), worst
 
 
 def with_intercept(coef, moments, problem) -> np.ndarray:

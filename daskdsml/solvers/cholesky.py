@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
-from daskdsml.solvers._moments import (
-    MomentsState,
-    constant_floor,
-    ridge_per_output,
-    squared_error,
-    with_intercept,
-)
-from daskdsml.solvers._symmetric import solve
+from daskdsml.solvers._moments import MomentsState, normal_equations
 
 
 class Cholesky(NamedTuple):
@@ -34,18 +25,5 @@ class Cholesky(NamedTuple):
         return MomentsState(theta)
 
     def step(self, state: MomentsState, objective) -> MomentsState:
-        problem, p = objective.problem, objective.problem.n_features
-        moments = objective.moments()
-        inner, cross = moments.cross[:p, :p], moments.cross[:p, p:]
-        floor = constant_floor(moments, p)
-        coef, null_space = np.empty_like(cross), None
-        ridges = ridge_per_output(problem, cross.shape[1])
-        for ridge in np.unique(ridges):
-            outputs = ridges == ridge
-            coef[:, outputs], empty, _ = solve(inner, cross[:, outputs], floor, ridge)
-            null_space = empty if null_space is None else null_space
-        value = squared_error(moments, coef, ridges)
-        theta = with_intercept(coef, moments, problem)
-        return MomentsState(
-            theta, value, null_space=null_space, moments=moments, status="converged"
-        )
+        state, _ = normal_equations(objective)
+        return state._replace(status="converged")

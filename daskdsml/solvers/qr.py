@@ -8,12 +8,10 @@ import numpy as np
 from scipy import linalg
 
 from daskdsml.solvers._moments import (
-    constant_floor,
+    normal_equations,
     ridge_per_output,
-    squared_error,
-    with_intercept,
 )
-from daskdsml.solvers._symmetric import EPSILON, SymmetricSolution, complement, solve
+from daskdsml.solvers._symmetric import EPSILON, complement
 from daskdsml.utils.double_double import Double, double
 
 # Moments may lose six of sixteen digits before a second read is spent on the others.
@@ -100,31 +98,16 @@ class QR(NamedTuple):
         return _corrected(state, objective, objective.normal_residual(state.extended))
 
     def _from_moments(self, objective) -> _State:
-        problem, p = objective.problem, objective.problem.n_features
-        moments = objective.moments()
-        inner, cross = moments.cross[:p, :p], moments.cross[:p, p:]
-        floor = constant_floor(moments, p)
-        coef, null_space, worst = np.empty_like(cross), None, 0.0
-        ridges = ridge_per_output(problem, cross.shape[1])
-        for ridge in np.unique(ridges):
-            outputs = ridges == ridge
-            if not ridge and moments.stats.n_rows <= p:
-                # Not a basis to start from, and the one who finds that out takes p**3 operations.
-                found = SymmetricSolution(np.zeros_like(cross[:, outputs]), None)
-            else:
-                found = solve(inner, cross[:, outputs], floor, ridge)
-            coef[:, outputs], worst = found.x, max(worst, found.condition)
-            null_space = found.null_space if null_space is None else null_space
-        enough = worst <= self.limit
-        theta = with_intercept(coef, moments, problem)
-        one = int(problem.fit_intercept)
+        first, condition = normal_equations(objective, needs_basis=True)
+        enough = condition <= self.limit
+        one = int(objective.problem.fit_intercept)
         return _State(
-            theta,
-            squared_error(moments, coef, ridges),
-            moments=moments,
-            null_space=null_space if enough else None,
+            first.theta,
+            first.value,
+            moments=first.moments,
+            null_space=first.null_space if enough else None,
             status="converged" if enough else None,
-            extended=double(np.roll(theta, one, axis=1).T),
+            extended=double(np.roll(first.theta, one, axis=1).T),
         )
 
 
