@@ -21,12 +21,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from daskdsml.layers import Activation, BatchNorm, Dense
-from daskdsml.neural_network import (
-    MLPClassifier,
-    NeuralClassifier,
-    NeuralRegressor,
-    gradient_flow,
-)
+from daskdsml.neural_network import MLPClassifier, NeuralClassifier, NeuralRegressor, gradient_flow
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu", "softplus")
 DEEP = ("logistic", "tanh", "relu")

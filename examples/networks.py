@@ -58,11 +58,7 @@ def seen_as(name, X) -> da.Array:
 
 def networks(n_epochs, seed) -> dict:
     """The three networks, by name."""
-    common = {
-        "batch_size": 64,
-        "max_iter": n_epochs,
-        "random_state": seed,
-    }
+    common = {"batch_size": 64, "max_iter": n_epochs, "random_state": seed}
     falling = {"learning_rate": "cosine", **common}
     return {
         "perceptron": MLPClassifier(

@@ -161,10 +161,7 @@ def draw_paths(data: Split, path) -> None:
     from daskdsml.plotting import CoefficientPathDisplay, CrossValidationPathDisplay
 
     figure, axes = pyplot.subplots(2, 2, figsize=(12, 8), layout="constrained")
-    models = {
-        "ridge": RidgeCV(ALPHAS, cv=FOLDS),
-        "lasso": LassoCV(cv=FOLDS, eps=0.01),
-    }
+    models = {"ridge": RidgeCV(ALPHAS, cv=FOLDS), "lasso": LassoCV(cv=FOLDS, eps=0.01)}
     for (name, model), (above, below) in zip(models.items(), axes.T, strict=True):
         model.fit(data.X, data.y)
         CoefficientPathDisplay.from_estimator(model).plot(above, n_labels=6)

@@ -82,12 +82,7 @@ def test_the_file_is_a_plain_archive(tmp_path):
     assert header["content"]["dict"] == [
         [
             "layers",
-            [
-                {
-                    "layer": "dense",
-                    "settings": {"units": 2, "activation": "relu", "bias": True},
-                }
-            ],
+            [{"layer": "dense", "settings": {"units": 2, "activation": "relu", "bias": True}}],
         ]
     ]
 
@@ -123,9 +118,7 @@ class Stranger(tuple):
 
 
 @pytest.mark.parametrize(
-    "value",
-    [abs, object(), {1, 2}, [lambda step: 1.0]],
-    ids=["function", "object", "set", "list"],
+    "value", [abs, object(), {1, 2}, [lambda step: 1.0]], ids=["function", "object", "set", "list"]
 )
 def test_what_cannot_be_saved(value):
     with pytest.raises(ValueError, match="Cannot save .*: expected numbers, text, lists"):

@@ -54,16 +54,7 @@ class LazySelection(SelectorMixin):
         return self.fit(X, y, sample_weight).transform(X)
 
     def inverse_transform(self, X):
-        """X (n, k) with columns of zeros where `transform` left columns out.
-
-        Parameters
-        ----------
-        X : array (n, k), CSR, DataFrame, Dask Array or Dask DataFrame
-
-        Returns
-        -------
-        array (n, p) or CSR; a lazy Dask Array for a Dask collection.
-        """
+        """X (n, k) with columns of zeros where `transform` left some out, (n, p). Lazy as X is."""
         if not is_dask(X):
             return super().inverse_transform(X)
         check_is_fitted(self)

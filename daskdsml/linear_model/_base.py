@@ -51,16 +51,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
         return tags
 
     def predict(self, X):
-        """Predicted targets ``x'b + b0``.
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-
-        Returns
-        -------
-        array (n,) or (n, K): a lazy Dask Array for a Dask collection, else NumPy; in X's precision.
-        """
+        """Predicted targets ``x'b + b0``, (n,) or (n, K), in X's precision. Lazy as X is."""
         check_is_fitted(self)
         return predict_rows(self, X, np.asarray, None if self.coef_.ndim == 1 else len(self.coef_))
 
@@ -84,13 +75,7 @@ class Passes:
         rows.close()
 
     def summarize(self, estimator, request, kernel=summarize):
-        """The first pass of an iterative fit.
-
-        Raises
-        ------
-        ValueError
-            If X or y is not finite, or so large that sums overflow.
-        """
+        """The first pass of an iterative fit; ValueError if X or y is not finite, or too large."""
         start = time.perf_counter()
         total = self.rows.run(kernel, request, f"{estimator._label}-summary")
         self.progress.add(Record("summary", time.perf_counter() - start))
@@ -152,13 +137,7 @@ def find_backend(estimator, n_entries):
 
 
 def named_solver(estimator):
-    """The class of the solver asked for, or None for "auto".
-
-    Raises
-    ------
-    ValueError
-        If the estimator has no such solver.
-    """
+    """The class of the solver asked for, or None for "auto"; ValueError if there is none."""
     if estimator.solver not in ("auto", *estimator._solvers):
         known = ["auto", *estimator._solvers]
         raise ValueError(

@@ -95,16 +95,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return Categorical(self.class_weight, type(self).__name__)
 
     def decision_function(self, X):
-        """Raw scores ``x'b + b0``: (n,) of the second of two classes, (n, K) of more.
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-
-        Returns
-        -------
-        array: a lazy Dask Array for a Dask collection, else NumPy.
-        """
+        """Raw scores: (n,) of the second of two classes, (n, K) of more. Lazy as X is."""
         check_is_fitted(self)
         n_classes = len(self.classes_)
         return predict_rows(self, X, np.asarray, None if n_classes == 2 else n_classes)

@@ -138,16 +138,7 @@ class GeneralizedRegressor(RegressorMixin, BaseEstimator):
         return tags
 
     def predict(self, X):
-        """Expected targets ``exp(x'b + b0)``, shape (n,), in X's precision.
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-
-        Returns
-        -------
-        array (n,): a lazy Dask Array for a Dask collection, else NumPy.
-        """
+        """Expected targets ``exp(x'b + b0)``, shape (n,), in X's precision. Lazy as X is."""
         check_is_fitted(self)
         return predict_rows(self, X, np.exp)
 
@@ -156,12 +147,6 @@ class GeneralizedRegressor(RegressorMixin, BaseEstimator):
 
         ``1 - sum_i w_i d(y_i, m_i) / sum_i w_i d(y_i, mean of y)`` with unit deviances d and
         predictions m; for a y that is constant, 1 if all is predicted exactly and 0 if not.
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-        y : array (n,), series, or Dask collection of them
-        sample_weight : array (n,), series, Dask collection of them, or None
 
         References
         ----------

@@ -109,14 +109,8 @@ class Cost(NamedTuple):
 def null_evaluation(problem, theta, counts, sums) -> Evaluation:
     """The objective at a model of intercepts ``theta (size,)``, from a summary of the data.
 
-    Parameters
-    ----------
-    problem : Problem
-    theta : array (size,), whose coefficients are zero
-    counts : array (k,)
-        Summed weights of the rows whose targets are 0, 1, ... k - 1.
-    sums : array (k, p)
-        The sums of their weighted columns.
+    ``counts (k,)`` are summed weights of the rows whose targets are 0, 1, ... k - 1, and ``sums``
+    (k, p) those of their weighted columns.
     """
     _, intercept = problem.by_output(theta)
     z = np.broadcast_to(intercept, (len(counts), len(intercept)))

@@ -76,13 +76,9 @@ def fit_least_squares(estimator, table, penalty, route, max_iter, column=False):
 
 
 def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
-    """Run a solver over a table.
+    """The result of a solver, the complete reads of X, and what ``then(passes, result)`` returns.
 
-    Returns
-    -------
-    result : Result
-    n_passes : complete reads of X
-    value : what ``then(passes, result)``, which may read the rows once more, returns; or None
+    ``then`` may read the rows once more.
     """
     with passes_over(estimator, table, solver, label) as passes:
         problem = _problem_of(estimator, table, passes, penalty, solver)
@@ -165,21 +161,10 @@ def publish_linear(estimator, result, n_axes, column=False) -> None:
 
 
 def fit_folds(estimator, table, folds, name, solver, specs):
-    """Solve ``specs`` on all rows and on the training set of each fold, and publish how it went.
+    """The result of ``specs`` on all rows and on the training set of each of ``folds``, published.
 
-    Parameters
-    ----------
-    estimator : the estimator that is fitted
-    table : Dataset whose rows are labelled with their cells
-    folds : `daskdsml.data.folds.Folds`
-    name : str, the name of ``solver``
-    solver : solver of paths
-    specs : list of PathSpec
-
-    Returns
-    -------
-    result : Result
-    errors : array (n_specs, n_alphas, n_folds) of mean squared test errors
+    Also mean squared test errors (n_specs, n_alphas, n_folds). Rows of the table are labelled with
+    their cells.
     """
     check_flag(estimator, "fit_intercept")
     splits = [(tuple(train), tuple(test)) for train, test in folds]

@@ -19,12 +19,7 @@ from daskdsml.linear_model._base import (
     publish,
 )
 from daskdsml.linear_model._generalized import check_penalised
-from daskdsml.linear_model._initial import (
-    Start,
-    hessian_at,
-    minimize_sample,
-    of_sample,
-)
+from daskdsml.linear_model._initial import Start, hessian_at, minimize_sample, of_sample
 from daskdsml.linear_model._iterative import (
     choose_solver,
     problem_of,
@@ -200,17 +195,7 @@ class HuberRegressor(LinearRegressor):
         self.n_iter_ = result.n_iter
 
     def outliers(self, X, y):
-        """Whether the residual of each row is above ``epsilon`` scales, shape (n,).
-
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-        y : array (n,), series, or Dask collection of them
-
-        Returns
-        -------
-        array (n,) of bool: a lazy Dask Array for a Dask collection, else NumPy.
-        """
+        """Whether the residual of each row is above ``epsilon`` scales, shape (n,). Lazy as X is."""
         check_is_fitted(self)
         table = dataset_of(self, X, y, None, reset=False)
         predictor = predictor_of(self)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.linear_model._base import (
-    LARGEST_GRAM,
-    LinearRegressor,
-    dataset_of,
-    warn_of_few_rows,
-)
+from daskdsml.linear_model._base import LARGEST_GRAM, LinearRegressor, dataset_of, warn_of_few_rows
 from daskdsml.linear_model._least_squares import SOLVERS, find_direct, fit_least_squares
 from daskdsml.linear_model._routes import suits_rotation
 from daskdsml.losses.penalties.l2 import L2

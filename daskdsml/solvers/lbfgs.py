@@ -9,13 +9,7 @@ import numpy as np
 
 from daskdsml.contracts import SmoothProblem
 from daskdsml.solvers._curvature import Diagonal, inverse_hessian_times
-from daskdsml.solvers._line_search import (
-    accepts,
-    agreement,
-    fits_model,
-    shorter,
-    step_in_errors,
-)
+from daskdsml.solvers._line_search import accepts, agreement, fits_model, shorter, step_in_errors
 
 # Steps with small gradients, each of which lowers the objective by a good part of what is left.
 DRIFT_STEPS = 10
@@ -210,10 +204,7 @@ class LBFGS(NamedTuple):
         if state.gradient is None:
             return reached
         slow = state.slow + 1 if norm > SLOW_RATIO * state.gradient_norm else 0
-        reached = reached._replace(
-            pairs=self._with_pair(state, here, problem),
-            slow=slow,
-        )
+        reached = reached._replace(pairs=self._with_pair(state, here, problem), slow=slow)
         low, high = BAD_AGREEMENT
         told = state.modelled and state.predicted > MIN_DECREASE_IN_ROUNDING * noise
         poor = told and not low <= agreement(state, here) <= high

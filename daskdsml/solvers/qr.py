@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
-from daskdsml.solvers._moments import (
-    normal_equations,
-    ridge_per_output,
-)
+from daskdsml.solvers._moments import normal_equations, ridge_per_output
 from daskdsml.solvers._symmetric import EPSILON, complement
 from daskdsml.utils.double_double import Double, double
 

@@ -174,10 +174,7 @@ def test_predictions_and_scores(model, n_blocks):
 
 @pytest.mark.parametrize(
     "model, deviance",
-    [
-        (PoissonRegressor, metrics.d2_tweedie_score),
-        (GammaRegressor, metrics.d2_tweedie_score),
-    ],
+    [(PoissonRegressor, metrics.d2_tweedie_score), (GammaRegressor, metrics.d2_tweedie_score)],
 )
 def test_score_is_the_share_of_deviance(model, deviance):
     X, y, w = data_of(model)

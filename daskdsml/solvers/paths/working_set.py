@@ -13,10 +13,7 @@ from daskdsml.solvers.paths._specs import PathState, extended_sets, finished, ow
 
 NO_COLUMNS = np.empty(0, dtype=int)
 # Where a read costs little: for one path, and for many, whose sets are one.
-SINGLE_PATH_GROWTH, MANY_PATHS_GROWTH = (
-    _progress.Growth(100, 1.0),
-    _progress.Growth(20, 0.2),
-)
+SINGLE_PATH_GROWTH, MANY_PATHS_GROWTH = (_progress.Growth(100, 1.0), _progress.Growth(20, 0.2))
 
 
 class _State(NamedTuple):
