@@ -28,13 +28,7 @@ class LazySelection(SelectorMixin):
     def transform(self, X):
         """The selected columns of X.
 
-        Parameters
-        ----------
-        X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
-
-        Returns
-        -------
-        array (n, k), CSR or DataFrame; lazily for a Dask collection, with its rows' chunks.
+        An array (n, k), CSR or DataFrame; lazily for a Dask collection, with its rows' chunks.
         """
         if not is_dask(X):
             return super().transform(X)

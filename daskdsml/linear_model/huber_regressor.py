@@ -195,7 +195,7 @@ class HuberRegressor(LinearRegressor):
         self.n_iter_ = result.n_iter
 
     def outliers(self, X, y):
-        """Whether the residual of each row is above ``epsilon`` scales, shape (n,). Lazy as X is."""
+        """Whether each row's residual is above ``epsilon`` scales, shape (n,). Lazy as X is."""
         check_is_fitted(self)
         table = dataset_of(self, X, y, None, reset=False)
         predictor = predictor_of(self)

@@ -77,22 +77,8 @@ def lasso_path(
 
     Parameters, result and errors are those of `enet_path`.
     """
-    return enet_path(
-        X,
-        y,
-        l1_ratio=1.0,
-        eps=eps,
-        alphas=alphas,
-        fit_intercept=fit_intercept,
-        positive=positive,
-        sample_weight=sample_weight,
-        max_iter=max_iter,
-        tol=tol,
-        solver=solver,
-        cache=cache,
-        backend=backend,
-        verbose=verbose,
-    )
+    options = dict(locals())
+    return enet_path(l1_ratio=1.0, **options)
 
 
 def enet_path(
