@@ -1,6 +1,6 @@
 """Addition along a fixed binary tree, so that a sum has the same bits wherever it is made.
 
-Node ``(level, i)`` stands for the leaves ``[i 2**level, (i + 1) 2**level)`` that exist. Which
+Node ``(depth, i)`` stands for the leaves ``[i 2**depth, (i + 1) 2**depth)`` that exist. Which
 numbers are added to which depends on the number of leaves alone: a task may add any two siblings
 it holds, and what it could not add is added later by whoever holds both.
 """
@@ -23,17 +23,17 @@ class PartialSums(NamedTuple):
 
 def insert(nodes: dict, node: Node, value, n_leaves: int) -> None:
     """Put ``value`` at ``node`` and add siblings upwards as far as ``nodes`` allows, in place."""
-    level, index = node
-    while level < height(n_leaves):
-        if index % 2 == 0 and (index + 1) << level >= n_leaves:
-            level, index = level + 1, index // 2  # no sibling exists: the value moves up alone
+    depth, index = node
+    while depth < height(n_leaves):
+        if index % 2 == 0 and (index + 1) << depth >= n_leaves:
+            depth, index = depth + 1, index // 2  # no sibling exists: the value moves up alone
             continue
-        sibling = nodes.pop((level, index ^ 1), None)
+        sibling = nodes.pop((depth, index ^ 1), None)
         if sibling is None:
             break
         value = sibling + value if index % 2 else value + sibling
-        level, index = level + 1, index // 2
-    nodes[level, index] = value
+        depth, index = depth + 1, index // 2
+    nodes[depth, index] = value
 
 
 def collect(values: Iterable, n_leaves: int) -> dict:

@@ -77,10 +77,10 @@ def from_factor(R, moments, columns, intercept, names) -> Design:
     R = np.vstack([R, np.zeros((size, R.shape[1]))])[:size, :size]
     rounding = 8.0 * EPSILON * np.sqrt(moments.weight) * (1.0 + np.abs(frame.centre) / frame.scale)
     columns = columns[(np.linalg.norm(R[:, one:], axis=0) > rounding)[columns]]
-    places = np.concatenate([np.arange(one), one + columns])
-    R = linalg.qr(R[:, places], mode="r")[0][: places.size]
+    indices = np.concatenate([np.arange(one), one + columns])
+    R = linalg.qr(R[:, indices], mode="r")[0][: indices.size]
     frame = frame_of(moments, columns, intercept)
-    check_independent(R, [names[j] for j in places])
+    check_independent(R, [names[j] for j in indices])
     return _with_inverse(frame, columns, R)
 
 
@@ -112,8 +112,8 @@ def refined(design: Design, gram: Double) -> Design:
     over all columns.
     """
     one = int(design.frame.intercept)
-    places = np.concatenate([np.arange(one), one + design.columns])
-    grid = np.ix_(places, places)
+    indices = np.concatenate([np.arange(one), one + design.columns])
+    grid = np.ix_(indices, indices)
     gram = Double(gram.high[grid], gram.low[grid])
     scale = power_of_two(np.sqrt(np.diag(gram.high)))  # exact, and keeps entries near one
     gram = Double(*(half / np.outer(scale, scale) for half in gram))

@@ -58,8 +58,8 @@ def likelihood_result(fitted, sums, cov_type, kind, confidence) -> LikelihoodRes
     covariance, inverse = sums.covariance * pairs, sums.inverse_information * pairs
     estimates = _estimates(fitted, sums.design, covariance, inverse, confidence, stats.norm)
     about = _about(fitted, sums, cov_type, kind, confidence)
-    places = _places(fitted, sums.design)
-    separated = tuple(estimates["names"][j] for j in places[sums.separated])
+    indices = _indices(fitted, sums.design)
+    separated = tuple(estimates["names"][j] for j in indices[sums.separated])
     log_likelihood = float(-sums.first.loss - null.constant)
     # Slopes as statsmodels counts them: without an intercept, one of them stands for it.
     df_model, ratio = k - len(fitted.coef), 2.0 * (log_likelihood - null.null)
@@ -97,10 +97,10 @@ def _estimates(fitted, design, covariance, inverse, confidence, distribution, *s
     coef = np.atleast_2d(fitted.coef)
     if fitted.fit_intercept:
         coef = np.column_stack([np.atleast_1d(fitted.intercept), coef])
-    coef, places = np.ravel(coef), _places(fitted, design)
+    coef, indices = np.ravel(coef), _indices(fitted, design)
     full, information = np.full((2, coef.size, coef.size), np.nan)
-    full[np.ix_(places, places)] = covariance
-    information[np.ix_(places, places)] = inverse
+    full[np.ix_(indices, indices)] = covariance
+    information[np.ix_(indices, indices)] = inverse
     error = np.sqrt(np.diag(full))
     half = distribution.isf(0.5 * (1.0 - confidence), *shape) * error
     return {
@@ -115,11 +115,11 @@ def _estimates(fitted, design, covariance, inverse, confidence, distribution, *s
     }
 
 
-def _places(fitted, design) -> np.ndarray:
+def _indices(fitted, design) -> np.ndarray:
     """Where the parameters of columns in the design are among all (q,)."""
     one, E = int(fitted.fit_intercept), len(np.atleast_2d(fitted.coef))
-    places = np.concatenate([np.arange(one), one + design.columns])
-    return np.ravel(np.arange(E)[:, None] * (one + len(fitted.names)) + places)
+    indices = np.concatenate([np.arange(one), one + design.columns])
+    return np.ravel(np.arange(E)[:, None] * (one + len(fitted.names)) + indices)
 
 
 def _criteria(log_likelihood, n, k) -> dict:

@@ -17,7 +17,7 @@ class RidgeModels(NamedTuple):
 
     ``coefs (m, K, p)`` and ``intercepts (m, K)``; ``centre (p,)`` are the columns' means (zero
     without an intercept), ``vectors (p, r)`` the eigenvectors of the centred cross products and
-    ``shrunk (m, r)`` the inverses of eigenvalue plus penalty; ``level`` is the inverse of the
+    ``shrunk (m, r)`` the inverses of eigenvalue plus penalty; ``of_mean`` is the inverse of the
     summed weight (0 without an intercept).
     """
 
@@ -26,7 +26,7 @@ class RidgeModels(NamedTuple):
     centre: np.ndarray
     vectors: np.ndarray
     shrunk: np.ndarray
-    level: float
+    of_mean: float
 
 
 class LeaveOneOut(NamedTuple):
@@ -53,7 +53,7 @@ def leave_one_out(models: RidgeModels, block) -> LeaveOneOut:
         X = (X if isinstance(X, np.ndarray) else X.toarray()).astype(np.float64)
         w = np.ones(len(X)) if block.w is None else block.w[rows]
         turned = ((X - models.centre) @ models.vectors) ** 2
-        leverage = w * (models.level + models.shrunk @ turned.T)
+        leverage = w * (models.of_mean + models.shrunk @ turned.T)
         fitted = np.tensordot(models.coefs, X, axes=(2, 1)) + models.intercepts[:, :, None]
         error = (y[rows].T - fitted) / (1.0 - leverage)[:, None, :]
         squares += np.einsum("mkn,n->m", error**2, w)

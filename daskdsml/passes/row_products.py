@@ -37,13 +37,13 @@ class RowProducts(NamedTuple):
 class RowSystem(NamedTuple):
     """The products of rows ``gram (n, n)`` with ``y (n,)``, both centred and weighed.
 
-    ``mean (p,)`` and ``level`` are the weighted means of X and y, ``weight`` the sum of weights.
+    ``mean (p,)`` and ``y_mean`` are the weighted means of X and y, ``weight`` the sum of weights.
     """
 
     gram: np.ndarray
     y: np.ndarray
     mean: np.ndarray
-    level: float
+    y_mean: float
     weight: float
 
 

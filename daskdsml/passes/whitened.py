@@ -19,16 +19,16 @@ ALONE = 1.0 - 1e-9
 class Whitening(NamedTuple):
     """How rows become ``q_i = sqrt(w_i) R^-T [1, (x_i - centre) / scale]``, with residuals.
 
-    ``frame`` is of the columns ``kept`` (k,), ``R`` (size, size) their factor; ``coef (k,)`` and
-    ``level`` are the model's in that frame. ``power`` divides squared residuals by
+    ``frame`` is of ``columns (k,)``, ``R`` (size, size) their factor; ``coef (k,)`` and
+    ``intercept`` are the model's in that frame. ``power`` divides squared residuals by
     ``(1 - h_i)**power`` for leverages ``h_i = q_i'q_i``; ``clustered`` sums scores by label.
     """
 
     frame: ColumnScaling
-    kept: np.ndarray
+    columns: np.ndarray
     R: np.ndarray
     coef: np.ndarray
-    level: float
+    intercept: float
     power: int
     clustered: bool
 
@@ -59,13 +59,13 @@ def whitened(state: Whitening, block) -> WhitenedSums:
     w = np.ones(n) if block.w is None else block.w
     y = np.ravel(block.y)
     centre = np.zeros(block.X.shape[1])
-    centre[state.kept] = state.frame.centre
+    centre[state.columns] = state.frame.centre
     meat, alone = np.zeros((size, size)), -1
     codes, labels = codes_of(block.g) if state.clustered else (np.zeros(n, dtype=np.int64), ALL)
     scores = ClusterSums(labels, np.zeros((len(labels), size)))
     for rows, X in tiles(block.X, centre):
-        x = columns_of(X, state.kept) / state.frame.scale
-        e = np.sqrt(w[rows]) * (y[rows] - state.level - x @ state.coef)
+        x = columns_of(X, state.columns) / state.frame.scale
+        e = np.sqrt(w[rows]) * (y[rows] - state.intercept - x @ state.coef)
         if state.frame.intercept:
             x = np.column_stack([np.ones(len(x)), x])
         q = np.sqrt(w[rows])[:, None] * x

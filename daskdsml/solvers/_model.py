@@ -16,13 +16,13 @@ ROUNDING_UNITS = 8.0
 
 
 class Model(NamedTuple):
-    """``g'd + d'B d / 2`` for steps d of the parameters ``places (m,)``, intercepts eliminated.
+    """``g'd + d'B d / 2`` for steps d of the parameters ``indices (m,)``, intercepts eliminated.
 
-    ``free (b,)`` are the places of the intercepts, which follow a step d of the others by
+    ``free (b,)`` are the indices of the intercepts, which follow a step d of the others by
     ``start - lead @ d``.
     """
 
-    places: np.ndarray
+    indices: np.ndarray
     free: np.ndarray
     B: np.ndarray
     g: np.ndarray
@@ -30,18 +30,18 @@ class Model(NamedTuple):
     lead: np.ndarray
 
     @classmethod
-    def of(cls, places, free, hessian, gradient, epsilon) -> Model:
-        """From the Hessian of the parameters ``[places, free]`` and a gradient (size,).
+    def of(cls, indices, free, hessian, gradient, epsilon) -> Model:
+        """From the Hessian of the parameters ``[indices, free]`` and a gradient (size,).
 
         ``epsilon`` is the rounding unit of the data. Of columns far from zero, what is left without
         the intercepts is mostly rounding, which could make the model fall without end: its diagonal
         is raised by as much.
         """
-        m = len(places)
-        B, g = hessian[:m, :m], gradient[places]
+        m = len(indices)
+        B, g = hessian[:m, :m], gradient[indices]
         B = B + np.diag(ROUNDING_UNITS * epsilon * np.diag(B))
         if not free.size:
-            return cls(places, free, B, g, np.empty(0), np.empty((0, m)))
+            return cls(indices, free, B, g, np.empty(0), np.empty((0, m)))
         corner = hessian[m:, m:]
         if len(free) > 1:
             # Coupled intercepts may all move alike without any effect: they shall not.
@@ -52,14 +52,14 @@ class Model(NamedTuple):
             moves -= moves.mean(axis=0)
         lead, start = moves[:, :-1], moves[:, -1]
         border = hessian[m:, :m]
-        return cls(places, free, B - border.T @ lead, g + border.T @ start, start, lead)
+        return cls(indices, free, B - border.T @ lead, g + border.T @ start, start, lead)
 
     def step(self, theta, l1, tol) -> np.ndarray:
         """The step (size,) to the least of the model with ``l1 sum_j |theta_j|``."""
-        here = theta[self.places]
+        here = theta[self.indices]
         there = minimum(self.B, self.g, here, l1, tol)
         out = np.zeros_like(theta)
-        out[self.places] = there - here
+        out[self.indices] = there - here
         out[self.free] = self.start - self.lead @ (there - here)
         return out
 

@@ -63,6 +63,6 @@ def _primal(state, objective) -> _State:
     system, problem = state.system, objective.problem
     coef = objective.coefficients(state.u)
     theta = (
-        coef if not problem.fit_intercept else np.append(coef, system.level - system.mean @ coef)
+        coef if not problem.fit_intercept else np.append(coef, system.y_mean - system.mean @ coef)
     )
     return state._replace(theta=theta[None], name="coefficients", status="converged", system=None)

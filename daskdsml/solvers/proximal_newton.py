@@ -135,16 +135,16 @@ class ProximalNewton(NamedTuple):
     def _next(self, state, problem) -> _State:
         """The state with the next trial, and what is to be asked for there."""
         wrong = problem.violations(state.theta, state.gradient)
-        places = _in_use(state, wrong, problem)
-        known = _features(places, problem)
+        indices = _in_use(state, wrong, problem)
+        known = _features(indices, problem)
         missing = state.columns is None or not np.isin(known, state.columns).all()
         if missing:
             state = state._replace(curved=_likely(state, known, problem))
         if state.columns is None:
             return state._replace(trial=state.theta)
-        model = _model_of(state, places, problem)
+        model = _model_of(state, indices, problem)
         l1 = problem.penalty.l1
-        tol = 0.01 * float(np.max(np.abs(wrong[model.places]), initial=0.0))
+        tol = 0.01 * float(np.max(np.abs(wrong[model.indices]), initial=0.0))
         diagonal = np.diag(model.B)
         tol /= float(np.sqrt(np.max(diagonal, initial=1e-300)))
         direction = model.step(state.theta, l1, max(tol, 1e-15))
@@ -176,15 +176,15 @@ def _in_use(state, wrong, problem):
     if joining.size > most:
         steepest = np.argpartition(-np.abs(wrong[joining]), most)[:most]
         joining = joining[steepest]
-    places = np.concatenate([in_use, joining])
-    if places.size > MAX_MODEL_SIZE:
-        places = places[np.argpartition(-np.abs(wrong[places]), MAX_MODEL_SIZE)[:MAX_MODEL_SIZE]]
-    return np.sort(places)
+    indices = np.concatenate([in_use, joining])
+    if indices.size > MAX_MODEL_SIZE:
+        indices = indices[np.argpartition(-np.abs(wrong[indices]), MAX_MODEL_SIZE)[:MAX_MODEL_SIZE]]
+    return np.sort(indices)
 
 
-def _features(places, problem):
-    """Columns of X that the parameters at ``places`` belong to, sorted."""
-    return np.unique(places % (problem.size // problem.n_outputs))
+def _features(indices, problem):
+    """Columns of X that the parameters at ``indices`` belong to, sorted."""
+    return np.unique(indices % (problem.size // problem.n_outputs))
 
 
 def _likely(state, known, problem):
@@ -200,19 +200,19 @@ def _likely(state, known, problem):
     return np.sort(np.concatenate([known, near]))
 
 
-def _model_of(state, places, problem) -> Model:
-    """The quadratic model on those of ``places`` whose columns the Hessian holds."""
+def _model_of(state, indices, problem) -> Model:
+    """The quadratic model on those of ``indices`` whose columns the Hessian holds."""
     K, one = problem.n_outputs, problem.fit_intercept
     d, p, q = problem.size // K, problem.n_features, len(state.columns)
-    places = places[np.isin(places % d, state.columns)]
-    inner = (places // d) * (q + one) + np.searchsorted(state.columns, places % d)
+    indices = indices[np.isin(indices % d, state.columns)]
+    inner = (indices // d) * (q + one) + np.searchsorted(state.columns, indices % d)
     free = np.arange(K) * d + p if one else np.empty(0, dtype=int)
     order = np.concatenate([inner, np.arange(K) * (q + one) + q]) if one else inner
     B = state.hessian[np.ix_(order, order)]
-    used = np.concatenate([places, free])
+    used = np.concatenate([indices, free])
     pairs = [
         (move[used], change[used])
         for move, change in state.pairs
         if np.count_nonzero(move) == np.count_nonzero(move[used])
     ]
-    return Model.of(places, free, updated(B, pairs), state.gradient, problem.epsilon)
+    return Model.of(indices, free, updated(B, pairs), state.gradient, problem.epsilon)

@@ -125,8 +125,8 @@ def _factored(state, objective) -> _State:
     }
     coefs = next(iter(factors.values())).coefs
     if coefs is not None:
-        level = -(moments.mean[:p] @ coefs)[None, :][: one or 0]
-        coefs = np.vstack([coefs, level])
+        intercept = -(moments.mean[:p] @ coefs)[None, :][: one or 0]
+        coefs = np.vstack([coefs, intercept])
     state = state._replace(
         singular=_singular(R[one:, one:] * scale[:p]), factors=factors, null_space=coefs
     )
@@ -212,8 +212,8 @@ def _sizes(theta, factors, one):
     spread = (factor.scale * factor.norm[one:])[:, None]
     coef = np.abs(theta[one:])
     largest = np.max(coef * spread, axis=0, initial=0.0)
-    level = largest / factor.norm[0] + np.abs(factor.centre) @ coef
-    least = MIN_RELATIVE_SIZE * np.vstack([*([level] * one), largest / spread])
+    intercept = largest / factor.norm[0] + np.abs(factor.centre) @ coef
+    least = MIN_RELATIVE_SIZE * np.vstack([*([intercept] * one), largest / spread])
     sizes = np.maximum(np.abs(theta), least)
     return np.where(sizes > 0.0, sizes, np.inf)
 
@@ -229,8 +229,8 @@ def _framed(score, factor, one):
     """The sums ``A'r`` (size, K) of [1 X], a Double, as those of the framed design."""
     inner = Double(score.high[one:], score.low[one:])
     if one:
-        level = Double(*(np.broadcast_to(part[:1], inner.high.shape) for part in score))
-        inner = inner + -level.times(factor.centre[:, None])
+        intercept = Double(*(np.broadcast_to(part[:1], inner.high.shape) for part in score))
+        inner = inner + -intercept.times(factor.centre[:, None])
     return np.vstack([score.high[:one], inner.high / factor.scale[:, None]])
 
 
@@ -256,8 +256,8 @@ def _solve_dependent(factor, right, one):
     """
     values, vectors = factor.basis
     corner, border = factor.R[:one, :one], factor.R[:one, one:]
-    level = right[:one] / corner if one else right[:one]
-    inner = vectors.T @ ((right[one:] - border.T @ level) / factor.norm[one:, None])
+    intercept = right[:one] / corner if one else right[:one]
+    inner = vectors.T @ ((right[one:] - border.T @ intercept) / factor.norm[one:, None])
     rest = (vectors @ (inner / values[:, None] ** 2)) / factor.norm[one:, None]
-    level = (level - border @ rest) / corner if one else level
-    return np.vstack([level, rest])
+    intercept = (intercept - border @ rest) / corner if one else intercept
+    return np.vstack([intercept, rest])

@@ -95,10 +95,10 @@ def finished(paths, specs, problem, name="moments") -> PathState:
     for i, (spec, row) in enumerate(zip(specs, theta, strict=True)):
         coef = paths.fits[i][0][-1].coef
         row[paths.columns] = coef
-        level = moments.mean[coef.size + spec.output] - moments.mean[: coef.size] @ coef
+        intercept = moments.mean[coef.size + spec.output] - moments.mean[: coef.size] @ coef
         if problem.fit_intercept:
-            row[-1] = level
-        rss = moments.rss(coef[None], np.array([level * problem.fit_intercept]), spec.output)
+            row[-1] = intercept
+        rss = moments.rss(coef[None], np.array([intercept * problem.fit_intercept]), spec.output)
         alpha = strengths(spec, paths.alphas[i], moments.weight)[-1]
         penalty = spec.l1_ratio * np.abs(coef).sum() + 0.5 * (1.0 - spec.l1_ratio) * coef @ coef
         value += float(0.5 * rss[0] / moments.weight + alpha * penalty)
