@@ -11,12 +11,15 @@ from tables import Source, classes, csr_rows, dask_rows
 from daskdsml.linear_model import (
     ElasticNet,
     ElasticNetCV,
+    HuberRegressor,
     Lasso,
     LassoCV,
     LinearRegression,
     LogisticRegression,
+    PoissonRegressor,
     Ridge,
     RidgeCV,
+    SGDClassifier,
     lasso_path,
     ridge_path,
 )
@@ -386,3 +389,32 @@ def test_a_target_that_does_not_vary():
         assert mine.intercept_ == 3.0
     assert not lasso_path(X, np.zeros(60)).coefs.any()
     assert not ridge_path(X, np.full(60, 3.0)).coefs.any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("model", [
+    LogisticRegression(), LogisticRegression(C=0.1, l1_ratio=1.0), LinearRegression(), Ridge(),
+    SGDClassifier(max_iter=3, tol=None), PoissonRegressor(), HuberRegressor(),
+], ids=lambda model: type(model).__name__)  # fmt: skip
+def test_rows_that_are_not_finite_are_not_predicted(model, value):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model.fit(X, np.arange(30) % 3)
+    broken = X.copy()
+    broken[17, 1] = value
+    lazy = da.from_array(broken, chunks=(10, 3))
+    for method in ("predict", "predict_proba", "decision_function"):
+        if hasattr(model, method):
+            found = getattr(model, method)(lazy)
+            with pytest.raises(
+                ValueError, match=r"contains \w+ at row 7, column 1.*chunk, which has 10"
+            ):
+                found.compute()
+            assert len(found[:10].compute()) == 10
+
+
+def test_a_dask_series_is_no_table():
+    series = dd.from_pandas(pd.Series(np.arange(30.0)), npartitions=2)
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+        LinearRegression().fit(series, series)
+    with pytest.raises(ValueError, match="X does not contain any features"):
+        LinearRegression().fit(np.arange(9.0)[:, None], np.arange(9.0)).predict(series)

@@ -103,6 +103,7 @@ def dask_rows(X, ranks=MATRIX):
     Columns end up in one chunk per row chunk only where a caller needs it; row chunks are kept.
     """
     if is_dask_frame(X):
+        check_rank(X, ranks)
         return frame_to_array(X, "X")
     check_rank(X, ranks)
     check_numeric(X.dtype, "X")

@@ -173,7 +173,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     ):
         set_parameters(self, locals())
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None, mask=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None, mask=None):
         """One epoch over the rows given, from where the last call (or a fit) ended.
 
         Parameters

@@ -78,6 +78,15 @@ def raise_invalid(stats: RowStats, names=None) -> None:
         )
 
 
+def raise_missing(X) -> None:
+    """Raise ValueError if rows X (n, ...) of a chunk are not finite, so that none is predicted."""
+    entry = _first_not_finite("X", X if sparse.issparse(X) else X.reshape(len(X), -1))
+    if entry is not None:
+        raise ValueError(
+            f"{_sentence(entry, None)} Rows are numbered within a chunk, which has {X.shape[0]}."
+        )
+
+
 def raise_overflow(*sums) -> None:
     """Raise ValueError if sums of squares over clean data are not finite."""
     if not all(np.isfinite(part).all() for part in sums):

@@ -23,7 +23,7 @@ from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
 STREAM_TASKS_PER_THREAD = 2
 LOST = ("lost", "cancelled")
 # Two clients of one scheduler must not use the same key for different work.
-_serial = (f"{uuid4().hex[:8]}-{i}" for i in itertools.count())
+_process, _serial = uuid4().hex[:8], itertools.count()
 
 
 class ClusterRows:
@@ -229,4 +229,4 @@ def _on(worker) -> dict:
 
 
 def _key(name: str, i) -> str:
-    return f"{name}-{next(_serial)}-{i}"
+    return f"{name}-{_process}-{next(_serial)}-{i}"

@@ -8,6 +8,7 @@ import numpy as np
 from dask.base import tokenize
 
 from daskdsml.data.dataset import dask_rows
+from daskdsml.passes.row_stats import raise_missing
 
 
 def lazily(X, predictor, finish, *, columns, dtype, name):
@@ -52,7 +53,12 @@ def lazily_rows(X, mask, predictor, finish, *, tail, dtype, name):
 
 
 def _finished(*blocks, predictor, finish):
-    return finish(predictor(*map(_alone, blocks)))
+    blocks = [_alone(block) for block in blocks]
+    with np.errstate(invalid="ignore"):  # told of below, with the row
+        scores = predictor(*blocks)
+    if not np.isfinite(scores).all():
+        raise_missing(blocks[0])
+    return finish(scores)
 
 
 def _alone(block):
