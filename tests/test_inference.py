@@ -763,3 +763,23 @@ def test_few_clusters_tell_of_fewer_directions(kind, n_clusters):
     mixed = of(A @ rng.normal(size=(5, 5))).wald_test(slopes)
     assert mixed.df_num == test.df_num
     assert mixed.statistic == pytest.approx(test.statistic, rel=1e-2)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.7e9])
+def test_other_data_are_refused_however_far_columns_lie(shift):
+    rng = np.random.default_rng(0)
+    clock = rng.uniform(0.0, 3600.0, 600)
+    celsius, counts = (
+        20.0 + clock / 3600.0 + rng.normal(size=600),
+        rng.poisson(np.exp(clock / 3600.0)),
+    )
+    A = (clock + shift)[:, None]
+    for model, y, other in (
+        (LinearRegression(), celsius, celsius + 273.15),
+        (PoissonRegressor(alpha=0, tol=1e-8), counts, 2 * counts),
+        (LogisticRegression(C=np.inf), counts > 1, counts > 2),
+    ):
+        model.fit(A, y)
+        infer(model, A, y)
+        with pytest.raises(ValueError, match="a combination of coefficients is"):
+            infer(model, A, other)

@@ -37,15 +37,19 @@ def check_degrees(n, k) -> None:
         )
 
 
-def check_step(step, errors, model_is, refit="") -> None:
-    """Raise ValueError if the ``step (d,)`` to the optimum is too long for its ``errors (d,)``."""
-    if not (np.abs(step) > STEP_IN_SE * errors).any():
+def check_step(distance, n_parameters, model_is, refit="") -> None:
+    """Raise ValueError if the optimum is too far from a model.
+
+    ``distance`` is the length of the step there in the metric of the information: the largest
+    number of standard errors that any combination of the parameters is off. One parameter alone
+    may hide it, as an intercept far from the data does, which has a large error.
+    """
+    if distance <= STEP_IN_SE * n_parameters**0.5:
         return
-    worst = float(np.max(np.abs(step) / np.where(errors > 0.0, errors, 1e-300)))
     raise ValueError(
-        f"The model is not {model_is} these data: a coefficient is {worst:.2g} standard errors "
-        f"from theirs, which may be {STEP_IN_SE}. Pass the X, y and sample_weight that the model "
-        f"was fitted to, or fit it to these{refit}."
+        f"The model is not {model_is} these data: a combination of coefficients is {distance:.2g} "
+        f"standard errors from theirs, which may be {STEP_IN_SE * n_parameters**0.5:.2g}. Pass the "
+        f"X, y and sample_weight that the model was fitted to, or fit it to these{refit}."
     )
 
 

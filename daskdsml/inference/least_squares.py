@@ -31,7 +31,7 @@ TOLERANCE = 1e-6
 class LeastSquaresSums(NamedTuple):
     """Sums of all reads: `FitSums`, `Design`, ``meat`` or None, ``rss`` and reads of X.
 
-    ``gap`` is the length of ``A (b - optimum)``, and ``step (size,)`` the way there.
+    ``gap`` is the length of ``A (b - optimum)``.
     """
 
     first: Any
@@ -39,7 +39,6 @@ class LeastSquaresSums(NamedTuple):
     meat: np.ndarray | None
     rss: float
     gap: float
-    step: np.ndarray
     n_passes: float
 
 
@@ -69,9 +68,7 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LeastSquaresSums:
     elif kind.robust:
         meat = meat_of_first_read(first, design, kind)
     n_passes = count_reads(rows, table, moments.stats.n_rows)
-    return LeastSquaresSums(
-        first, design, meat, rss, float(np.linalg.norm(gap)), design.root @ gap, n_passes
-    )
+    return LeastSquaresSums(first, design, meat, rss, float(np.linalg.norm(gap)), n_passes)
 
 
 def _first_read(rows, fitted: FittedModel, kind):
@@ -113,5 +110,5 @@ def check_optimum(sums: LeastSquaresSums) -> None:
     if sums.gap <= TOLERANCE * size:
         return
     variance = sums.rss / (first.n_used - len(design.R))
-    error = np.sqrt(variance * np.diag(design.inverse))
-    check_step(sums.step, error, "the least squares fit to")
+    distance = sums.gap / np.sqrt(variance) if variance > 0.0 else np.inf
+    check_step(distance, len(design.R), "the least squares fit to")

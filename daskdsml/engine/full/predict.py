@@ -53,11 +53,11 @@ def lazily_rows(X, mask, predictor, finish, *, tail, dtype, name):
 
 
 def _finished(*blocks, predictor, finish):
-    blocks = [_alone(block) for block in blocks]
+    X, *mask = map(_alone, blocks)
     with np.errstate(invalid="ignore"):  # told of below, with the row
-        scores = predictor(*blocks)
+        scores = predictor(X, *mask)
     if not np.isfinite(scores).all():
-        raise_missing(blocks[0])
+        raise_missing(X)
     return finish(scores)
 
 
