@@ -123,21 +123,7 @@ class CrossValidationPathDisplay:
         )  # fmt: skip
 
     def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None for new ones
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If shapes do not fit each other.
-        """
+        """Draw on ``ax``, or on new axes; returns self. ValueError if shapes do not fit."""
         if self.mse_path.ndim != 2:
             raise ValueError(
                 f"mse_path must be (n_alphas, n_folds), got an array of shape "

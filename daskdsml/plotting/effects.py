@@ -73,21 +73,7 @@ class EffectDisplay:
         return cls(names, np.asarray(coef)[shown], np.asarray(limits)[shown], result.level, ratio)
 
     def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None for new ones, as high as there are rows
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If shapes do not fit each other.
-        """
+        """Draw on ``ax``, or on new axes; returns self."""
         q = len(self.names)
         if q == 0 or self.coef.shape != (q,) or self.conf_int.shape != (q, 2):
             raise ValueError(

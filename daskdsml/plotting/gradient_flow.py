@@ -67,21 +67,9 @@ class GradientFlowDisplay:
         return cls({"": flows} if isinstance(flows, GradientFlow) else flows)
 
     def plot(self, ax=None):
-        """Draw.
+        """Draw on ``ax``, or on new axes; returns self.
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, two of them, or None for new ones
-            With recurrent layers two are needed: for time steps and for layers.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If there are not as many axes as are needed.
+        With recurrent layers two axes are needed: for time steps and for layers.
         """
         self._place(ax)
         self.lines_, self.bars_ = {}, {}

@@ -87,16 +87,7 @@ class LearningCurveDisplay:
         return cls(losses, scores, score_name=score_name)
 
     def plot(self, ax=None):
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None for new ones
-
-        Returns
-        -------
-        self
-        """
+        """Draw on ``ax``, or on new axes; returns self. ValueError if shapes do not fit."""
         self.figure_, self.ax_ = axes_for(ax)
         scored = any(s is not None for s in self.scores)
         self.ax_score_: Any = self.ax_.twinx() if scored else None
