@@ -14,61 +14,15 @@ next tile (11), tiles of 8 to 64 rows in the first-level cache (14 to 16).
 
 from __future__ import annotations
 
-import inspect
-from hashlib import sha256
-from pathlib import Path
-
 import numpy as np
 from numba import njit, types
-from numba.core.caching import FunctionCache
 from numba.extending import overload
 
 from daskdsml.backends import _scalar
+from daskdsml.backends._compile import FAST, kernel
 
-# "reassoc" lets LLVM sum in vector lanes; NaN and infinity keep their meaning.
-FAST: dict = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 TILE_BYTES = 2**19  # half of the usual 1 MiB; from 2**18 to 2**20 it hardly matters
 TILE_ROWS = (8, 512)
-
-
-def _source_digest(signature):
-    """Digest of what the machine code of ``signature`` depends on outside the kernel's own file.
-
-    None if a loss was defined in ``__main__``, whose classes no other process can look up.
-    """
-    digest = sha256(b"".join(map(Path.read_bytes, sorted(Path(__file__).parent.rglob("_*.py")))))
-    named = filter(lambda t: isinstance(t, types.BaseNamedTuple), signature)
-    for loss in (t.instance_class for t in named):
-        if loss.__module__ == "__main__":
-            return None
-        digest.update(f"{loss.__module__}.{loss.__qualname__}".encode())
-        digest.update(Path(inspect.getsourcefile(loss) or "").read_bytes())
-    return digest.hexdigest()
-
-
-class _KernelCache(FunctionCache):
-    """Numba's disk cache, for signatures that hold a loss.
-
-    By itself it would go on with the old code of an edited loss. And its index would hold the
-    classes, and fail to load for everyone who cannot import one of them; so it holds their names.
-    """
-
-    def _index_key(self, sig, codegen):
-        return (str(sig), *super()._index_key(sig, codegen)[1:], _source_digest(sig))
-
-    def load_overload(self, sig, target_context):
-        return super().load_overload(sig, target_context) if _source_digest(sig) else None
-
-    def save_overload(self, sig, data):
-        if _source_digest(sig):
-            super().save_overload(sig, data)
-
-
-def kernel(function):
-    """Compile ``function`` once per signature and machine; it runs without the GIL."""
-    dispatcher = njit(nogil=True, **FAST)(function)
-    dispatcher._cache = _KernelCache(function)
-    return dispatcher
 
 
 def _call_method(name):
