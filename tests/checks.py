@@ -17,15 +17,20 @@ CASES = list(itertools.product(SHAPES, REALS, (False, True)))
 EVERY_LOSS = [registry.find("losses", name) for name in registry.available("losses")]
 LOSSES = [loss for loss in EVERY_LOSS if not loss.coupled]
 GROUPS = 3
-# A loss in all precisions, with weights and without; the others in one, as each is compiled.
+# Each combination is compiled anew, for seconds. A loss meets the rest of a kernel in two calls, so
+# one loss comes with every pair of precision, weights and Hessian; the others with one combination
+# for each layout, of which that with a Hessian needs the second derivative too.
 GRADIENT_CASES = [
-    *itertools.product([Logistic()], REALS, (False, True)),
-    *[(loss(), np.float64, True) for loss in LOSSES if loss is not Logistic],
+    (Logistic(), np.float64, True, True),
+    (Logistic(), np.float64, False, False),
+    (Logistic(), np.float32, True, False),
+    (Logistic(), np.float32, False, True),
 ]
+OTHER_LOSSES = [loss() for loss in LOSSES if loss is not Logistic]
 # The same, of (precision, weighted, grouped).
 MODELS_CASES = [
     *itertools.product([Logistic(), Multinomial(3)], REALS, (False, True), (False, True)),
-    *[(loss(), np.float64, True, True) for loss in LOSSES if loss is not Logistic],
+    *[(loss, np.float64, True, True) for loss in OTHER_LOSSES],
 ]
 
 
@@ -43,8 +48,8 @@ def block_of(shape, real, weighted, csr=False, n_outputs=None):
 
 def check_gradient(backend, csr=False):
     """Value, gradient and Hessian equal those of plain NumPy in float64, up to rounding."""
-    every = itertools.product(GRADIENT_CASES, SHAPES, (False, True))
-    for (loss, real, weighted), shape, hessian in every:
+    cases = GRADIENT_CASES + [(loss, np.float64, True, not csr) for loss in OTHER_LOSSES]
+    for (loss, real, weighted, hessian), shape in itertools.product(cases, SHAPES):
         block = block_of(shape, real, weighted, csr)
         coef = np.linspace(-0.5, 1.0, shape[1])
         found = backend.gradient(loss, block, coef, 0.25, hessian)
@@ -62,7 +67,7 @@ def check_models(backend, csr=False):
     """Values of groups, gradients and Hessians of many models, against sums written out."""
     for (loss, real, weighted, grouped), shape in itertools.product(MODELS_CASES, SHAPES):
         block, coef, intercept, member = models_of(loss, shape, real, weighted, grouped, csr)
-        some = np.arange(shape[1])[1::2]
+        some = np.arange(1, shape[1], 2)
         curved = ((2, None), (0, some), (2, some))
         found = backend.models(loss, block, coef, intercept, member, curved)
         assert len(found.hessians) == len(curved)
@@ -72,13 +77,15 @@ def check_models(backend, csr=False):
 
 
 def check_models_are_each_by_itself(backend, csr=False):
-    """Together, in one group, or alone: the same numbers as from `gradient`."""
-    for part in LOSSES:
-        loss = part()
+    """Together, in one group, or alone: the same numbers as from `gradient`.
+
+    What is done with a loss does not know the layout: of CSR rows one loss is enough.
+    """
+    for loss in [Logistic(), *([] if csr else OTHER_LOSSES)]:
         block, coef, intercept, _ = models_of(loss, (2500, 7), np.float64, True, False, csr)
         together = backend.models(loss, block, coef, intercept, None, ((1, None),))
         for m in range(len(coef)):
-            single = backend.gradient(loss, block, coef[m, 0], float(intercept[m, 0]), m == 1)
+            single = backend.gradient(loss, block, coef[m, 0], float(intercept[m, 0]), True)
             one = slice(m, m + 1)
             alone = backend.models(
                 loss, block, coef[one], intercept[one], None, ((0, None),) * (m == 1)
