@@ -5,12 +5,19 @@ from tables import classes, regression
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that start a cluster, and those that run examples as users do."""
+    """Mark the tests that start a cluster, and those that run examples as users do.
+
+    They come first: the queue of tests is cut in two, and a process that has nothing left to do
+    takes tests from the end of another's. So one process alone starts a cluster, and no test that
+    takes long is left to the end.
+    """
     for item in items:
         if "clusters" in getattr(item, "fixturenames", ()):
             item.add_marker("cluster")
         if item.path.name == "test_examples.py":
             item.add_marker("examples")
+    first = ("cluster", "examples")
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in first])
 
 
 class Clusters:
