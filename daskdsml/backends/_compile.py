@@ -12,13 +12,14 @@ import sys
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import resolve_name
+from typing import Any
 from uuid import uuid4
 
 from numba import njit
 from numba.core.caching import FunctionCache
 
 # "reassoc" lets LLVM sum in vector lanes; NaN and infinity keep their meaning.
-FAST: dict = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 
 
 def kernel(function):

@@ -16,8 +16,6 @@ References
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
@@ -27,14 +25,12 @@ from daskdsml.backends._kernels import FAST, _value_and_derivative, kernel
 CONSTANT, OPTIMAL, INVERSE = 0, 1, 2
 # Below this scale coefficients are multiplied out, long before a product underflows.
 SMALLEST_SCALE = 1e-9
-# Numba's own stubs want a type that they do not export.
-INLINED: Any = FAST
 
 
 def _row(data, indices, indptr, i): ...
 
 
-@overload(_row, jit_options=INLINED)
+@overload(_row, jit_options=FAST)
 def _row_of(data, indices, indptr, i):
     """Entries of row i and their columns; columns are None for a dense matrix."""
     if isinstance(indptr, types.NoneType):

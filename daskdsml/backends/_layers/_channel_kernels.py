@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backends._kernels import kernel
+from daskdsml.backends._compile import kernel
 from daskdsml.backends._layers._dense_kernels import (
     _back_coefficients,
     _coefficients,

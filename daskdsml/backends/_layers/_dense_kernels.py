@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from daskdsml.backends import _scalar
-from daskdsml.backends._kernels import FAST, kernel
+from daskdsml.backends._compile import FAST, kernel
 
 
 def _compiled(activation, z, name):

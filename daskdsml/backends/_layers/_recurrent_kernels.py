@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.backends._kernels import kernel
+from daskdsml.backends._compile import kernel
 from daskdsml.backends._layers import _recurrent_rows as rows
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from daskdsml.backends import _scalar
-from daskdsml.backends._kernels import FAST
+from daskdsml.backends._compile import FAST
 
 # A product over so many rows at once: what BLAS copies of them stays in the second-level cache.
 TILE_ROWS = 128

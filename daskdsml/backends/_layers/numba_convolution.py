@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
 
-from daskdsml.backends._kernels import FAST, kernel
+from daskdsml.backends._compile import kernel
 from daskdsml.backends._layers._activations import ACTIVATIONS
 from daskdsml.backends._layers._dense_kernels import _gradient, _value
 from daskdsml.backends._layers.array_convolution import ArrayConvolution
-
-COMPILED: dict[str, Any] = {"nogil": True, "cache": True, **FAST}
 
 
 class NumbaConvolution(ArrayConvolution):
@@ -65,7 +62,7 @@ def _maps(images):
     return images.reshape(*images.shape[:2], math.prod(images.shape[2:]))
 
 
-@njit(**COMPILED)
+@kernel
 def _gather(x, padded, columns, top, left, down, across):
     """Write the entries of all windows of images x into columns (C, kh, kw, m, OH, OW)."""
     channels, kh, kw, m, height, width = columns.shape
@@ -118,7 +115,7 @@ def _add_apart(source, target, first, step):
             target[v * step + first] += source[v]
 
 
-@njit(**COMPILED)
+@kernel
 def _scatter(columns, padded, dx, top, left, down, across):
     """Add the entries of columns up where `_gather` took them from, in dx (m, C, H, W)."""
     channels, kh, kw, m, height, width = columns.shape
@@ -178,7 +175,7 @@ def _largest(x, q, c, top, left, kh, kw):
     return best, place + np.int32(top * x.shape[3] + left)
 
 
-@njit(**COMPILED)
+@kernel
 def _max_pool(x, kh, kw, down, across, out, places):
     """Write the first largest entry of each window into ``out``, and its place in the channel."""
     n, channels, height, width = out.shape
@@ -195,7 +192,7 @@ def _max_pool(x, kh, kw, down, across, out, places):
                         best[v], place[v] = _largest(x, q, c, y * down, v * across, kh, kw)
 
 
-@njit(**COMPILED)
+@kernel
 def _max_pool_back(dout, places, dx):
     """Add ``dout (n, C, OH OW)`` up in the ``places`` of dx (n, C, H W) that `_max_pool` found."""
     dx[:] = 0
@@ -206,7 +203,7 @@ def _max_pool_back(dout, places, dx):
                 target[place[k]] += source[k]
 
 
-@njit(**COMPILED)
+@kernel
 def _average_pool(x, kh, kw, down, across, out):
     """Write the mean of each window into ``out``."""
     n, channels, height, width = out.shape
@@ -224,7 +221,7 @@ def _average_pool(x, kh, kw, down, across, out):
                     row[v] /= size
 
 
-@njit(**COMPILED)
+@kernel
 def _average_pool_back(dout, kh, kw, down, across, dx):
     """Add the share of each window's gradient up in its entries of ``dx``."""
     n, channels, height, width = dout.shape

@@ -10,22 +10,19 @@ from numba import njit, types
 from numba.extending import overload
 
 from daskdsml.backends import _scalar
-from daskdsml.backends._kernels import kernel
+from daskdsml.backends._compile import FAST, kernel
 
-# "reassoc" lets LLVM sum in vector lanes; NaN and infinity keep their meaning.
-FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-KERNEL: dict[str, Any] = {"nogil": True, "cache": True, **FAST}
 INLINE: Any = {"forceinline": True, **FAST}
 
 
-@njit(**KERNEL)
+@kernel
 def _scale(gradient, factor):
     factor = gradient.dtype.type(factor)
     for j in range(gradient.size):
         gradient[j] *= factor
 
 
-@njit(**KERNEL)
+@kernel
 def _complete(gradient, theta, scale, factor, l1, l2):
     real = theta.dtype.type
     factor, slope_1, slope_2 = real(factor), real(l1), real(l2)
