@@ -5,6 +5,8 @@ Workers of the test cluster import this file by name, so what they are to run li
 
 import os
 import signal
+import time
+import tracemalloc
 import uuid
 from pathlib import Path
 
@@ -131,6 +133,25 @@ def die_once(folder, home):
     except FileExistsError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_until(happens, seconds=60):
+    """Wait for what other threads or processes do, on a machine that may be busy with much else."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, f"it did not happen within {seconds} seconds"
+        time.sleep(0.02)
+
+
+def peak_bytes(run):
+    """Most bytes that ``run`` holds at once: other threads allocate too, so the least of three."""
+    peaks = []
+    for _ in range(3):
+        tracemalloc.start()
+        run()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return min(peaks)
 
 
 class Text(str):

@@ -24,7 +24,7 @@ from actor_kernels import (
 )
 from batch_kernels import column_sums, failing, met
 from distributed import Actor, Client, wait
-from tables import network_rows
+from tables import network_rows, wait_until
 
 from daskdsml.engine import memory
 from daskdsml.engine.minibatch import actor_pool, shuffle_buffer, transfer
@@ -115,8 +115,8 @@ def test_a_piece_read_ahead_is_held_once(stay):
     shelf = RowStore(True, stay, 50)
     shelf.learn({0: lambda: rows_of(0)})
     shelf.expect(0)
-    until(lambda: shelf.n_rows_read == 50)
-    until(lambda: shelf.n_bytes == PIECE)
+    wait_until(lambda: shelf.n_rows_read == 50)
+    wait_until(lambda: shelf.n_bytes == PIECE)
     shelf.load(0, None, np.arange(50))
     assert shelf.n_bytes == (PIECE if stay else 2 * PIECE)
     shelf.close()
@@ -213,7 +213,7 @@ def pausing(client, monkeypatch):
 
     def pause(worker, share=1e-9, status="paused"):
         client.run(pause_above, share, workers=[worker])
-        until(lambda: status_of(client, worker) == status)
+        wait_until(lambda: status_of(client, worker) == status)
 
     yield pause
     for worker in client.nthreads():
@@ -224,13 +224,6 @@ def status_of(client, worker):
     return client.sync(client.scheduler.identity)["workers"][worker]["status"]
 
 
-def until(happens, seconds=20):
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_worker_that_is_paused_for_a_while(client, pausing):
     worker = sorted(client.nthreads())[0]
     futures = futures_of(client, client.scatter([rows_of(0), rows_of(1)]))
@@ -239,7 +232,7 @@ def test_a_worker_that_is_paused_for_a_while(client, pausing):
     futures.send(handle, [0, 1])
 
     def resume():
-        until(lambda: futures._warned)
+        wait_until(lambda: futures._warned)
         time.sleep(0.5)
         pausing(worker, 0.8, "running")
 
@@ -276,7 +269,7 @@ def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, mo
             wait(future)
             os.kill(pids[workers[0]], signal.SIGKILL)
             pids.clear()
-            until(lambda: future.status != "finished")
+            wait_until(lambda: future.status != "finished")
         return future
 
     monkeypatch.setattr(Client, "submit", lost)
@@ -336,4 +329,4 @@ def test_places_that_are_busy_let_go_later(client, opened, monkeypatch):
             step.run(Busy(2.0), None)
         patch.setattr(actor_pool, "SEND_SECONDS", 0.1)
         batches.close()
-    until(lambda: not any(client.has_what().values()))
+    wait_until(lambda: not any(client.has_what().values()))

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 
 import dask
 import dask.array as da
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from batch_kernels import DeadlyMeeting, DeadlyPass, column_sums, failing, key_of, met, weighed
 from scipy import sparse
-from tables import Source, csr_rows, dask_rows, network_rows
+from tables import Source, csr_rows, dask_rows, network_rows, wait_until
 
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine import memory
@@ -203,9 +202,7 @@ def test_the_next_piece_is_read_while_a_batch_is_met():
     batches = opened(da.concatenate(parts), pool_bytes=4000, cache="none", size=10)
     steps = batches.epoch(0)
     next(steps)
-    until = time.monotonic() + 10
-    while batches.n_rows_read < 250 and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: batches.n_rows_read >= 250)
     # Room for 200 rows, and one more partition.
     assert batches.n_rows_read == 250
     assert threading.main_thread() in readers and len(readers) == 2
@@ -417,10 +414,7 @@ def test_errors_of_workers_and_nothing_left_on_them(client, monkeypatch, tmp_pat
     assert epoch_of(batches, 1) == epoch_of(alone, 1)
     batches.close()
     alone.close()
-    until = time.monotonic() + 10
-    while any(client.has_what().values()) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not any(client.has_what().values())
+    wait_until(lambda: not any(client.has_what().values()))
 
 
 def test_small_data_stay_home(client):

@@ -1,7 +1,6 @@
 """The engine on a Dask cluster: the same bits, lost workers, names of tasks, tasks that fit."""
 
 import os
-import time
 
 import dask
 import dask.array as da
@@ -20,6 +19,7 @@ from tables import (
     in_turn,
     row_sum,
     task_name,
+    wait_until,
 )
 
 from daskdsml.data.validation import validate_dataset
@@ -217,7 +217,7 @@ def test_a_fold_has_the_same_bits(client, place, deadly, tmp_path, monkeypatch):
     assert rows.n_rows_read == 2 * SHAPE["n_blocks"] * SHAPE["rows"]
     rows.close()
     del there, X
-    wait_until_free(client)
+    wait_until(lambda: not any(client.has_what().values()))
 
 
 def test_nothing_is_left_on_the_workers(client, tmp_path):
@@ -226,15 +226,7 @@ def test_nothing_is_left_on_the_workers(client, tmp_path):
         LogisticRegression(cache=cache).fit(X, y)
     with pytest.raises(ValueError, match="2 classes"):
         LogisticRegression(cache="memory").fit(X, 0 * y)
-    wait_until_free(client)
-
-
-def wait_until_free(client):
-    for _ in range(100):
-        if not any(client.has_what().values()):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"workers still hold {client.has_what()}")
+    wait_until(lambda: not any(client.has_what().values()))
 
 
 @pytest.mark.parametrize("name", ["ridge", "logistic"])

