@@ -1,7 +1,24 @@
 """Fixtures that more than one test module uses."""
 
+import os
+import re
+
 import pytest
 from tables import classes, regression
+from threadpoolctl import threadpool_limits
+
+from daskdsml.utils import threads
+
+
+def pytest_configure(config):
+    """Share the processors among the processes of the run.
+
+    Threads of BLAS that wait for a processor keep turning: two processes of two threads on two
+    processors took a hundred times as long for some fits of scikit-learn.
+    """
+    n_processes = config.getoption("numprocesses", None)
+    if n_processes:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // n_processes)))
 
 
 def pytest_collection_modifyitems(items):
@@ -18,6 +35,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker("examples")
     first = ("cluster", "examples")
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in first])
+
+
+@pytest.fixture(autouse=True)
+def blas_threads(request):
+    """Two threads of BLAS, as users have them, in all tests of bits and of threads."""
+    if not re.search("bits|threads", request.node.nodeid):
+        yield
+        return
+    with threadpool_limits(2, user_api="blas"):
+        threads._give_up_ownership(force=True)  # as if nobody had set a limit
+        yield
 
 
 class Clusters:
