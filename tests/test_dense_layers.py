@@ -82,7 +82,8 @@ def test_activations_have_known_values(name, kernels):
     out, tape = layer.forward(kernels, {}, z, step_of())
     np.testing.assert_allclose(out, value, rtol=1e-14)
     found = layer.backward(kernels, {}, tape, np.ones_like(z), {}, step_of())
-    np.testing.assert_allclose(found, slope, rtol=1e-14, atol=1e-15)
+    # Near 1 the slope of tanh, 1 - a**2, has twice the error of a.
+    np.testing.assert_allclose(found, slope, rtol=1e-14, atol=8 * np.finfo(float).eps)
 
 
 @every_kernel

