@@ -21,13 +21,13 @@ GROUPS = 3
 # one loss comes with every pair of precision, weights and Hessian; the others with one combination
 # for each layout, of which that with a Hessian needs the second derivative too.
 GRADIENT_CASES = [
-    (Logistic(), np.float64, True, True),
-    (Logistic(), np.float64, False, False),
-    (Logistic(), np.float32, True, False),
-    (Logistic(), np.float32, False, True),
+    (np.float64, True, True),
+    (np.float64, False, False),
+    (np.float32, True, False),
+    (np.float32, False, True),
 ]
 OTHER_LOSSES = [loss() for loss in LOSSES if loss is not Logistic]
-# The same, of (precision, weighted, grouped).
+# Loss, precision, weighted, grouped.
 MODELS_CASES = [
     *itertools.product([Logistic(), Multinomial(3)], REALS, (False, True), (False, True)),
     *[(loss, np.float64, True, True) for loss in OTHER_LOSSES],
@@ -46,10 +46,11 @@ def block_of(shape, real, weighted, csr=False, n_outputs=None):
     return Block(sparse.csr_matrix(X) if csr else X, y, w)
 
 
-def check_gradient(backend, csr=False):
+def check_gradient(backend, loss, csr=False):
     """Value, gradient and Hessian equal those of plain NumPy in float64, up to rounding."""
-    cases = GRADIENT_CASES + [(loss, np.float64, True, not csr) for loss in OTHER_LOSSES]
-    for (loss, real, weighted, hessian), shape in itertools.product(cases, SHAPES):
+    cases = GRADIENT_CASES if loss is Logistic else [(np.float64, True, not csr)]
+    loss = loss()
+    for (real, weighted, hessian), shape in itertools.product(cases, SHAPES):
         block = block_of(shape, real, weighted, csr)
         coef = np.linspace(-0.5, 1.0, shape[1])
         found = backend.gradient(loss, block, coef, 0.25, hessian)

@@ -102,6 +102,7 @@ def test_effects_notebook_keeps_its_outputs():
     assert len(outputs_of(notebook, "image/png")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_genes_script(tmp_path):
     printed = printed_by("genes.py", "--genes", "6000", "--out", "pictures", folder=tmp_path)
@@ -123,6 +124,7 @@ def test_genes_script(tmp_path):
     assert pictures_in(tmp_path / "pictures") == ["genes.png", "intervals.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_shrinkage_script(tmp_path):
     printed = printed_by("shrinkage.py", "--splits", "1", "--out", "pictures", folder=tmp_path)
@@ -205,6 +207,7 @@ def test_biopsies_script(tmp_path):
     assert pictures_in(tmp_path / "pictures") == ["biopsies.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_odds_notebook(tmp_path):
     notebook = executed("odds.ipynb", "patients = 200_000", "patients = 60_000", tmp_path)
@@ -268,6 +271,7 @@ def test_tagging_script(tmp_path):
     assert pictures_in(tmp_path / "pictures") == ["tagging.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_gradients_script(tmp_path):
     printed = printed_by("gradients.py", "--epochs", "6", "--out", "pictures", folder=tmp_path)
@@ -294,6 +298,7 @@ def test_gradients_script(tmp_path):
     assert pictures_in(tmp_path / "pictures") == names
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_memory_script(tmp_path):
     printed = printed_by("memory.py", "--epochs", "6", "--out", "pictures", folder=tmp_path)
@@ -308,6 +313,7 @@ def test_memory_script(tmp_path):
     assert pictures_in(tmp_path / "pictures") == ["memory.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_networks_notebook(tmp_path):
     notebook = executed("networks.ipynb", "epochs = 40", "epochs = 8", tmp_path)

@@ -37,6 +37,7 @@ def names(backend):
 EVERYWHERE = pytest.mark.parametrize("backend", [*usable(), Strict()], ids=names)
 WITH_CSR = [backend for backend in usable() if checks.backend_takes_csr(backend)]
 ON_CSR = pytest.mark.parametrize("backend", WITH_CSR, ids=names)
+EVERY_LOSS = pytest.mark.parametrize("loss", checks.LOSSES, ids=lambda loss: loss.__name__)
 
 
 def test_numpy_and_numba_run_here():
@@ -51,8 +52,9 @@ def test_speaks_the_contract(name):
 
 
 @EVERYWHERE
-def test_gradient(backend):
-    checks.check_gradient(backend)
+@EVERY_LOSS
+def test_gradient(backend, loss):
+    checks.check_gradient(backend, loss)
 
 
 @EVERYWHERE
@@ -81,8 +83,9 @@ def test_column_sums(backend):
 
 
 @ON_CSR
-def test_gradient_of_csr(backend):
-    checks.check_gradient(backend, csr=True)
+@EVERY_LOSS
+def test_gradient_of_csr(backend, loss):
+    checks.check_gradient(backend, loss, csr=True)
 
 
 @ON_CSR

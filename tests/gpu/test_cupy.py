@@ -26,10 +26,14 @@ def backend():
     return backend
 
 
+@pytest.mark.parametrize("loss", checks.LOSSES, ids=lambda loss: loss.__name__)
+def test_gradient(backend, loss):
+    checks.check_gradient(backend, loss)
+
+
 @pytest.mark.parametrize(
     "check",
     [
-        checks.check_gradient,
         checks.check_models,
         checks.check_models_are_each_by_itself,
         checks.check_models_left_out,
