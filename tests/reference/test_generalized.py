@@ -87,7 +87,7 @@ def assert_same(mine, their, rtol=None):
         np.testing.assert_allclose(mine.scale_, their.scale_, rtol=rtol, atol=rtol * size)
     assert mine.converged_
     assert mine.coef_.shape == their.coef_.shape
-    assert type(mine.intercept_) is float
+    assert isinstance(mine.intercept_, np.float64)
 
 
 def fitted(model, X, y, w=None, **parameters):
