@@ -6,7 +6,6 @@ import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,7 +16,7 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.passes.evaluate import hits, likeliest
+from daskdsml.passes.evaluate import Labels, hits, log_probabilities, probabilities
 from daskdsml.utils.validation import check_flag, check_number
 
 
@@ -103,7 +102,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         """The likeliest label of each row, in the labels' own dtype, shape (n,). Lazy as X is."""
         check_is_fitted(self)
-        return predict_rows(self, X, _Labels(self.classes_), dtype=self.classes_.dtype)
+        return predict_rows(self, X, Labels(self.classes_), dtype=self.classes_.dtype)
 
     def predict_proba(self, X):
         """Probabilities (n, K) of the classes in the order of ``classes_``. Lazy as X is."""
@@ -156,26 +155,3 @@ def check_classifier(model) -> None:
 def penalty_of(strength, l1_ratio):
     """The penalty of an elastic net of this strength, relative to the mean loss."""
     return L1L2(strength, l1_ratio) if l1_ratio and strength else L2(strength)
-
-
-def probabilities(z):
-    """Probabilities (n, K) from raw scores (n,) of the second of two classes or (n, K) of all."""
-    if z.ndim == 1:
-        return np.column_stack([Logistic().mean(np, -z), Logistic().mean(np, z)])
-    return Multinomial(z.shape[1]).mean(np, z)
-
-
-def log_probabilities(z):
-    """Logarithms of `probabilities`, exact where these underflow."""
-    if z.ndim == 1:
-        return -np.logaddexp(0.0, np.column_stack([z, -z])).astype(z.dtype)
-    return z - logsumexp(z, axis=1, keepdims=True)
-
-
-class _Labels(NamedTuple):
-    """Turns raw scores into labels."""
-
-    classes: np.ndarray
-
-    def __call__(self, z):
-        return self.classes[likeliest(z)]

@@ -24,7 +24,6 @@ from daskdsml.linear_model._classifier import (
     LinearClassifier,
     check_classifier,
     penalty_of,
-    probabilities,
     publish_classes,
 )
 from daskdsml.linear_model._grid import (
@@ -48,6 +47,7 @@ from daskdsml.linear_model._least_squares import check_rule
 from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.metrics._sums import Sums
+from daskdsml.passes.evaluate import probabilities
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.summary import strata
 from daskdsml.utils import registry

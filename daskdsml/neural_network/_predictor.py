@@ -10,8 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.dataset import is_dask
 from daskdsml.engine.full.predict import lazily_rows
-from daskdsml.losses.logistic import Logistic
-from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._validation import (
     check_mask,
     count_features,
@@ -22,6 +20,7 @@ from daskdsml.neural_network._validation import (
 )
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
+from daskdsml.passes.evaluate import likeliest
 from daskdsml.utils import registry
 from daskdsml.utils.threads import single_threaded_blas
 
@@ -94,15 +93,6 @@ class Scorer(NamedTuple):
         return Tally(tuple(self.metric.count(a, b, w, 0) for a, b in zip(y.T, z.T, strict=True)))
 
 
-class Labels(NamedTuple):
-    """Turns raw scores into labels."""
-
-    classes: np.ndarray
-
-    def __call__(self, z):
-        return self.classes[likeliest(z)]
-
-
 class Mean:
     """Turns raw scores into predictions (n, K), or (n,), by the inverse link of a loss."""
 
@@ -115,26 +105,6 @@ class Mean:
     def __call__(self, z):
         mean = self.loss.mean(np, z)
         return (mean[:, 0] if self.flat else mean).astype(np.float64)
-
-
-def likeliest(z):
-    """Codes (...) of the classes with the largest score, of scores (..., K), or (..., 1) of two."""
-    return (z[..., 0] > 0).astype(np.intp) if z.shape[-1] == 1 else np.argmax(z, axis=-1)
-
-
-def probabilities(z):
-    """Probabilities (..., K) from raw scores (..., K), or (..., 1) of the second of two classes."""
-    if z.shape[-1] == 1:
-        return np.concatenate([Logistic().mean(np, -z), Logistic().mean(np, z)], axis=-1)
-    return Multinomial(z.shape[-1]).mean(np, z)
-
-
-def log_probabilities(z):
-    """Logarithms of `probabilities`, exact where these underflow."""
-    if z.shape[-1] == 1:
-        return -np.logaddexp(0.0, np.concatenate([z, -z], axis=-1)).astype(z.dtype)
-    shifted = z - z.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def predict(model, X, mask, finish, last, dtype=None):

@@ -23,14 +23,9 @@ from daskdsml.layers.dropout import Dropout
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel
-from daskdsml.neural_network._predictor import (
-    Labels,
-    log_probabilities,
-    predict,
-    probabilities,
-    score,
-)
+from daskdsml.neural_network._predictor import predict, score
 from daskdsml.neural_network._validation import check_layers, check_solver_options
+from daskdsml.passes.evaluate import Labels, log_probabilities, probabilities
 from daskdsml.utils.validation import check_labels, set_parameters
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
+from daskdsml.losses.logistic import Logistic
+from daskdsml.losses.multinomial import Multinomial
 from daskdsml.passes.row_stats import RowStats, row_stats_of
 from daskdsml.utils.variation import Variation
 
@@ -66,15 +69,48 @@ def errors(predictor: LinearPredictor, block) -> Errors:
     return Errors(row_stats_of(block, suspect), Variation.of(y, w), residual)
 
 
+class Labels(NamedTuple):
+    """Turns raw scores into labels."""
+
+    classes: np.ndarray
+
+    def __call__(self, z):
+        return self.classes[likeliest(z)]
+
+
 def likeliest(z):
-    """Codes (n,) of the likeliest class, from raw scores (n,) of the second or (n, K) of all."""
-    return (z > 0).astype(int) if z.ndim == 1 else np.argmax(z, axis=1)
+    """Codes (...) of the likeliest class, from scores (..., K) of all or (..., 1) of the second.
+
+    Scores (n,), too, are of the second of two classes.
+    """
+    z = _by_output(z)
+    return (z[..., 0] > 0).astype(np.intp) if z.shape[-1] == 1 else np.argmax(z, axis=-1)
+
+
+def probabilities(z):
+    """Probabilities (..., K) from scores as for `likeliest`."""
+    z = _by_output(z)
+    if z.shape[-1] == 1:
+        return np.concatenate([Logistic().mean(np, -z), Logistic().mean(np, z)], axis=-1)
+    return Multinomial(z.shape[-1]).mean(np, z)
+
+
+def log_probabilities(z):
+    """Logarithms of `probabilities`, exact where these underflow."""
+    z = _by_output(z)
+    if z.shape[-1] == 1:
+        return -np.logaddexp(0.0, np.concatenate([z, -z], axis=-1)).astype(z.dtype)
+    return z - logsumexp(z, axis=-1, keepdims=True)
+
+
+def _by_output(z):
+    return z[:, None] if z.ndim == 1 else z
 
 
 def hits(state, block) -> Hits:
     """Kernel: right predictions of one block; ``state`` is (predictor, classes (K,))."""
     predictor, classes = state
     z = predictor(block.X)
-    right = classes[likeliest(z)] == np.ravel(block.y)
+    right = Labels(classes)(z) == np.ravel(block.y)
     stats = row_stats_of(block, suspect_X=not np.isfinite(z).all())
     return Hits(stats, float(right.sum() if block.w is None else block.w @ right))
