@@ -18,7 +18,7 @@ from daskdsml.linear_model import huber_regressor
 from daskdsml.linear_model._routes import suits_dual, suits_working_set
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products
 from daskdsml.passes.moments import group_moments
-from daskdsml.solvers._symmetric import complement
+from daskdsml.solvers._symmetric import complement, solve
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 MSE = "neg_mean_squared_error"
@@ -367,3 +367,28 @@ def test_lbfgs_of_few_rows_a_column_ends_near_the_minimum(n):
     )
     assert mine.converged_
     assert 0.0 <= found - least <= 1e-4 * least
+
+
+@pytest.mark.parametrize("spectrum", ["even", "one small", "one large"])
+@pytest.mark.parametrize("d", [5, 200])
+def test_condition_numbers_are_those_of_the_2_norm(d, spectrum):
+    values = {
+        "even": np.geomspace(1.0, 1e-6, d),
+        "one small": np.append(np.ones(d - 1), 1e-6),
+        "one large": np.append(np.full(d - 1, 1e-6), 1.0),
+    }[spectrum]
+    Q = np.linalg.qr(np.random.default_rng(d).normal(size=(d, d)))[0]
+    A = (Q * values) @ Q.T
+    unit = A / np.sqrt(np.outer(np.diag(A), np.diag(A)))
+    true = np.linalg.cond(unit)
+    found = solve(A, np.ones(d)).condition
+    assert true <= found <= 1.6 * true if true > 1e5 else found >= 0.9 * true
+
+
+def test_columns_that_share_a_factor_take_one_read():
+    rng = np.random.default_rng(0)
+    X = 0.45 * rng.normal(size=(480, 400)) + 0.9 * rng.normal(size=(480, 1))
+    y = X[:, :20].sum(axis=1) + rng.normal(size=480)
+    mine, careful = ours.LinearRegression().fit(X, y), ours.LinearRegression(solver="qr").fit(X, y)
+    assert mine.n_passes_ == 1 and careful.n_passes_ > 1
+    close(mine.coef_, careful.coef_, 1e-9)
