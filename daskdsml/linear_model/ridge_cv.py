@@ -40,8 +40,8 @@ class RidgeCV(LinearRegressor):
 
     Parameters
     ----------
-    alphas : array (m,)
-        Strengths of the penalty to try.
+    alphas : array (m,) or float
+        Strengths of the penalty to try, or the only one.
     fit_intercept : bool
         Whether to fit an intercept, which is not penalised.
     scoring : None or "neg_mean_squared_error"
@@ -155,8 +155,7 @@ class RidgeCV(LinearRegressor):
                 "squared error alone. Use scoring=None, or GridSearchCV with Ridge."
             )
         alphas = np.atleast_1d(self.alphas)
-        good = not isinstance(self.alphas, int) and alphas.dtype.kind in "fiu"
-        if not good or not (alphas > 0).all():
+        if alphas.dtype.kind not in "fiu" or not (alphas > 0).all():
             raise ValueError(
                 "alphas must be an array of strengths above 0, for instance numpy.geomspace(1e-3, "
                 f"1e3, 50), got {self.alphas!r}."

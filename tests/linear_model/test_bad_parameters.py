@@ -136,7 +136,7 @@ PARAMETERS = [
     (ElasticNetCV, "l1_ratio", "most"), (ElasticNetCV, "l1_ratio", [0.5, np.nan]),
     (ElasticNetCV, "rule", None), (ElasticNetCV, "alphas", [-1.0]),
     (RidgeCV, "alphas", []), (RidgeCV, "alphas", [0.0, 1.0]), (RidgeCV, "alphas", [-1.0]),
-    (RidgeCV, "alphas", [np.nan]), (RidgeCV, "alphas", [np.inf]), (RidgeCV, "alphas", 5),
+    (RidgeCV, "alphas", [np.nan]), (RidgeCV, "alphas", [np.inf]), (RidgeCV, "alphas", 0),
     (RidgeCV, "alphas", "many"), (RidgeCV, "alphas", None), (RidgeCV, "rule", "2se"),
     (RidgeCV, "scoring", "r2"), (RidgeCV, "fit_intercept", 1),
 ]  # fmt: skip

@@ -466,3 +466,10 @@ def test_paths_unpack_as_those_of_scikit_learn(name):
     np.testing.assert_allclose(alphas, their[0])
     np.testing.assert_allclose(coefs, their[1], atol=1e-3)
     assert len(mine) == len(their) and mine[2] is gaps
+
+
+def test_a_ridge_of_one_strength_may_have_a_number():
+    X, y, _ = regression(60, 3)
+    mine, their = (module.RidgeCV(alphas=1).fit(X, y) for module in (linear_model, theirs))
+    assert mine.alpha_ == their.alpha_ == 1
+    np.testing.assert_allclose(mine.coef_, their.coef_)
