@@ -70,7 +70,9 @@ class Passes:
         self.progress = progress
 
     def encode(self, codes) -> None:
-        """Let ``codes`` change every block from here on."""
+        """Let ``codes``, unless it is None, change every block from here on."""
+        if codes is None:
+            return
         rows, self.rows = self.rows, self.rows.map(codes)
         rows.close()
 

@@ -58,7 +58,8 @@ class Family(Protocol):
     def weight(self, summary: DataSummary) -> float:
         """Summed weight of the rows."""
 
-    def loss_of(self, summary: DataSummary) -> Any: ...
+    def loss_of(self, summary: DataSummary) -> Any:
+        """The loss of one row, which may depend on the number of classes."""
 
     def null(self, problem: Problem, summary: DataSummary) -> np.ndarray:
         """Parameters (size,) of the best model of intercepts alone."""
@@ -89,8 +90,7 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
         summary = passes.summarize(estimator, request)
         family.check(summary)
         codes = family.codes(summary)
-        if codes is not None:
-            passes.encode(codes)
+        passes.encode(codes)
         weight = family.weight(summary)
         loss = family.loss_of(summary)
         problem = problem_of(estimator, loss, penalty(weight), weight, table, summary)

@@ -47,23 +47,22 @@ def fit_least_squares(estimator, table, penalty, route, max_iter, column=False):
 
     ``penalty`` is an L2 relative to the summed loss; ``column`` is as for `publish_linear`.
     """
-    whole, rotation = table, None
+    rotation = None
     if route == "rotated":
         table, rotation = rotated(table, estimator.fit_intercept)
         route = find_direct(estimator, table)
-        whole = table
-    n_axes = table.y.ndim
     if route == "lbfgs":
         _check_lbfgs(estimator, table)
+    n_axes, fitted = table.y.ndim, table
     if route in ("lbfgs", "dual") and n_axes == 2:
-        table = table._replace(y=table.y[:, 0])
+        fitted = table._replace(y=table.y[:, 0])
     name = "nnls" if estimator.positive else route
-    solver = _solver_of(estimator, name, table)
-    result, n_passes, _ = solve(estimator, table, solver, penalty, max_iter)
+    solver = _solver_of(estimator, name, fitted)
+    result, n_passes, _ = solve(estimator, fitted, solver, penalty, max_iter)
     if route == "dual" and result.status == "stalled":
         # Products of rows lose digits here: the other solvers can have them back, at more work.
-        whole = whole._replace(extra_reads=int(n_passes))
-        return fit_least_squares(estimator, whole, penalty, "rotated", max_iter, column)
+        table = table._replace(extra_reads=int(n_passes))
+        return fit_least_squares(estimator, table, penalty, "rotated", max_iter, column)
     publish_linear(estimator, result, n_axes, column)
     if rotation is not None:
         estimator.coef_ = rotation.coefficients(estimator.coef_)

@@ -118,9 +118,7 @@ def _summarize(model, kind: TargetKind, passes: Passes) -> DataSummary:
     """The first pass, after which rows have the targets of the loss."""
     summary = passes.summarize(model, SummaryRequest(NumPy(), kind.labels))
     summary = kind.checked(summary)
-    codes = kind.codes(summary)
-    if codes is not None:
-        passes.encode(codes)
+    passes.encode(kind.codes(summary))
     return summary
 
 
@@ -133,9 +131,7 @@ def _encode_validation(model, kind: TargetKind, passes: Passes, summary) -> None
             f"y_val holds {unknown[:10].tolist()}, but y holds {summary.labels[:10].tolist()}. "
             "Use labels of y only."
         )
-    codes = kind.codes(summary)
-    if codes is not None:
-        passes.encode(codes)
+    passes.encode(kind.codes(summary))
 
 
 def _begin(model, kind: TargetKind, summary, n_features) -> SGDEpoch:

@@ -1,4 +1,4 @@
-"""How well a fitted linear model predicts, summed over blocks."""
+"""Raw scores of linear models, what they say of classes, and how well they predict, by sums."""
 
 from __future__ import annotations
 
