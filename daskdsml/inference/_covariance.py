@@ -88,6 +88,18 @@ def meat_of_first_read(sums, design: Design, kind: Covariance) -> np.ndarray:
     return design.whiten(design.whiten(full[one:, one:]).T)
 
 
+def without_noise(meat, distance) -> np.ndarray:
+    """A meat (r, r) less the directions of which nothing shows that rows or clusters vary.
+
+    Whitened scores move with the parameters by less than ``distance`` to the optimum in all, so up
+    to its square a variance is what the fit's tolerance leaves of zero: of few clusters, of rows
+    or clusters with a column of their own.
+    """
+    values, vectors = np.linalg.eigh(meat)
+    known = values > distance**2
+    return meat if known.all() else (vectors[:, known] * values[known]) @ vectors[:, known].T
+
+
 def whitening(fitted, design: Design, kind: Covariance) -> Whitening:
     """The state of the pass `whitened`."""
     frame = design.frame

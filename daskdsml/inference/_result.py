@@ -26,6 +26,7 @@ def least_squares_result(fitted, sums, cov_type, kind, confidence) -> LeastSquar
     meat = factor * sums.meat if kind.robust else None
     covariance = variance * design.inverse if meat is None else design.root @ meat @ design.root.T
     slopes_test = _slopes_test(fitted.coef[design.columns], meat, sums, df)
+    meat = variance * np.eye(k) if meat is None else meat
     about = _about(fitted, sums, cov_type, kind, confidence)
     total = float(first.moments.cross[-1, -1])
     with np.errstate(divide="ignore"):  # an exact fit
@@ -33,6 +34,7 @@ def least_squares_result(fitted, sums, cov_type, kind, confidence) -> LeastSquar
     r_squared = 1.0 - sums.rss / total if total > 0.0 else np.nan  # y is constant
     return LeastSquaresResult(
         **_estimates(fitted, design, covariance, design.inverse, confidence, stats.t, df),
+        **_factors(fitted, design, design.root, meat),
         **_criteria(0.5 * (normal + first.log_weight), n, k),
         **about,
         nobs=n,
@@ -41,6 +43,7 @@ def least_squares_result(fitted, sums, cov_type, kind, confidence) -> LeastSquar
         df_model=k - one,
         f_statistic=slopes_test.statistic,
         f_p_value=slopes_test.p_value,
+        f_df=slopes_test.df_num,
         residual_std_error=float(np.sqrt(variance)),
         r_squared=float(r_squared),
         separated=(),
@@ -54,8 +57,8 @@ def likelihood_result(fitted, sums, cov_type, kind, confidence) -> LikelihoodRes
     n, k, null = sums.first.moments.weight, sums.theta.size, sums.null_model
     n = int(n) if n == int(n) else float(n)
     estimated = np.where(sums.separated, np.nan, 1.0)
-    pairs = np.outer(estimated, estimated)
-    covariance, inverse = sums.covariance * pairs, sums.inverse_information * pairs
+    pairs, root = np.outer(estimated, estimated), sums.root
+    covariance, inverse = root @ sums.meat @ root.T * pairs, root @ root.T * pairs
     estimates = _estimates(fitted, sums.design, covariance, inverse, confidence, stats.norm)
     about = _about(fitted, sums, cov_type, kind, confidence)
     indices = _indices(fitted, sums.design)
@@ -68,6 +71,7 @@ def likelihood_result(fitted, sums, cov_type, kind, confidence) -> LikelihoodRes
     dispersion = None if pearson is None else pearson / (n - k)
     return LikelihoodResult(
         **estimates,
+        **_factors(fitted, sums.design, root, sums.meat),
         **_criteria(log_likelihood, n, k),
         **about,
         nobs=n,
@@ -115,6 +119,14 @@ def _estimates(fitted, design, covariance, inverse, confidence, distribution, *s
     }
 
 
+def _factors(fitted, design, root, meat) -> dict:
+    """Factors of the covariance of all parameters, NaN for columns that are not in the design."""
+    one, E = int(fitted.fit_intercept), len(np.atleast_2d(fitted.coef))
+    full = np.full((E * (one + len(fitted.names)), len(meat)), np.nan)
+    full[_indices(fitted, design)] = root
+    return {"root": full, "meat": meat}
+
+
 def _indices(fitted, design) -> np.ndarray:
     """Where the parameters of columns in the design are among all (q,)."""
     one, E = int(fitted.fit_intercept), len(np.atleast_2d(fitted.coef))
@@ -148,15 +160,12 @@ def _about(fitted, sums, cov_type, kind, confidence) -> dict:
 def _slopes_test(slopes, meat, sums, df) -> WaldTest:
     """F that all slopes are zero.
 
-    A robust one is taken in the frame of R, where the covariance is well conditioned: the slopes'
-    is ``R1^-1 M1 R1^-T`` there, with R1 and M1 less the row and column of the intercept.
+    Without ``meat`` it is told by sums of squares.
     """
     if not slopes.size:
         return WaldTest(np.nan, np.nan, 0, df)
     if meat is not None:
-        one = len(meat) - slopes.size
-        distance = sums.design.R[one:, one:] @ (slopes * sums.design.frame.scale)
-        return wald(distance, meat[one:, one:], df)
+        return wald(slopes, sums.design.root[len(meat) - slopes.size :], meat, df)
     total = sums.first.moments.cross[-1, -1]
     statistic = float(np.float64(total - sums.rss) / slopes.size / (np.float64(sums.rss) / df))
     return WaldTest(statistic, float(stats.f.sf(statistic, slopes.size, df)), slopes.size, df)

@@ -61,22 +61,19 @@ def _rows_of(R, names):
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # exact fits have no variance to divide by
-def wald(distance, V, df_denom, frame=None) -> WaldTest:
-    """``F = d'V^-1 d / J`` for d (J,), with J the rank of V (J, J); chi-squared without the J if
-    ``df_denom`` is infinite.
+def wald(distance, root, meat, df_denom) -> WaldTest:
+    """``F = d'V^-1 d / J`` for d (J,) and ``V = root meat root'`` of rank J, with root (J, r);
+    chi-squared without the J if ``df_denom`` is infinite.
 
-    The rank is taken where ``frame (J, J)``, a covariance of full rank, is the identity, as it is
-    for None: there it does not depend on the units of columns, nor on which of their combinations
-    are tested.
+    The rank is taken where ``root root'`` is the identity: there it does not depend on the units of
+    columns, nor on which of their combinations are tested.
     """
-    if frame is not None:
-        L = np.linalg.cholesky(frame)
-        distance = linalg.solve_triangular(L, distance, lower=True)
-        V = linalg.solve_triangular(L, linalg.solve_triangular(L, V, lower=True).T, lower=True)
-    values, vectors = np.linalg.eigh(V)
-    known = values > 10.0 * len(V) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+    Q, R = np.linalg.qr(root.T)
+    distance = linalg.solve_triangular(R, distance, trans="T")
+    values, vectors = np.linalg.eigh(Q.T @ meat @ Q)
+    known = values > 10.0 * len(meat) * np.finfo(np.float64).eps * np.linalg.norm(meat, 2)
     if not known.any():
-        return _wald_test(np.inf if distance.any() else np.nan, len(V), df_denom)
+        return _wald_test(np.inf if distance.any() else np.nan, len(root), df_denom)
     along = distance @ vectors[:, known]
     return _wald_test(float(np.sum(along**2 / values[known])), int(known.sum()), df_denom)
 

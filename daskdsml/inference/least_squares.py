@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskdsml.inference._checks import check_degrees, check_rows, check_step, count_reads
-from daskdsml.inference._covariance import meat_of_first_read, meat_of_whitened, whitening
+from daskdsml.inference._covariance import (
+    meat_of_first_read,
+    meat_of_whitened,
+    whitening,
+    without_noise,
+)
 from daskdsml.inference._design import frame_of, from_factor, from_moments, refined
 from daskdsml.inference._model import FittedModel
 from daskdsml.inference.result import INTERCEPT
@@ -60,15 +65,16 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LeastSquaresSums:
     else:
         design, rss = from_moments(moments, columns, fitted.fit_intercept), first.rss
         score = design.framed(first.scores.sums.sum(axis=0, keepdims=True), first.centre)
-    gap = design.whiten(score)[0]
+    gap = float(np.linalg.norm(design.whiten(score)))
     meat = None
     if kind.power or (kind.robust and condition > MAX_CONDITION):
         sums = rows.run(whitened, whitening(fitted, design, kind), "infer-leverage")
         meat = meat_of_whitened(sums, cov_type, kind)
     elif kind.robust:
         meat = meat_of_first_read(first, design, kind)
+    meat = None if meat is None else without_noise(meat, gap)
     n_passes = count_reads(rows, table, moments.stats.n_rows)
-    return LeastSquaresSums(first, design, meat, rss, float(np.linalg.norm(gap)), n_passes)
+    return LeastSquaresSums(first, design, meat, rss, gap, n_passes)
 
 
 def _first_read(rows, fitted: FittedModel, kind):

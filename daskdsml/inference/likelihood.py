@@ -15,6 +15,7 @@ from daskdsml.inference._checks import (
     count_reads,
     raise_dependent,
 )
+from daskdsml.inference._covariance import without_noise
 from daskdsml.inference._design import Design, from_moments
 from daskdsml.inference._families import Classes, NullModel
 from daskdsml.inference._model import FittedModel
@@ -36,17 +37,17 @@ class LikelihoodSums(NamedTuple):
     """Sums of all reads, in d parameters of columns that vary, equation by equation.
 
     ``first`` the sums, ``design`` of X, ``null_model`` of all rows, ``theta (d,)``;
-    ``covariance`` of any kind and ``inverse_information`` (d, d), ``distance`` of the optimum in
-    the metric of the information; ``separated (d,)`` marks parameters without an estimate, of which
-    nothing else is known.
+    ``root (d, r)`` and ``meat (r, r)`` of the covariance ``root meat root'`` and the inverse
+    information ``root root'``; ``distance`` of the optimum in the metric of the information;
+    ``separated (d,)`` marks parameters without an estimate, of which nothing else is known.
     """
 
     first: Any
     design: Design
     null_model: NullModel
     theta: np.ndarray
-    covariance: np.ndarray
-    inverse_information: np.ndarray
+    root: np.ndarray
+    meat: np.ndarray
     distance: float
     separated: np.ndarray
     n_passes: float
@@ -107,12 +108,11 @@ def read(rows, table, fitted: FittedModel, cov_type, kind) -> LikelihoodSums:
         theta = np.column_stack([fitted.intercept, theta])
     separated = _separated(rows, at, fitted, standard, first, curvature, score, theta)
     basis = _basis(curvature, separated)
-    root = standard.root
-    inverse = root @ basis @ basis.T @ root.T
-    covariance = _covariance(first, standard, kind, root, basis)
+    distance = float(np.linalg.norm(basis.T @ score))
     return LikelihoodSums(
-        first, design, null_model, np.ravel(theta), covariance, inverse,
-        float(np.linalg.norm(basis.T @ score)), taking_part(root, separated),
+        first, design, null_model, np.ravel(theta), standard.root @ basis,
+        _meat(first, standard, kind, basis, distance), distance,
+        taking_part(standard.root, separated),
         count_reads(rows, table, first.moments.stats.n_rows),
     )  # fmt: skip
 
@@ -184,7 +184,7 @@ def _basis(curvature, separated) -> np.ndarray:
     return linalg.solve_triangular(R, rest.T, trans="T").T
 
 
-def _covariance(first, standard, kind, root, basis) -> np.ndarray:
+def _meat(first, standard, kind, basis, distance) -> np.ndarray:
     if kind.clustered:
         scores = standard.rows(first.scores.sums) @ basis
         # They sum to zero at the optimum: what the fit's tol leaves of that is no evidence.
@@ -193,7 +193,6 @@ def _covariance(first, standard, kind, root, basis) -> np.ndarray:
     elif kind.robust:
         meat = basis.T @ standard.form(first.meat) @ basis
     else:
-        meat = np.eye(basis.shape[1])
+        return np.eye(basis.shape[1])
     n, k, G = first.moments.weight, len(basis), len(first.scores.labels)
-    root = root @ basis
-    return kind.factor(n, k, G) * (root @ meat @ root.T)
+    return kind.factor(n, k, G) * without_noise(meat, distance)

@@ -30,6 +30,8 @@ class InferenceResult:
     covariance, inverse_information : array (q, q)
         Covariance of the estimates, and what it would be for errors of variance 1 (least squares)
         or where the likelihood is right.
+    root, meat : array (q, d), (d, d)
+        Factors of these: the covariance is ``root meat root'``, the other ``root root'``.
     df_resid : int
         Rows of non-zero weight less parameters; with a likelihood, the sum of weights less these.
     df_inference : int or float
@@ -65,6 +67,8 @@ class InferenceResult:
     conf_int: np.ndarray
     covariance: np.ndarray
     inverse_information: np.ndarray
+    root: np.ndarray
+    meat: np.ndarray
     df_resid: float
     df_inference: float
     df_model: int
@@ -109,12 +113,8 @@ class InferenceResult:
         matrix, r = restrictions(R, r, self)
         involved = matrix.any(axis=0)
         matrix = matrix[:, involved]
-        V, frame = (
-            matrix @ of_all[np.ix_(involved, involved)] @ matrix.T
-            for of_all in (self.covariance, self.inverse_information)
-        )
         distance = matrix @ self.coef[involved] - r
-        return wald(distance, V, self.df_inference, frame)
+        return wald(distance, matrix @ self.root[involved], self.meat, self.df_inference)
 
     def summary(self) -> Summary:
         """The table as text, as R prints it; a notebook shows it as HTML."""
@@ -164,6 +164,8 @@ class LeastSquaresResult(InferenceResult):
         About the mean with an intercept, about zero without.
     f_statistic, f_p_value : float
         Wald test that all slopes are zero; NaN without slopes.
+    f_df : int
+        Directions that it tests: ``df_model``, or fewer where clusters are few.
     residual_std_error : float
         ``sqrt(sum_i w_i r_i**2 / df_resid)``.
     log_likelihood, aic, bic : float
@@ -175,10 +177,11 @@ class LeastSquaresResult(InferenceResult):
     adj_r_squared: float
     f_statistic: float
     f_p_value: float
+    f_df: int
     residual_std_error: float
 
     def measures(self) -> list[tuple[str, str]]:
-        spread, df = f"{self.residual_std_error:.4g}", f"{self.df_model} and {self.df_inference} DF"
+        spread, df = f"{self.residual_std_error:.4g}", f"{self.f_df} and {self.df_inference} DF"
         p_value = p_value_text(self.f_p_value)
         return [
             ("Residual standard error", f"{spread} on {self.df_resid} degrees of freedom"),

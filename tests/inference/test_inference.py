@@ -765,6 +765,42 @@ def test_few_clusters_tell_of_fewer_directions(kind, n_clusters):
     assert mixed.statistic == pytest.approx(test.statistic, rel=1e-2)
 
 
+@pytest.mark.parametrize("kind", ["least squares", "logistic", "Poisson"])
+def test_a_column_for_each_cluster_tells_of_no_direction(kind):
+    # Scores of such a column sum to zero within its cluster: what is left is 3 columns.
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        _check_a_column_for_each_cluster(kind, rng)
+
+
+def _check_a_column_for_each_cluster(kind, rng):
+    groups = np.arange(400) % 6
+    A = np.column_stack([rng.normal(size=(400, 3)), groups[:, None] == np.arange(1, 6)])
+    score = A[:, 0] + rng.logistic(size=400)
+    model, y = {
+        "least squares": (LinearRegression(), score),
+        "logistic": (LogisticRegression(C=np.inf), score > 0),
+        "Poisson": (PoissonRegressor(alpha=0), rng.poisson(np.exp(0.3 * A[:, 0]))),
+    }[kind]
+    result = infer(model.fit(A, y), A, y, cov_type="cluster", groups=groups)
+    test = result.wald_test(result.names[1:])
+    assert test.df_num == 3
+    assert test.statistic < 1e4
+
+
+def test_all_slopes_of_nearly_dependent_columns():
+    # Past 1e8 the covariance in the user's units has no digits left to be inverted.
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(400, 4))
+    A[:, 3] = A[:, 2] + 1e-9 * A[:, 3]
+    y = A[:, 0] + rng.normal(size=400)
+    for cov_type, groups in (("HC1", None), ("cluster", np.arange(400) % 4)):
+        result = infer(LinearRegression().fit(A, y), A, y, cov_type=cov_type, groups=groups)
+        test = result.wald_test(result.names[1:])
+        assert test.statistic == pytest.approx(result.f_statistic, rel=1e-6)
+        assert test.df_num == (3 if groups is not None else 4)
+
+
 @pytest.mark.parametrize("shift", [0.0, 1.7e9])
 def test_other_data_are_refused_however_far_columns_lie(shift):
     rng = np.random.default_rng(0)
