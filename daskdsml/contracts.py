@@ -79,7 +79,8 @@ class PathSpec(NamedTuple):
     ``alphas`` are strengths in descending order, relative to the mean loss, or to the summed loss
     if ``summed``; an integer stands for that many, from the smallest that leaves no coefficient
     down to ``eps`` times it. They are fitted to all rows, and then to the rows of each of
-    ``trains`` (tuples of labels of rows). ``output`` is the column of y.
+    ``trains`` (tuples of labels of rows, which count as often as their label is named). ``output``
+    is the column of y.
     """
 
     alphas: Any

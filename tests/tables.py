@@ -64,6 +64,12 @@ def _matrix(rng, n, p):
     return X * (rng.random((n, p)) > 1 / 3)
 
 
+def bootstraps(n, n_splits, seed=0):
+    """Splits that train on as many rows as there are, drawn with repeats, and test on the rest."""
+    drawn = np.random.default_rng(seed).integers(0, n, size=(n_splits, n))
+    return [(train, np.setdiff1d(np.arange(n), train)) for train in drawn]
+
+
 def dask_rows(array, n_blocks):
     """A Dask Array of ``n_blocks`` blocks of rows, as equal as they can be."""
     return da.from_array(array, chunks=(chunks_of(len(array), n_blocks), *array.shape[1:]))

@@ -13,15 +13,18 @@ from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset
 from daskdsml.data.labels import codes_of
 
-# Each cell costs a matrix of moments. Splits that partition the rows have one cell a fold; others
-# have one for each pattern of train, test and neither that a row can show.
-MOST_CELLS = 128
+# Splits that partition the rows have one cell a fold; others have one for each pattern of counts in
+# train and test that a row can show, each of which costs sums of its own, in every block.
+MOST_CELLS = 1024
+# The moments of all cells may take this many bytes (2 GiB) in a task.
+LARGEST_SUM = 2**31
 
 
 class Folds(NamedTuple):
-    """Which cells of rows the K splits train and test on.
+    """How often the K splits train and test on the rows of each cell.
 
-    ``train`` and ``test`` (K, n_cells) are True where a split uses a cell.
+    ``train`` and ``test`` (K, n_cells) are counts, above 1 where a split names rows repeatedly (a
+    bootstrap); a cell may count in both.
     """
 
     train: np.ndarray
@@ -31,9 +34,29 @@ class Folds(NamedTuple):
         return len(self.train)
 
     def __iter__(self):
-        """Pairs (labels of the training cells, labels of the test cells), one a split."""
+        """Pairs (labels of the training cells, labels of the test cells), one a split.
+
+        A label is repeated as often as its rows count.
+        """
+        labels = np.arange(self.train.shape[1])
         for train, test in zip(self.train, self.test, strict=True):
-            yield np.flatnonzero(train).tolist(), np.flatnonzero(test).tolist()
+            yield np.repeat(labels, train).tolist(), np.repeat(labels, test).tolist()
+
+    def check_moments(self, n_columns) -> None:
+        """Raise ValueError if moments of ``n_columns`` need too much memory for so many cells."""
+        n_cells = self.train.shape[1]
+        if n_cells * 8 * n_columns**2 > LARGEST_SUM:
+            raise ValueError(
+                f"The {n_cells} cells of rows that {len(self)} splits make need as many matrices "
+                f"of {n_columns} x {n_columns} moments, more than 2 GiB. Use fewer folds, splits "
+                "whose test sets do not overlap, or fewer columns."
+            )
+
+
+def partition(n_folds) -> Folds:
+    """Folds that each test on a cell of their own, and train on all others."""
+    test = np.eye(n_folds, dtype=np.int64)
+    return Folds(1 - test, test)
 
 
 def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
@@ -64,9 +87,8 @@ def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
         k = splitter.n_splits
         sizes = np.full(k, n // k)
         sizes[: n % k] += 1
-        cells = np.repeat(np.arange(k, dtype=np.int16), sizes)
-        test = np.eye(k, dtype=bool)
-        folds = Folds(~test, test)
+        labels = np.arange(k, dtype=np.result_type(np.int16, np.min_scalar_type(k)))
+        cells, folds = np.repeat(labels, sizes), partition(k)
     else:
         cells, folds = _cells(splitter, n, table.y if isinstance(table.y, np.ndarray) else y)
     if not table.is_local:
@@ -77,29 +99,23 @@ def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
 def _cells(splitter, n, y):
     """The cell of each row (n,), and the Folds, of any splitter."""
     cells = np.zeros(n, dtype=np.int64)
-    roles = np.zeros((1, 0), dtype=np.int64)  # of each cell in the splits so far
+    counts = np.zeros((1, 0), dtype=np.int64)  # of each cell in train and test, split by split
     for train, test in _splits(splitter, n, y):
-        role = np.zeros(n, dtype=np.int64)
-        twice = np.bincount(np.concatenate([train, test]), minlength=n) > 1
-        if twice.any():
-            raise ValueError(
-                f"cv names row {int(np.argmax(twice))} twice in one split, in train or test or in "
-                "both: expected each row at most once. Give rows that are to count more a "
-                "sample_weight, and leave test rows out of train."
-            )
-        role[train] = 1
-        role[test] = 2
-        patterns, cells = np.unique(3 * cells + role, return_inverse=True)
-        if len(patterns) > MOST_CELLS:
+        trained, tested = (np.bincount(rows, minlength=n) for rows in (train, test))
+        most = int(tested.max(initial=0)) + 1
+        roles, role = np.unique(trained * most + tested, return_inverse=True)
+        patterns, cells = np.unique(cells * len(roles) + role, return_inverse=True)
+        before, now = patterns // len(roles), roles[patterns % len(roles)]
+        counts = np.column_stack([counts[before], now // most, now % most])
+        if len(patterns) > max(MOST_CELLS, counts.shape[1] // 2 + 1):
             raise ValueError(
                 f"The splits of {splitter!r} overlap in more than {MOST_CELLS} ways, each of which "
-                "would cost a matrix of moments. Use splits whose test sets do not overlap, such "
-                "as KFold, or fewer of them."
+                "would cost sums of its own. Use splits whose test sets do not overlap, such as "
+                "KFold, or fewer of them, or sklearn.model_selection.GridSearchCV."
             )
-        roles = np.column_stack([roles[patterns // 3], patterns % 3])
-    if not roles.shape[1]:
+    if not counts.shape[1]:
         raise ValueError("cv holds no splits: expected pairs (train, test) of rows. Use cv=5.")
-    return cells.astype(np.int16), Folds((roles == 1).T, (roles == 2).T)
+    return cells.astype(np.int16), Folds(counts[:, ::2].T, counts[:, 1::2].T)
 
 
 def _splits(splitter, n, y):

@@ -27,8 +27,6 @@ from daskdsml.utils.validation import check_flag, check_number, set_parameters
 
 VALUES = {"bic": criteria.bic, "aic": criteria.aic, "p_value": criteria.p_values}
 CRITERIA = (*VALUES, "cv")
-# The moments of all cells of a cross-validation may take this many bytes (1 GiB) in a task.
-LARGEST_SUM = 2**30
 
 
 class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
@@ -207,22 +205,13 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
         if not split:
             return table, None
         table, folds = assign_folds(table, self.cv)
-        self._check_folds(folds, p)
-        return table, folds
-
-    def _check_folds(self, folds, p) -> None:
-        n_cells = folds.train.shape[1]
-        if n_cells * 8 * (p + 1) ** 2 > LARGEST_SUM:
-            raise ValueError(
-                f"The {n_cells} cells of rows that cv={self.cv!r} makes need {n_cells} matrices "
-                f"of {p} x {p} moments, more than 1 GiB. Use fewer folds, fewer columns, or "
-                "criterion='bic'."
-            )
+        folds.check_moments(p + 1)
         if self.rule == "1se" and len(folds) == 1:
             raise ValueError(
                 "rule='1se' needs the spread of the errors over folds, but cv makes one split. "
                 "Use more splits, or rule='min'."
             )
+        return table, folds
 
     def _n_requested(self, p) -> int | None:
         """The number of columns to select, or None for as many as the criterion says."""

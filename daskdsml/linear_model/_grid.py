@@ -11,16 +11,16 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from daskdsml.contracts import Result
+from daskdsml.data.folds import Folds
 from daskdsml.data.labels import LabelCodes, codes_of
 from daskdsml.passes.scores import scores
 
 
 class FoldCells(NamedTuple):
-    """The summary of the data, and which cells (n_folds, G) the folds train and test on."""
+    """The summary of the data, and how often the folds count its cells."""
 
     summary: Any
-    train: np.ndarray
-    test: np.ndarray
+    folds: Folds
 
 
 class GridFits(NamedTuple):

@@ -166,6 +166,8 @@ def fit_folds(estimator, table, folds, name, solver, specs):
     their cells.
     """
     check_flag(estimator, "fit_intercept")
+    if name != "working_set":
+        folds.check_moments(table.n_features + n_outputs_of(table))
     splits = [(tuple(train), tuple(test)) for train, test in folds]
     specs = tuple(spec._replace(trains=tuple(train for train, _ in splits)) for spec in specs)
     solver = solver._replace(specs=specs)

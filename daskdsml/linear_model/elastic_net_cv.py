@@ -44,7 +44,9 @@ class ElasticNetCV(LinearRegressor):
         As for `ElasticNet`.
     cv : int, splitter, iterable of (train, test), or None
         An integer k, or None for 5, stands for k runs of consecutive rows. Splits whose test sets
-        partition the rows are the cheapest: the read keeps one matrix of moments for each.
+        partition the rows are the cheapest: the read keeps one matrix of moments for each. Of
+        others it keeps one for each pattern of counts that rows show; rows may be in train and
+        test, and as often as a split names them.
     copy_X, verbose : as for `ElasticNet`
     n_jobs : int or None
         Threads for data in this process; None means all, or what ``dask.config`` says. On a cluster

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.contracts import Record
 from daskdsml.data.dataset import is_dask
-from daskdsml.data.folds import assign_folds, stratify
+from daskdsml.data.folds import assign_folds, partition, stratify
 from daskdsml.data.labels import LabelCodes
 from daskdsml.linear_model._base import (
     Passes,
@@ -187,23 +187,21 @@ class LogisticRegressionCV(LinearClassifier):
         self._family().check(summary)
         labels = summary.labels
         if n_folds is None:
-            cell_of, train, test = None, folds.train, folds.test
-            counts = counts_of(labels, blocks, train.shape[1])
+            cell_of, counts = None, counts_of(labels, blocks, folds.train.shape[1])
         else:
             cell_of, counts = stratify(labels, blocks, n_folds)
-            test = np.eye(n_folds, dtype=bool)
-            train = ~test
-        check_every_class(labels, counts @ train.T)
-        check_tests(metric, labels, counts @ test.T)
+            folds = partition(n_folds)
+        check_every_class(labels, counts @ folds.train.T)
+        check_tests(metric, labels, counts @ folds.test.T)
         passes.encode(Prepared(cell_of, LabelCodes(labels)))
-        return FoldCells(summary, train, test)
+        return FoldCells(summary, folds)
 
     def _fits(self, table, passes: Passes, cells, Cs, shares) -> GridFits:
         """The results of all rows and of folds, for each share of L1 and each C."""
         family, summary = self._family(), cells.summary
         loss, weight = family.loss_of(summary), family.weight(summary)
         problem = problem_of(self, loss, L2(0.0), weight, table, summary)
-        problem = problem._replace(train=np.ones(cells.train.shape[1]))
+        problem = problem._replace(train=np.ones(cells.folds.train.shape[1]))
         theta = family.null(problem, summary)
         size, codes = sample_size(table, all_rows=True), family.codes(summary)
         sampler = sampler_of(self, table, summary, codes, size)
@@ -217,12 +215,12 @@ class LogisticRegressionCV(LinearClassifier):
             starts += starts_of(problem, sample, penalties, theta)
         settings = [(r, C) for r in shares for C in Cs]
         penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
-        n_models = len(penalties) * len(cells.train)
+        n_models = len(penalties) * len(cells.folds.train)
         search = Search.of(problem, table, sample, theta, n_models, self.tol, self.max_iter)
         whole, solvers = fit_all(search, rows, penalties, starts, passes.progress)
         cell_weights = whole[0].cells[1]
         folds = []
-        for fold, train in enumerate(cells.train.astype(float)):
+        for fold, train in enumerate(cells.folds.train.astype(float)):
             weight = float(train @ cell_weights)
             check_weight(fold, weight)
             penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
@@ -234,7 +232,7 @@ class LogisticRegressionCV(LinearClassifier):
         """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""
         if self.scoring == LOG_LOSS and self.class_weight is None:
             sums = np.array([[result.cells for result in fold] for fold in fitted.folds])
-            losses = np.einsum("flcg,fg->flc", sums, cells.test) * [-1.0, 1.0]
+            losses = np.einsum("flcg,fg->flc", sums, cells.folds.test) * [-1.0, 1.0]
             totals = [Sums(pair) for pair in losses.reshape(-1, 2)]
         else:
             totals = self._counts(passes, cells, fitted, metric)
@@ -255,7 +253,7 @@ class LogisticRegressionCV(LinearClassifier):
             len(cells.summary.labels),
             np.stack([coef for coef, _ in by_output]),
             np.stack([intercept for _, intercept in by_output]),
-            np.repeat(cells.test, len(fitted.whole), axis=0).T,
+            np.repeat(cells.folds.test, len(fitted.whole), axis=0).T,
         )
         total = passes.rows.run(scores, judged, f"{self._label}-scores")
         seconds = time.perf_counter() - start
@@ -299,7 +297,7 @@ class LogisticRegressionCV(LinearClassifier):
             len(self.classes_),
             predictor.coef[None],
             predictor.intercept[None],
-            np.ones((1, 1), dtype=bool),
+            np.ones((1, 1)),
         )
         total = evaluate(self, Coded(self.classes_), judged, X, y, sample_weight, labels=True)
         return metric.value(total.totals[0])

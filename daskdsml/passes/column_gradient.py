@@ -20,8 +20,8 @@ WHOLE_SHARE = 0.1
 class Models(NamedTuple):
     """M linear models on ``columns (m,)`` of X, each fitted to some groups of rows.
 
-    ``coefs (m, M)``, ``intercepts (M,)``; ``member (n_labels, M)`` is 1 where the rows of a label
-    belong to a model.
+    ``coefs (m, M)``, ``intercepts (M,)``; ``member (n_labels, M)`` tells how often the rows of a
+    label count in a model.
     """
 
     columns: np.ndarray

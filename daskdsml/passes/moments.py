@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +52,10 @@ class Moments(NamedTuple):
         shift = self.mean[k] - coef @ self.mean[:p] - intercept
         return np.maximum(about_means, 0.0) + self.weight * shift**2
 
+    def times(self, count) -> Moments:
+        """The moments of these rows where each of them is there ``count`` times."""
+        return self._replace(weight=count * self.weight, cross=count * self.cross)
+
     def about_zero(self) -> Moments:
         """The same moments taken about zero instead of the mean, for a model with no intercept."""
         cross = add_outer(self.cross.copy(), self.mean, self.weight)
@@ -72,13 +77,16 @@ class GroupMoments(NamedTuple):
     def of(self, labels=None) -> Moments:
         """Moments of the rows in any of the groups ``labels``, or of all; added in their order.
 
+        Rows count as often as their label is named.
+
         Raises
         ------
         ValueError
             If these rows have no weight.
         """
-        labels = self.groups if labels is None else labels
-        parts = [self.groups[label] for label in sorted(labels) if label in self.groups]
+        counts = Counter(list(self.groups if labels is None else labels))
+        named = [(label, n) for label, n in sorted(counts.items()) if label in self.groups]
+        parts = [self.groups[k] if n == 1 else self.groups[k].times(n) for k, n in named]
         if not any(part.weight > 0.0 for part in parts):
             raise ValueError(
                 "A training or test set of a fold holds no row of positive weight. Use fewer "

@@ -28,8 +28,8 @@ class Problem(NamedTuple):
     ``weight`` is ``sum w_i``, or 1 while that is unknown: the penalty's strength is then relative
     to the summed loss; ``mean`` and ``scale`` (p,) are the columns' means (zeros without an
     intercept) and standard deviations; ``epsilon`` is the rounding unit of X; ``names`` (p,) or
-    None are the columns' names; ``label`` begins the names of tasks. ``train (G,)`` is 1 for each
-    group of rows that the model is fitted to, and None for all rows.
+    None are the columns' names; ``label`` begins the names of tasks. ``train (G,)`` tells
+    how often the rows of each group count in the fit, and is None for all rows once.
 
     Parameters are one vector (size,): output by output, the coefficients and then the intercept.
     """

@@ -15,7 +15,7 @@ from daskdsml.passes.row_stats import RowStats, row_stats_of
 class Judged(NamedTuple):
     """M models ``coef (M, K, p)``, ``intercept (M, K)``, and how they are to be judged.
 
-    ``test (G, M)`` is True for the groups of rows on which a model is judged; ``probabilities``
+    ``test (G, M)`` tells how often a model is judged on the rows of each group; ``probabilities``
     turns raw scores, (n,) if K is 1, into those of all ``n_classes``.
     """
 
@@ -66,9 +66,16 @@ def scores(judged: Judged, block: Block) -> Scores:
             continue
         z = Z[rows, m]
         response = _response(judged, z[:, 0] if K == 1 else z)
-        w = None if block.w is None else block.w[rows]
+        w = _weights(block.w, judged.test[g[rows], m], rows)
         totals.append(judged.metric.count(y[rows], response, w, judged.n_classes))
     return Scores(stats, tuple(totals))
+
+
+def _weights(w, counts, rows):
+    """Weights of ``rows`` that count repeatedly; None where all of them are one."""
+    if (counts == 1).all():
+        return None if w is None else w[rows]
+    return counts if w is None else counts * w[rows]
 
 
 def _response(judged, z):

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression as ReferenceRegression
 from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from tables import Source, csr_rows, dask_rows, regression
+from tables import Source, bootstraps, csr_rows, dask_rows, regression
 
 from daskdsml.feature_selection import ForwardStepwiseSelector
 from daskdsml.linear_model import LinearRegression
@@ -148,6 +148,8 @@ SPLITTERS = {
     "5": 5,
     "shuffled": KFold(4, shuffle=True, random_state=1),
     "overlapping": ShuffleSplit(3, test_size=0.3, random_state=2),
+    "bootstrap": bootstraps(200, 2),
+    "test rows in train": [(np.arange(200), np.r_[0:50, 0:20])],
     "pairs": [(np.arange(100), np.arange(100, 150)), (np.arange(50, 200), np.arange(40))],
 }
 
@@ -476,7 +478,7 @@ BAD = {
     "too wide": (np.zeros((2, 4097)), Y[:2], None, {}, "at most 4096 columns. Screen them first"),
     "too many cells": (
         np.zeros((100, 4000)), Y[:100], None, {"criterion": "cv", "cv": 20},
-        "20 cells .* more than 1 GiB. Use fewer folds",
+        "20 cells .* more than 2 GiB. Use fewer folds",
     ),
 }  # fmt: skip
 

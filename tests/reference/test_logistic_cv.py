@@ -14,7 +14,7 @@ from sklearn import linear_model as theirs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
-from tables import Source, classes, csr_rows, dask_rows
+from tables import Source, bootstraps, classes, csr_rows, dask_rows
 
 from daskdsml.linear_model import LogisticRegression, LogisticRegressionCV
 from daskdsml.utils.one_standard_error import best_and_simplest
@@ -72,6 +72,8 @@ OPTIONS = {
     "KFold": {"cv": KFold(4, shuffle=True, random_state=0)},
     "ShuffleSplit": {"cv": ShuffleSplit(3, random_state=0)},
     "pairs": {"cv": FIVE_FOLDS[1:4]},
+    "bootstrap": {"cv": bootstraps(len(X), 3)},
+    "test rows in train": {"cv": [(np.arange(len(X)), np.r_[0:90, 0:70])]},
     "a number of penalties": {"Cs": 3},
 }
 
@@ -96,7 +98,8 @@ SCORES += [(k, s) for k in (2, 3) for s in ("accuracy", "balanced_accuracy", "ne
 @pytest.mark.parametrize("n_classes, scoring", SCORES)
 def test_every_score(n_classes, scoring):
     y = labels(n_classes)
-    options = {"Cs": CS, "cv": 5, "scoring": scoring}
+    cv = [*FIVE_FOLDS[:2], *bootstraps(len(X), 1), (np.arange(len(X)), np.r_[0:90, 0:70])]
+    options = {"Cs": CS, "cv": cv, "scoring": scoring}
     mine = LogisticRegressionCV(tol=1e-9, cache="none", **options).fit(dask_rows(X, 3), y)
     assert_same(mine, reference(y, **options))
     assert [record.name for record in mine.history_].count("scores") == 1
@@ -500,9 +503,3 @@ def test_single_precision_far_from_zero_is_fitted():
         far = LogisticRegressionCV().fit((X + 1000.0).astype(np.float32), y)
     # Sums of single precision end the fits early, at places that depend on the processor.
     np.testing.assert_allclose(far.scores_, LogisticRegressionCV().fit(X, y).scores_, rtol=0.04)
-
-
-@pytest.mark.parametrize("train", [[0, 0, 1, 2, 3], [0, 1, 2, 4]])
-def test_rows_of_a_split_count_once(train):
-    with pytest.raises(ValueError, match="twice in one split.*sample_weight"):
-        LogisticRegressionCV(cv=[(train, [4, 5, 6])]).fit(X, TWO)

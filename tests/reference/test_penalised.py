@@ -20,7 +20,7 @@ from sklearn.model_selection import (
     ShuffleSplit,
     TimeSeriesSplit,
 )
-from tables import Source, csr_rows, dask_rows, regression
+from tables import Source, bootstraps, csr_rows, dask_rows, regression
 
 from daskdsml import linear_model as ours
 
@@ -323,6 +323,8 @@ SPLITS = {
     "some": ShuffleSplit(4, test_size=0.3, train_size=0.5, random_state=0),
     "time": TimeSeriesSplit(4),
     "pairs": list(GroupKFold(4).split(X, Y, GROUPS)),
+    "bootstrap": bootstraps(len(X), 3),
+    "test rows in train": [(np.arange(len(X)), np.r_[0:20, 0:9]), (np.r_[0:50, 9:30], np.r_[8:60])],
 }
 every_split = pytest.mark.parametrize("cv", SPLITS.values(), ids=SPLITS)
 
@@ -431,7 +433,7 @@ def test_one_standard_error_by_hand(model):
     assert_same(mine, model(alphas=[expected], cv=6).fit(X, Y), 1e-5)
 
 
-@pytest.mark.parametrize("cv", [3, SPLITS["some"]], ids=["folds", "overlapping"])
+@pytest.mark.parametrize("cv", [3, SPLITS["some"], bootstraps(60, 3)], ids=["3", "some", "drawn"])
 def test_working_sets_choose_as_coordinate_descent(cv):
     A, y, _ = hard("wide")
     found = [

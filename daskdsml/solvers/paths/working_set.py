@@ -148,8 +148,8 @@ class WorkingSet(NamedTuple):
         coefs, intercepts, member, centres = [], [], [], []
         for path in state.progress:
             rows = state.sets[path.train]
-            on = np.zeros(labels[-1] + 1)
-            on[labels if path.train is None else list(path.train)] = 1.0
+            named = labels if path.train is None else path.train
+            on = np.bincount(named, minlength=labels[-1] + 1).astype(float)
             centre = state.sums @ on[: state.sums.shape[1]] / rows.weight if one else 0.0
             for trial in path.trial:
                 coefs.append(trial.coef)
