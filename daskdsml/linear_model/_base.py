@@ -20,10 +20,12 @@ from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.evaluate import LinearPredictor, errors
 from daskdsml.passes.loop import Progress
-from daskdsml.passes.row_stats import raise_invalid, raise_overflow
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow
+from daskdsml.passes.shift import Shift
 from daskdsml.passes.summary import DataSummary, summarize
 from daskdsml.utils import registry
 from daskdsml.utils.validation import outside
+from daskdsml.utils.variation import warn_of_far
 
 # Below this many entries of X a fit takes less than compiling kernels would.
 COMPILE_FROM = 2**24
@@ -84,6 +86,8 @@ class Passes:
         summary = total if isinstance(total, DataSummary) else total.summary
         raise_invalid(summary.stats, names_of(estimator))
         raise_overflow(summary.squares)
+        variation = summary.variation
+        raise_underflow(variation.mean, variation.squares, variation.weight, names_of(estimator))
         return total
 
     def n_passes(self, n_rows, table):
@@ -158,13 +162,47 @@ def find_solver(estimator, n_features, default, large) -> str:
 
 def scales_of(estimator, summary, table) -> dict:
     """What a Problem wants to know of the data, from a summary."""
+    one, mean = bool(estimator.fit_intercept), summary.mean()
+    shift, constant = shift_of(estimator, summary, table), np.flatnonzero(~summary.varies & one)
+    mean = mean * one if shift is None else shift.of(mean)
+    mean[constant] = 0.0
     return {
         "n_rows": summary.stats.n_rows,
         "weight": summary.stats.weight,
-        "mean": summary.mean() if estimator.fit_intercept else np.zeros(table.n_features),
-        "scale": summary.scale(centred=estimator.fit_intercept),
-        "epsilon": float(np.finfo(float_dtype(table.X.dtype)).eps),
+        "mean": mean,
+        "scale": summary.scale(centred=one),
+        "shift": shift,
+        "constant": constant,
+        "epsilon": rounding_of(table),
     }
+
+
+def rounding_of(table) -> float:
+    """The rounding unit of X."""
+    return float(np.finfo(float_dtype(table.X.dtype)).eps)
+
+
+def shift_of(estimator, summary, table, constant=False) -> Shift | None:
+    """What moves columns far from zero, if there are any and an intercept makes up for it.
+
+    And ``constant`` ones, if they are to be zero.
+    """
+    moved = summary.variation.far(rounding_of(table))
+    if constant:
+        moved |= ~summary.varies & (summary.mean() != 0.0)
+    if not (moved.any() and estimator.fit_intercept):
+        return None
+    return Shift(np.flatnonzero(moved), summary.mean()[moved].astype(float_dtype(table.X.dtype)))
+
+
+def warn_of_alike(estimator, summary, epsilon) -> None:
+    """Warn of columns that are all but alike, for they hardly vary and no intercept stands by."""
+    variation = summary.variation
+    far = variation.far(epsilon)
+    still = ~variation.varies & (summary.mean() != 0.0)
+    if not estimator.fit_intercept and far.any() and far.sum() + still.sum() > 1:
+        why = "Without an intercept they are all but the same column, and digits are lost."
+        warn_of_far(estimator, far, why)
 
 
 def evaluate(estimator, kernel, state, X, y, sample_weight, **kind):

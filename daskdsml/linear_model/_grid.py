@@ -30,6 +30,14 @@ class GridFits(NamedTuple):
     whole: list
     folds: list
 
+    def unshifted(self) -> GridFits:
+        """With the parameters of the columns as they were given."""
+        sets = [
+            [result._replace(theta=self.problem.unshifted(result.theta)) for result in results]
+            for results in (self.whole, *self.folds)
+        ]
+        return self._replace(whole=sets[0], folds=sets[1:])
+
 
 class Prepared(NamedTuple):
     """Labels rows with cells, if ``cells`` is not None, and turns labels into codes."""

@@ -323,9 +323,9 @@ def minimize_sample(problem, block, solver, theta, max_iter):
 
 
 def of_sample(problem, block):
-    """The problem whose rows are those of a block."""
+    """The problem whose rows are those of a block, which are shifted already."""
     return problem._replace(
-        n_rows=len(block.y), weight=weight_of(block), label="sample", train=None
+        n_rows=len(block.y), weight=weight_of(block), label="sample", train=None, shift=None
     )
 
 

@@ -16,6 +16,8 @@ from daskdsml.linear_model._base import (
     passes_over,
     publish,
     scales_of,
+    shift_of,
+    warn_of_alike,
 )
 from daskdsml.linear_model._initial import Cost, Start, started
 from daskdsml.linear_model._sample import Sampler, sample_size
@@ -99,6 +101,7 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
         start = _start(estimator, family, problem, table, sampler, name)
         result = run_solver(estimator, problem, passes, start)
     publish(estimator, result, passes.n_passes(summary.stats.n_rows, table), name)
+    result = result._replace(theta=problem.unshifted(result.theta))
     return IterativeFit(result, problem, summary)
 
 
@@ -129,12 +132,14 @@ def sampler_of(estimator, table, summary, codes, sample) -> Sampler:
     """What draws rows of the table; ``sample`` is what `sample_size` gives."""
     size = min(sample[0], summary.stats.n_rows)
     summary = summary._replace(sample=summary.sample.smallest())  # put in order once
-    return Sampler(table, summary, codes, seed_of(estimator), size)
+    shift = shift_of(estimator, summary, table, constant=True)
+    return Sampler(table, summary, codes, seed_of(estimator), size, shift)
 
 
 def problem_of(estimator, loss, penalty, weight, table, summary) -> Problem:
     """The problem that a solver is given; ``weight`` is the summed weight of the rows."""
     scales = scales_of(estimator, summary, table) | {"weight": weight}
+    warn_of_alike(estimator, summary, scales["epsilon"])
     return Problem(
         loss,
         penalty,
@@ -179,7 +184,8 @@ def _start(estimator, family, problem, table, sampler, name) -> Start:
     n_passes = Cost.of(problem, table).reads_before_newton(problem, estimator.max_iter)
     if estimator.solver == "auto" and n_passes:
         solver = NewtonAfter(solver, Newton(estimator.tol), n_passes)
-    known = family.null_evaluation(problem, sampler.found, null)
+    # Sums about zero tell little of columns far from there.
+    known = None if problem.shift else family.null_evaluation(problem, sampler.found, null)
     return start._replace(solver=solver, known=known)
 
 
@@ -197,7 +203,7 @@ def _last_fit(estimator, problem):
     if problem.loss.coupled and not problem.penalty.l1:
         # Classes may all be moved alike without any effect: the penalty wants them to sum to zero.
         theta = theta - theta.mean(axis=0)
-    return theta.flatten()
+    return problem.shifted(theta.flatten())
 
 
 def _sample_size(estimator, table, has_l1) -> tuple[int, float]:

@@ -12,11 +12,13 @@ from daskdsml.linear_model._base import (
     passes_over,
     publish,
     scales_of,
+    warn_of_alike,
 )
 from daskdsml.linear_model._routes import rotated
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.passes.objective import Problem
+from daskdsml.passes.shift import Shift
 from daskdsml.passes.summary import SummaryRequest
 from daskdsml.solvers.qr import MAX_CONDITION, SMALL_ENTRIES
 from daskdsml.utils import registry
@@ -87,6 +89,8 @@ def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
             problem, passes.rows, solver, start, max_iter=max_iter, progress=progress
         )
         value = None if then is None else then(passes, result)
+    if problem.shift is not None:
+        result = result._replace(theta=problem.unshifted(result.theta))
     n_rows = result.moments.stats.n_rows if result.moments else problem.n_rows
     return result, passes.n_passes(n_rows, table), value
 
@@ -105,8 +109,13 @@ def _problem_of(estimator, table, passes, penalty, solver) -> Problem:
     if "gradient" not in solver.needs:
         return problem._replace(n_rows=n or 0)
     summary = passes.summarize(estimator, SummaryRequest(problem.backend, labels=False))
+    scales = scales_of(estimator, summary, table)
+    if problem.fit_intercept:
+        shift, mean = scales["shift"] or Shift(), summary.span.total / summary.stats.weight
+        scales["shift"] = shift._replace(target=mean)
+    warn_of_alike(estimator, summary, scales["epsilon"])
     return problem._replace(
-        **scales_of(estimator, summary, table),
+        **scales,
         penalty=L2(penalty.strength / summary.stats.weight),
         backend=find_backend(estimator, summary.stats.n_rows * p),
     )

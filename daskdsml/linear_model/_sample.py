@@ -47,7 +47,7 @@ class Sampler(NamedTuple):
     Rows of a table in this process's memory are drawn when they are asked for, from ``seed``; those
     of a Dask collection were drawn over all blocks by the first read. ``codes`` turns labels into
     codes, or is None; ``size`` is how many are drawn where nothing else is asked for, and the most
-    that a Dask collection has.
+    that a Dask collection has. ``shift``, unless it is None, moves columns of the rows.
     """
 
     table: Any
@@ -55,6 +55,7 @@ class Sampler(NamedTuple):
     codes: Any
     seed: int
     size: int
+    shift: Any = None
 
     def __call__(self, size=None, skip=0) -> Block | None:
         """At most ``size`` rows as a block; None if there are none.
@@ -75,6 +76,7 @@ class Sampler(NamedTuple):
             block = None
         if block is None or not len(block.y):
             return None
+        block = block if self.shift is None else self.shift(block)
         return block if self.codes is None else self.codes(block)
 
     @property
@@ -86,7 +88,8 @@ class Sampler(NamedTuple):
         """Means (K, p) of the columns over all rows of each class, or None without classes."""
         if self.codes is None:
             return None
-        return self.found.sums / self.found.counts[:, None]
+        means = self.found.sums / self.found.counts[:, None]
+        return means if self.shift is None else self.shift.of(means)
 
     def covers(self, block) -> bool:
         """Whether a block has rows of every class."""

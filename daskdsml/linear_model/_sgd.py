@@ -28,6 +28,7 @@ from daskdsml.utils.validation import (
     outside,
     seed_of,
 )
+from daskdsml.utils.variation import warn_of_descent
 
 # Losses that scikit-learn calls by other names.
 SCIKIT_LEARN = {"huber_residual": "huber", "logistic": "log_loss"}
@@ -68,6 +69,7 @@ def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val) -> DataS
     table = dataset_of(model, X, y, sample_weight, labels=kind.labels)
     with passes_over(model, table) as passes:
         summary = _summarize(model, kind, passes)
+        warn_of_descent(model, summary.variation)
         holds_out = model.early_stopping and X_val is None
         hold_out = HoldOut(model.validation_fraction if holds_out else 0.0, seed_of(model))
         state = _begin(model, kind, summary, table.n_features)._replace(hold_out=hold_out)
@@ -99,6 +101,8 @@ def descend_once(model, kind: TargetKind, X, y, sample_weight) -> DataSummary:
     table = dataset_of(model, X, y, sample_weight, labels=kind.labels, reset=first)
     with passes_over(model, table) as passes:
         summary = _summarize(model, kind, passes)
+        if first:
+            warn_of_descent(model, summary.variation)
         state = _begin(model, kind, summary, table.n_features)
         if not first:
             state = state._replace(models=_continued(model, state.models))

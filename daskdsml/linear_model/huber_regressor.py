@@ -31,6 +31,7 @@ from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.huber_residual import HuberResidual
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.concomitant import Concomitant, residuals
+from daskdsml.passes.shift import Shift
 from daskdsml.solvers._curvature import DenseHessian
 from daskdsml.utils import registry
 from daskdsml.utils.validation import check_number, set_parameters
@@ -139,6 +140,8 @@ class HuberRegressor(LinearRegressor):
             loss = HuberResidual(float(self.epsilon))
             problem = problem_of(self, loss, L2(0.0), summary.stats.weight, table, summary)
             problem = _with_scale(problem, _unit(sample), float(self.alpha))
+            if self.fit_intercept:
+                problem, sample = _moved(problem, sample, float(np.median(sample.y)))
             name = choose_solver(self, problem, table)
             result = run_solver(self, problem, passes, self._start(problem, sample, name))
         self._publish(result, problem, passes.n_passes(summary.stats.n_rows, table), name)
@@ -172,7 +175,7 @@ class HuberRegressor(LinearRegressor):
         if len(self.coef_) + 1 != problem.n_features:
             return None
         theta = np.concatenate([self.coef_, [self.scale_], [self.intercept_]])
-        return theta[: problem.size] / problem.backend.unit
+        return problem.shifted(theta[: problem.size]) / problem.backend.unit
 
     def _publish(self, result, problem, n_passes, solver) -> None:
         """Coefficients and scale, and how the fit went."""
@@ -189,7 +192,8 @@ class HuberRegressor(LinearRegressor):
         # The scale keeps the optimum from lying at infinity.
         status = "stalled" if result.status == "separated" else result.status
         publish(self, result._replace(null_space=null_space, status=status), n_passes, solver)
-        coef, intercept = problem.by_output(result.theta * problem.backend.unit)
+        theta = problem.unshifted(result.theta * problem.backend.unit)
+        coef, intercept = problem.by_output(theta)
         self.coef_, self.scale_ = coef[0, :-1].copy(), coef[0, -1]
         self.intercept_ = intercept[0]
         self.n_iter_ = result.n_iter
@@ -227,6 +231,12 @@ def _with_scale(problem, unit, alpha):
         mean=np.append(problem.mean, 0.0),
         scale=np.append(problem.scale, 1.0),
     )
+
+
+def _moved(problem, sample, target):
+    """Problem and sample with ``target`` taken from y, which may lie far from zero too."""
+    shift = (problem.shift or Shift())._replace(target=target)
+    return problem._replace(shift=shift), sample._replace(y=sample.y - target)
 
 
 def _unit(sample) -> float:

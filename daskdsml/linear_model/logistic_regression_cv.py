@@ -226,7 +226,7 @@ class LogisticRegressionCV(LinearClassifier):
             penalties = [penalty_of(1.0 / (C * weight), r) for r, C in settings]
             folds.append((train, weight, penalties))
         by_fold = fit_folds(search, rows, folds, starts, whole, solvers, passes.progress)
-        return GridFits(problem, whole, by_fold)
+        return GridFits(problem, whole, by_fold).unshifted()
 
     def _test_scores(self, passes, cells, fitted, metric):
         """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from daskdsml.contracts import Evaluation
+from daskdsml.engine.minibatch.accumulate import finished
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.neural_network._training import (
     Epoch,
@@ -16,12 +17,14 @@ from daskdsml.neural_network._training import (
     TrainingBar,
     TrainState,
     check_weight,
+    column_variation,
     ended_by_callback,
     warn,
 )
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.optimizers.gradient_descent import GradientDescent
+from daskdsml.utils.variation import warn_of_descent
 
 
 class NetworkProblem(NamedTuple):
@@ -61,6 +64,26 @@ class FullGradient(NamedTuple):
         return total._replace(gradient=total.gradient.astype(np.float64))
 
 
+class FirstPass(NamedTuple):
+    """What the first pass tells: the gradient, and how the columns of a table vary."""
+
+    gradient: Any
+    variation: Any
+
+    def __add__(self, other):
+        return FirstPass(self.gradient + other.gradient, self.variation + other.variation)
+
+
+class FirstGradient(NamedTuple):
+    """Kernel: a `FirstPass` over a table."""
+
+    backprop: Backprop
+
+    def __call__(self, point, batch):
+        total = yield from FullGradient(self.backprop)(point, batch)
+        return FirstPass(total, finished(column_variation(point, batch)))
+
+
 def train_full_batch(model, backprop, config: TrainConfig, point: Point, batches) -> None:
     """Iterations of L-BFGS from ``point`` until no entry of the gradient is above ``tol``."""
     solver, theta = config.solver, point.theta.copy()
@@ -94,7 +117,12 @@ def train_full_batch(model, backprop, config: TrainConfig, point: Point, batches
 def _stepped(model, backprop, batches, solver, state, problem):
     """The state of L-BFGS after a pass over all rows at its trial."""
     point = model._train_state.point._replace(theta=state.trial)
-    total = batches.run(FullGradient(backprop), point, f"{model._label}-gradient")
+    name = f"{model._label}-gradient"
+    if state.gradient is None and len(backprop.network.in_shape) == 1:
+        total, variation = batches.run(FirstGradient(backprop), point, name)
+        warn_of_descent(model, variation)
+    else:
+        total = batches.run(FullGradient(backprop), point, name)
     check_weight(total.weight)
     with np.errstate(all="ignore"):
         penalty = problem.penalty

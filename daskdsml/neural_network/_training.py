@@ -19,6 +19,7 @@ from daskdsml.passes.loop import bar
 from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
 from daskdsml.utils.validation import outside
+from daskdsml.utils.variation import Variation, warn_of_descent
 
 
 class TrainConfig(NamedTuple):
@@ -101,6 +102,8 @@ def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) ->
         model._train_state.point.theta[:] = best.theta
         model._train_state.point.statistics[:] = best.statistics
     model._publish(batches)
+    if trainer.variation is not None:
+        warn_of_descent(model, trainer.variation)
     model.converged_ = not (unfinished or n_epochs or trainer.failure)
     if trainer.failure is not None:
         warn(_failed(trainer.failure, model))
@@ -144,6 +147,7 @@ class Trainer:
         self._kernels = backprop.backend.layers()
         self.scale, self._momentum = network.scale(), network.momentum()
         self.failure: Failure | None = None
+        self.variation: Variation | None = None
 
     def begin(self, point: Point) -> TrainState:
         """Before the first step; the arrays of ``point`` are copied, for steps change them."""
@@ -198,6 +202,8 @@ class Trainer:
     def _step(self, train_state, batch, n_steps):
         """The train_state after a batch; its mean objective, weight and gradient norm."""
         config, kernels, point = self.config, self._kernels, train_state.point
+        if not train_state.step and len(self.backprop.network.in_shape) == 1:
+            self.variation = batch.run(column_variation, None)
         total = batch.run(self.backprop.gradient, point)
         if not total.weight > 0.0:
             return train_state._replace(step=train_state.step + 1), (0.0, 0.0, 0.0)
@@ -229,6 +235,12 @@ class Trainer:
         layer = batch.run(self.backprop.trace, train_state.point).layer
         name = placed[layer].name if layer < len(placed) else None
         return Failure(train_state.step + 1, train_state.epoch + 1, name)
+
+
+def column_variation(_, batch):
+    """Kernel: how the columns of a table vary in a batch."""
+    return Variation.of(np.asarray(batch.X, dtype=float), np.ones(len(batch.X)))
+    yield  # a kernel is a generator
 
 
 def check_weight(weight) -> None:

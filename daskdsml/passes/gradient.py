@@ -14,7 +14,7 @@ class GradientRequest(NamedTuple):
 
     ``coef (M, K, p)``, ``intercept (M, K)``; ``member (G, M)`` weighs the rows of each group in
     each model, None is all rows; ``curved`` has a pair (model, columns or None for all) for each
-    Hessian that is wanted.
+    Hessian that is wanted; ``shift`` moves the rows before, if it is not None.
     """
 
     backend: Any
@@ -23,6 +23,7 @@ class GradientRequest(NamedTuple):
     intercept: np.ndarray
     member: np.ndarray | None = None
     curved: tuple = ()
+    shift: Any = None
 
 
 class Gradient(NamedTuple):
@@ -51,6 +52,7 @@ class Gradient(NamedTuple):
 
 def gradient(at: GradientRequest, block) -> Gradient:
     """Kernel: what one block adds."""
+    block = block if at.shift is None else at.shift(block)
     value, slopes, hessians = at.backend.models(
         at.loss, block, at.coef, at.intercept, at.member, at.curved
     )
@@ -84,28 +86,38 @@ def evaluate(run, problems, thetas, hessians) -> list[Evaluation]:
         np.stack([intercept for _, intercept in parts]),
         None if first.train is None else np.stack([p.train for p in problems], axis=1),
         tuple(curved),
+        first.shift,
     )
     total = run(gradient, at, f"{first.label}-{'hessian' if curved else 'gradient'}")
     found = dict(zip((m for m, _ in curved), total.hessians, strict=True))
     return [
-        _evaluation(problem, theta, total, m, found.get(m))
+        _evaluation(problem, theta, total, m, found.get(m), hessians[m])
         for m, (problem, theta) in enumerate(zip(problems, thetas, strict=True))
     ]
 
 
-def _evaluation(problem, theta, total, m, hessian) -> Evaluation:
-    """Mean loss and penalty of model ``m`` from the sums of all."""
+def _evaluation(problem, theta, total, m, hessian, wanted) -> Evaluation:
+    """Mean loss and penalty of model ``m`` from the sums of all; ``wanted`` is as for `evaluate`.
+
+    What sums tell of constant columns is rounding.
+    """
     penalty, penalised, one = problem.penalty, problem.penalised, problem.fit_intercept
     losses = total.value[:, m]
     train = np.ones(len(losses)) if problem.train is None else problem.train
     value = float(train @ losses) / problem.weight + penalty.value(theta, penalised)
+    total.gradient[m][:, problem.constant] = 0.0
     gradient = total.gradient[m] if one else total.gradient[m, :, :-1]
     gradient = gradient.ravel() / problem.weight + penalty.l2 * penalised * theta
     if hessian is not None:
-        q = len(hessian) // problem.n_outputs - 1
-        kept = np.tile(np.arange(q + 1) < q + one, problem.n_outputs)
+        K = problem.n_outputs
+        q = len(hessian) // K - 1
+        kept = np.tile(np.arange(q + 1) < q + one, K)
         hessian = hessian[np.ix_(kept, kept)] / problem.weight
-        squares = np.tile(np.arange(q + one) < q, problem.n_outputs)
+        columns = np.arange(q) if wanted is True else wanted
+        rounding = np.flatnonzero(np.isin(columns, problem.constant))
+        rounding = (np.arange(K)[:, None] * (q + one) + rounding).ravel()
+        hessian[rounding] = hessian[:, rounding] = 0.0
+        squares = np.tile(np.arange(q + one) < q, K)
         hessian[np.diag_indices(len(hessian))] += penalty.l2 * squares
     cells = None if total.weights is None else np.stack([losses, total.weights])
     return Evaluation(value, gradient, hessian, cells)

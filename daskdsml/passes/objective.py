@@ -19,7 +19,8 @@ from daskdsml.passes.gradient import evaluate
 from daskdsml.passes.moments import GroupMoments, Moments, group_moments, moments
 from daskdsml.passes.normal_residual import NormalResidual, Solution, normal_residual, refinement
 from daskdsml.passes.r_factor import ColumnScaling
-from daskdsml.passes.row_stats import raise_invalid, raise_overflow
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow
+from daskdsml.passes.shift import Shift
 
 
 class Problem(NamedTuple):
@@ -27,9 +28,12 @@ class Problem(NamedTuple):
 
     ``weight`` is ``sum w_i``, or 1 while that is unknown: the penalty's strength is then relative
     to the summed loss; ``mean`` and ``scale`` (p,) are the columns' means (zeros without an
-    intercept) and standard deviations; ``epsilon`` is the rounding unit of X; ``names`` (p,) or
-    None are the columns' names; ``label`` begins the names of tasks. ``train (G,)`` tells
-    how often the rows of each group count in the fit, and is None for all rows once.
+    intercept) and standard deviations. With an intercept, ``shift`` (or None) moves columns far
+    from zero before anything is summed, so parameters and means are those of the moved ones until
+    `unshifted`; and columns ``constant (c,)``, which the intercept can stand for, are taken to be
+    zero. ``epsilon`` is the rounding unit of X; ``names`` (p,) or None are the columns' names;
+    ``label`` begins the names of tasks. ``train (G,)`` tells how often the rows of each group count
+    in the fit, and is None for all rows once.
 
     Parameters are one vector (size,): output by output, the coefficients and then the intercept.
     """
@@ -43,6 +47,8 @@ class Problem(NamedTuple):
     weight: float = 1.0
     mean: Any = None
     scale: Any = None
+    shift: Shift | None = None
+    constant: Any = ()
     epsilon: float = 2.0**-52
     names: np.ndarray | None = None
     label: str = "fit"
@@ -74,6 +80,23 @@ class Problem(NamedTuple):
         rows = np.reshape(theta, (self.n_outputs, -1))
         p = self.n_features
         return rows[:, :p], rows[:, p] if self.fit_intercept else np.zeros(len(rows))
+
+    def unshifted(self, theta) -> np.ndarray:
+        """Parameters (size,) of the columns as they were given; see `shifted`."""
+        return self._moved(theta, -1.0)
+
+    def shifted(self, theta) -> np.ndarray:
+        """Parameters (size,) of moved columns; coupled intercepts then sum to zero as before."""
+        return self._moved(theta, 1.0)
+
+    def _moved(self, theta, sign):
+        if self.shift is None:
+            return theta
+        coef, intercept = self.by_output(theta)
+        intercept = intercept + sign * self.shift.intercepts(coef)
+        if self.loss.coupled:
+            intercept -= intercept.mean()
+        return np.column_stack([coef, intercept]).ravel()
 
     def centred(self, gradient) -> np.ndarray:
         """A gradient (size,) as it is for centred columns: each intercept gives way to a move."""
@@ -158,17 +181,27 @@ class Objective:
         total = self._run(moments, self.problem.backend, f"{self.problem.label}-moments")
         raise_invalid(total.stats, self.problem.names)
         raise_overflow(total.cross)
+        self._check_size([total])
         return total if self.problem.fit_intercept else total.about_zero()
 
     def group_moments(self) -> GroupMoments:
         """Moments of [X y] in each group of rows, about zero without an intercept. One pass."""
         total = self._run(group_moments, self.problem.backend, f"{self.problem.label}-moments")
         raise_invalid(total.stats, self.problem.names)
-        raise_overflow(*(part.cross for part in total.groups.values()))
+        parts = list(total.groups.values())
+        raise_overflow(*(part.cross for part in parts))
+        self._check_size(parts)
         if self.problem.fit_intercept:
             return total
         groups = {label: part.about_zero() for label, part in total.groups.items()}
         return total._replace(groups=groups)
+
+    def _check_size(self, parts) -> None:
+        """Raise ValueError if squares of columns are too small, in all of these moments."""
+        p, weight = self.problem.n_features, sum(part.weight for part in parts)
+        mean = np.max([np.abs(part.mean[:p]) for part in parts], axis=0)
+        squares = np.sum([np.diag(part.cross)[:p] for part in parts], axis=0)
+        raise_underflow(mean, squares, weight, self.problem.names)
 
     def zero_gradient(self) -> ZeroGradient:
         """The summary of wide data. Costs one pass."""

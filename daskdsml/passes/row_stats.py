@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+# Mean squares below this are about to underflow.
+LEAST_SQUARE = 1e-290
+
 
 class InvalidValue(NamedTuple):
     """The first entry that cannot be used: in which part, at which row and column, what it is."""
@@ -93,6 +96,22 @@ def raise_overflow(*sums) -> None:
         raise ValueError(
             "X or y holds finite values so large that their squares overflow float64. "
             "Rescale the columns, for instance with dask_ml.preprocessing.StandardScaler."
+        )
+
+
+def raise_underflow(mean, squares, weight, names=None) -> None:
+    """Raise ValueError if squares of columns that are not zero are too small for float64.
+
+    ``mean (p,)`` and ``squares (p,)`` about it are those of rows of a summed ``weight``.
+    """
+    tiny = (squares < LEAST_SQUARE * weight) & (np.abs(mean) < LEAST_SQUARE**0.5)
+    tiny &= (squares > 0.0) | (mean != 0.0)
+    if tiny.any():
+        column = int(np.argmax(tiny))
+        label = column if names is None else repr(str(names[column]))
+        raise ValueError(
+            f"Column {label} of X holds numbers so small that their squares underflow float64. "
+            "Rescale it, for instance with dask_ml.preprocessing.StandardScaler."
         )
 
 

@@ -10,6 +10,11 @@ from scipy import sparse
 from daskdsml.contracts import Block
 from daskdsml.passes.row_stats import RowStats, row_stats_of
 from daskdsml.utils.validation import MOST_LABELS, check_labels
+from daskdsml.utils.variation import Variation
+
+# Where squares about the mean are less than this share of those about zero, or these so small that
+# they may have lost digits, columns are looked at again: so many entries at a time.
+LEAST_SHARE, LEAST_SQUARE, ENTRIES = 1e-6, 1e-280, 2**20
 
 
 class SummaryRequest(NamedTuple):
@@ -87,8 +92,8 @@ class DataSummary(NamedTuple):
 
     ``labels (k,)`` sorted, with ``counts (k,)`` their summed weights; ``sums`` of the weighted
     columns of X, (k, p) over the rows of each label, (1, p) if y holds none; ``squares (p,)`` of
-    the columns; ``sample`` some of the rows; ``span`` of y, empty if it holds labels;
-    ``products (p,)`` of columns and y, or None.
+    the columns, and their ``variation``; ``sample`` some of the rows; ``span`` of y, empty if it
+    holds labels; ``products (p,)`` of columns and y, or None.
     """
 
     stats: RowStats
@@ -96,6 +101,7 @@ class DataSummary(NamedTuple):
     counts: np.ndarray
     sums: np.ndarray
     squares: np.ndarray
+    variation: Variation
     sample: Sample
     span: Span = Span()
     products: np.ndarray | None = None
@@ -109,6 +115,7 @@ class DataSummary(NamedTuple):
             counts,
             sums,
             self.squares + other.squares,
+            self.variation + other.variation,
             self.sample + other.sample,
             self.span + other.span,
             None if self.products is None else self.products + other.products,
@@ -116,18 +123,21 @@ class DataSummary(NamedTuple):
 
     def mean(self) -> np.ndarray:
         """Weighted mean (p,) of each column."""
-        return self.sums.sum(axis=0) / self.stats.weight
+        return np.where(self.varies, self.variation.mean, self.variation.greatest)
+
+    @property
+    def varies(self) -> np.ndarray:
+        """Whether a column (p,) has different values in rows that have weight."""
+        return self.variation.varies
 
     def scale(self, centred: bool) -> np.ndarray:
         """Standard deviation (p,) of each column, or its root mean square if not ``centred``.
 
         A column that does not vary has its root mean square, or 1 if it is zero throughout.
         """
-        square = self.squares / self.stats.weight
-        variance = square - self.mean() ** 2
-        # The difference of two nearly equal numbers says nothing below their own rounding.
-        varies = centred & (variance > 1e-12 * square)
-        scale = np.sqrt(np.where(varies, variance, square))
+        varies = centred & self.varies
+        squares = np.where(varies, self.variation.squares, self.squares)
+        scale = np.sqrt(squares / self.stats.weight)
         return np.where(scale > 0.0, scale, 1.0)
 
 
@@ -138,6 +148,7 @@ def summarize(request: SummaryRequest, block: Block) -> DataSummary:
     sums, squares = request.backend.column_sums(block, codes, max(len(labels), 1))
     if not (np.isfinite(sums).all() and np.isfinite(squares).all()):
         stats = row_stats_of(block, suspect_X=True)
+    variation = _variation(block, stats.weight, sums.sum(axis=0), squares)
     counts = np.zeros(len(labels))
     if codes is not None:
         counts += np.bincount(codes, block.w, len(labels))
@@ -149,7 +160,36 @@ def summarize(request: SummaryRequest, block: Block) -> DataSummary:
         y = np.ravel(block.y).astype(np.float64)
         block_of_y = block._replace(w=y if block.w is None else block.w * y)
         (products,), _ = request.backend.column_sums(block_of_y)
-    return DataSummary(stats, labels, counts, sums, squares, _drawn(request, block), span, products)
+    sample = _drawn(request, block)
+    return DataSummary(stats, labels, counts, sums, squares, variation, sample, span, products)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
+def _variation(block, weight, sums, squares) -> Variation:
+    """How columns vary, from weighted ``sums`` and ``squares`` (p,) about zero where these tell.
+
+    Other columns are summed about a number of their own.
+    """
+    mean = sums / (weight or 1.0)
+    about = np.maximum(squares - mean * sums, 0.0)
+    limit = np.full(len(mean), np.inf)
+    found = Variation(weight, mean, about, -limit, limit)
+    near = ~(about > LEAST_SHARE * squares) | (squares < LEAST_SQUARE * weight)
+    X, w = block.X, np.ones(block.X.shape[0]) if block.w is None else block.w
+    if sparse.issparse(X):
+        # Where some entries are zero, columns vary unless all are.
+        full = np.bincount(X.indices, minlength=len(mean)) == X.shape[0]
+        found.least[~full & (squares == 0.0)] = found.greatest[~full & (squares == 0.0)] = 0.0
+        near &= full
+    columns, step = np.flatnonzero(near), max(ENTRIES // max(X.shape[0], 1), 1)
+    for start in range(0, len(columns), step):
+        some = columns[start : start + step]
+        x = X[:, some].toarray() if sparse.issparse(X) else X[:, some]
+        centre = x[np.argmax(w > 0.0)].astype(np.float64) if len(x) else np.zeros(len(some))
+        part = Variation.of(x - centre, w)
+        found.mean[some], found.squares[some] = part.mean + centre, part.squares
+        found.least[some], found.greatest[some] = part.least + centre, part.greatest + centre
+    return found
 
 
 def span_of(y, w) -> Span:

@@ -7,7 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg, optimize
 
-from daskdsml.solvers._moments import MomentsState, ridge_per_output, squared_error, with_intercept
+from daskdsml.solvers._moments import (
+    MomentsState,
+    constant_floor,
+    ridge_per_output,
+    squared_error,
+    with_intercept,
+)
+from daskdsml.solvers._symmetric import EPSILON
 
 
 class NNLS(NamedTuple):
@@ -31,20 +38,22 @@ class NNLS(NamedTuple):
         moments = objective.moments()
         inner, cross = moments.cross[:p, :p], moments.cross[:p, p:]
         ridges = ridge_per_output(problem, cross.shape[1])
-        columns = [
-            _one_output(inner + ridge * np.eye(p), cross[:, k]) for k, ridge in enumerate(ridges)
-        ]
-        coef = np.column_stack(columns)
+        varies = np.diag(inner) > constant_floor(moments, p)
+        coef, inner = np.zeros_like(cross), inner[np.ix_(varies, varies)]
+        for k, ridge in enumerate(ridges):
+            coef[varies, k] = _one_output(inner + ridge * np.eye(len(inner)), cross[varies, k])
         value = squared_error(moments, coef, ridges)
         theta = with_intercept(coef, moments, problem)
         return MomentsState(theta, value, moments=moments, status="converged")
 
 
-def _one_output(ridge, cross):
-    values, vectors = linalg.eigh(ridge)
-    significant = values > 10.0 * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
-    if not significant.any():
-        return np.zeros(len(values))
+def _one_output(inner, cross):
+    """The coefficients (p,) of columns that vary, whatever their units."""
+    if not len(inner):
+        return np.zeros(0)
+    scale = np.sqrt(np.diag(inner))
+    values, vectors = linalg.eigh(inner / scale / scale[:, None])
+    significant = values > 10.0 * len(values) * EPSILON * values[-1]
     root = np.sqrt(values[significant])[:, None] * vectors[:, significant].T
-    target = (vectors[:, significant].T @ cross) / np.sqrt(values[significant])
-    return optimize.nnls(root, target)[0]
+    target = (vectors[:, significant].T @ (cross / scale)) / np.sqrt(values[significant])
+    return optimize.nnls(root, target)[0] / scale
