@@ -12,6 +12,8 @@ References
 .. [1] Bottou, L. (2012). Stochastic gradient descent tricks. Neural Networks: Tricks of the Trade.
 .. [2] Tsuruoka, Y., Tsujii, J. and Ananiadou, S. (2009). Stochastic gradient descent training for
    L1-regularized log-linear models with cumulative penalty. Proceedings of ACL-IJCNLP.
+.. [3] Crammer, K., Dekel, O., Keshet, J., Shalev-Shwartz, S. and Singer, Y. (2006). Online
+   passive-aggressive algorithms. JMLR 7, 551-585.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from numba.extending import overload
 
 from daskdsml.backends._kernels import FAST, _value_and_derivative, kernel
 
-CONSTANT, OPTIMAL, INVERSE = 0, 1, 2
+CONSTANT, OPTIMAL, INVERSE, PASSIVE_1, PASSIVE_2 = range(5)
+# A steeper loss of a row counts as this steep, as in scikit-learn: quadratic losses of columns that
+# were not scaled would overflow.
+STEEPEST = 1e12
 # Below this scale coefficients are multiplied out, long before a product underflows.
 SMALLEST_SCALE = 1e-9
 
@@ -113,6 +118,31 @@ def _rate(rule, now):
 
 
 @njit(**FAST)
+def _clipped(slope, now):
+    """The derivative of a row's loss within `STEEPEST`, counted if it is not; NaN stays NaN."""
+    if abs(slope) > STEEPEST:
+        now.clipped += 1.0
+        return STEEPEST if slope > 0.0 else -STEEPEST
+    return slope
+
+
+@njit(**FAST)
+def _square(x):
+    total = 0.0
+    for value in x:
+        total += value * value
+    return total
+
+
+@njit(**FAST)
+def _aggressive_step(rule, value, square):
+    """What multiplies the row: enough to undo its loss, softened by ``eta0`` [3]_."""
+    if rule.schedule == PASSIVE_1:
+        return min(rule.eta0, value / square)
+    return value / (square + 0.5 / rule.eta0)
+
+
+@njit(**FAST)
 def _shrink(coef, mean, rule, now, eta):
     """The squares of the penalty: all coefficients, by the same factor, never past zero."""
     now.scale *= max(0.0, 1.0 - eta * rule.l2)
@@ -173,9 +203,14 @@ def _single(loss, data, indices, indptr, y, w, order, rule, model, now):
         z = now.scale * _score(x, columns, coef) + now.intercept
         value, slope = _value_and_derivative(loss, y[i], z)
         now.loss += w[i] * value
-        eta = _rate(rule, now)
+        eta = step = _rate(rule, now)
+        if rule.schedule >= PASSIVE_1:
+            square = _square(x)
+            if square == 0.0 and rule.schedule == PASSIVE_1:
+                continue
+            step = _aggressive_step(rule, value, square)
         _shrink(coef, mean, rule, now, eta)
-        change = -eta * w[i] * slope
+        change = -step * w[i] * _clipped(slope, now)
         if change != 0.0:
             _move(coef, mean, now, x, columns, change)
             now.intercept += rule.intercept * change
@@ -197,7 +232,7 @@ def _slopes(loss, data, indices, indptr, y, w, rows, rule, coef, mean, paid, now
         z = now.scale * _score(x, columns, coef) + now.intercept
         value, slope = _value_and_derivative(loss, y[i], z)
         now.loss += w[i] * value
-        slopes[k] = w[i] * slope
+        slopes[k] = w[i] * _clipped(slope, now)
         total += slopes[k]
     return total
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from daskdsml.inference._families import Classes, Counts
 from daskdsml.inference.result import INTERCEPT
@@ -75,7 +76,8 @@ def check_reasons(fitted: FittedModel, robust, allow_penalized) -> FittedModel:
 
 
 def _parameters(model):
-    coef = np.asarray(model.coef_, dtype=np.float64)
+    coef = model.coef_.toarray() if sparse.issparse(model.coef_) else model.coef_
+    coef = np.asarray(coef, dtype=np.float64)
     intercept = np.ravel(np.asarray(model.intercept_, dtype=np.float64))
     if _likelihood(model) == "normal":
         return np.ravel(coef), float(intercept[0]) if intercept.size else 0.0, None

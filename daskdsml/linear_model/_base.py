@@ -7,6 +7,7 @@ import warnings
 from contextlib import contextmanager
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import LinAlgWarning
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -55,13 +56,40 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X):
         """Predicted targets ``x'b + b0``, (n,) or (n, K), in X's precision. Lazy as X is."""
         check_is_fitted(self)
-        return predict_rows(self, X, np.asarray, None if self.coef_.ndim == 1 else len(self.coef_))
+        predictor = predictor_of(self)
+        return predict_rows(self, X, np.asarray, None if predictor.flat else len(predictor.coef))
 
     def score(self, X, y, sample_weight=None) -> float:
         """Coefficient of determination R², averaged over outputs, from one pass over X and y."""
         check_is_fitted(self)
         kind = {"multi_output": self._multi_output}
         return evaluate(self, errors, predictor_of(self), X, y, sample_weight, **kind).r2()
+
+
+class SparseCoefficients:
+    """Estimators whose ``coef_`` can be kept as a sparse matrix after a fit."""
+
+    coef_: np.ndarray
+
+    def sparsify(self):
+        """Keep ``coef_`` as a CSR matrix (K, p), smaller where more than half is zero; self."""
+        check_is_fitted(self)
+        self.coef_ = sparse.csr_matrix(dense_coef(self))
+        return self
+
+    def densify(self):
+        """Keep ``coef_`` as an array again, as fits leave it; returns self."""
+        check_is_fitted(self)
+        if sparse.issparse(self.coef_):
+            coef = dense_coef(self)
+            self.coef_ = coef if hasattr(self, "classes_") else coef[0]
+        return self
+
+
+def dense_coef(estimator) -> np.ndarray:
+    """Coefficients (K, p), (1, p) of one output, also of an estimator that was sparsified."""
+    coef = estimator.coef_
+    return coef.toarray() if sparse.issparse(coef) else np.atleast_2d(coef)
 
 
 class Passes:
@@ -257,10 +285,10 @@ def predict_rows(estimator, X, finish, columns=None, dtype=None):
 
 def predictor_of(estimator) -> LinearPredictor:
     """What gives raw scores: (n,) of one output or of two classes, (n, K) of more."""
-    coef = np.atleast_2d(estimator.coef_)
+    coef, classes = dense_coef(estimator), getattr(estimator, "classes_", None)
     intercept = np.broadcast_to(np.atleast_1d(estimator.intercept_), len(coef))
-    flat = estimator.coef_.ndim == 1 or len(getattr(estimator, "classes_", ())) == 2
-    return LinearPredictor(coef, intercept, flat)
+    vector = estimator.coef_.ndim == 1 or sparse.issparse(estimator.coef_)
+    return LinearPredictor(coef, intercept, vector if classes is None else len(classes) == 2)
 
 
 def warn_of(result, estimator) -> None:

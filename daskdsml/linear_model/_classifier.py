@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,14 +9,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.labels import LabelCodes, check_class_weight, class_weights
-from daskdsml.linear_model._base import evaluate, predict_rows, predictor_of
+from daskdsml.linear_model._base import SparseCoefficients, evaluate, predict_rows, predictor_of
 from daskdsml.linear_model._initial import null_evaluation
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.evaluate import Labels, hits, log_probabilities, probabilities
-from daskdsml.utils.validation import check_flag, check_number
+from daskdsml.utils.validation import check_flag, check_number, check_seed
 
 
 class Categorical(NamedTuple):
@@ -82,7 +81,7 @@ class Categorical(NamedTuple):
         return null_evaluation(problem, theta, counts, sums)
 
 
-class LinearClassifier(ClassifierMixin, BaseEstimator):
+class LinearClassifier(SparseCoefficients, ClassifierMixin, BaseEstimator):
     """Base of linear classifiers: predictions from ``classes_``, ``coef_`` and ``intercept_``."""
 
     def __sklearn_tags__(self):
@@ -147,8 +146,7 @@ def check_classifier(model) -> None:
             f"intercept_scaling={model.intercept_scaling!r} is not taken: the intercept is "
             "never penalised. Use 1."
         )
-    if not (model.random_state is None or isinstance(model.random_state, numbers.Integral)):
-        raise ValueError(f"random_state must be an integer or None, got {model.random_state!r}.")
+    check_seed(model)
     check_class_weight(model.class_weight)
 
 

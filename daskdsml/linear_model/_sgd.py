@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Record
-from daskdsml.linear_model._base import Passes, dataset_of, passes_over
+from daskdsml.linear_model._base import Passes, dataset_of, dense_coef, passes_over
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.stochastic import HoldOut, Rule, SGDEpoch, SGDState, Targets
@@ -62,8 +62,11 @@ class Validation(NamedTuple):
     score: Any
 
 
-def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val) -> DataSummary:
-    """Fit from the first epoch on and publish; returns the summary of the data."""
+def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val, start) -> DataSummary:
+    """Fit from the first epoch on and publish; returns the summary of the data.
+
+    ``start`` are the coefficients and intercepts the user names, or None for each.
+    """
     check_parameters(model)
     check_validation(model, X_val, y_val)
     table = dataset_of(model, X, y, sample_weight, labels=kind.labels)
@@ -72,7 +75,7 @@ def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val) -> DataS
         warn_of_descent(model, summary.variation)
         holds_out = model.early_stopping and X_val is None
         hold_out = HoldOut(model.validation_fraction if holds_out else 0.0, seed_of(model))
-        state = _begin(model, kind, summary, table.n_features)._replace(hold_out=hold_out)
+        state = _begin(model, kind, summary, table.n_features, hold_out, start)
         if X_val is None:
             scorer = kind.scorer(state.targets, hold_out) if holds_out else None
             validation = scorer and Validation(passes.rows, *scorer)
@@ -86,7 +89,9 @@ def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val) -> DataS
     worse = _grown(objectives)
     model.converged_ = not learn.any() and worse is None
     _publish(model, state, passes, summary, table)
-    if worse is not None:
+    if _warn_of_clipping(model, state):
+        model.converged_ = False
+    elif worse is not None:
         _warn(model, "'s objective grew from {:.3g} to {:.3g}".format(*worse), _remedy(model))
     elif not model.converged_ and model.tol is not None:
         _warn_of_end(model)
@@ -103,7 +108,7 @@ def descend_once(model, kind: TargetKind, X, y, sample_weight) -> DataSummary:
         summary = _summarize(model, kind, passes)
         if first:
             warn_of_descent(model, summary.variation)
-        state = _begin(model, kind, summary, table.n_features)
+        state = _begin(model, kind, summary, table.n_features, HoldOut(seed=seed_of(model)))
         if not first:
             state = state._replace(models=_continued(model, state.models))
         start = time.perf_counter()
@@ -115,6 +120,7 @@ def descend_once(model, kind: TargetKind, X, y, sample_weight) -> DataSummary:
     model.validation_scores_ = None
     model.converged_ = False
     _publish(model, state, passes, summary, table)
+    _warn_of_clipping(model, state)
     return summary
 
 
@@ -138,17 +144,35 @@ def _encode_validation(model, kind: TargetKind, passes: Passes, summary) -> None
     passes.encode(kind.codes(summary))
 
 
-def _begin(model, kind: TargetKind, summary, n_features) -> SGDEpoch:
-    """SGDStates at zero or, with ``warm_start``, at the coefficients of the last fit."""
+def _begin(model, kind: TargetKind, summary, n_features, hold_out, start=(None, None)) -> SGDEpoch:
+    """SGDStates at zero, at ``start`` or, with ``warm_start``, at the last fit."""
     targets, rule = kind.targets(summary), rule_of(model)
     n_models = 1 if targets.codes is None else len(targets.codes)
-    coef, intercept = np.zeros((n_models, n_features)), np.zeros(n_models)
-    fitted = np.atleast_2d(getattr(model, "coef_", np.empty((0, 0))))
-    if model.warm_start and fitted.shape == coef.shape:
-        coef, intercept = fitted, np.ravel(model.intercept_)
+    coef, intercept = start
+    if model.warm_start and hasattr(model, "coef_"):
+        coef = dense_coef(model) if coef is None else coef
+        intercept = model.intercept_ if intercept is None else intercept
+    coef = _started("coef_init", coef, (n_models, n_features))
+    intercept = _started("intercept_init", intercept, (n_models,))
     models = tuple(SGDState.start(*each, rule) for each in zip(coef, intercept, strict=True))
     loss = model._losses[model.loss](model)
-    return SGDEpoch(models, (True,) * n_models, loss, rule, targets)
+    return SGDEpoch(models, (True,) * n_models, loss, rule, targets, hold_out)
+
+
+def _started(name, given, shape) -> np.ndarray:
+    """Parameters to start from, or zeros where none are given."""
+    if given is None:
+        return np.zeros(shape)
+    values = np.asarray(given, dtype=np.float64)
+    # Of one model, scikit-learn takes its coefficients in any shape.
+    values = values.reshape(shape) if shape[0] == 1 and values.size == np.prod(shape) else values
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(
+            f"{name} (with warm_start=True, what the last fit left) does not match the dataset: "
+            f"expected finite numbers of shape {shape}, got shape {values.shape}. Pass such an "
+            "array, or None."
+        )
+    return values
 
 
 def _continued(model, fresh) -> tuple:
@@ -205,9 +229,10 @@ def _run_epoch(model, rows, state: SGDEpoch, epoch: int) -> SGDEpoch:
     else:
         order = list(range(rows.n_shards))
         if model.shuffle:
-            seed = (seed_of(model), stochastic.SHUFFLE_SHARDS, epoch)
-            order = np.random.default_rng(seed).permutation(order).tolist()
-            state = state._replace(shuffle=(seed_of(model), stochastic.SHUFFLE_ROWS, epoch))
+            seed = state.hold_out.seed
+            draws = np.random.default_rng((seed, stochastic.SHUFFLE_SHARDS, epoch))
+            order = draws.permutation(order).tolist()
+            state = state._replace(shuffle=(seed, stochastic.SHUFFLE_ROWS, epoch))
         name = f"{model._label}-epoch"
         strategy = registry.find_strategy(state)
         state = strategy.epoch(stochastic.advance, state, rows, order, name)
@@ -240,12 +265,14 @@ def _remedy(model) -> str:
     return f"The steps are too long for this data: scale the columns, or {steps}"
 
 
+@np.errstate(over="ignore")  # finite coefficients may have squares that are not
 def _record(passes: Passes, state, start) -> np.ndarray:
     """Keep the epoch in the history; returns the objectives (K,)."""
     rule = state.rule
     coefs = np.array([each.coef for each in state.models])
-    size = rule.l1 * np.abs(coefs).sum(axis=1) + 0.5 * rule.l2 * (coefs**2).sum(axis=1)
-    objectives = _losses(state) + size
+    objectives = _losses(state)
+    if rule.schedule not in map(SCHEDULES.get, PASSIVE):  # whose steps lower the loss alone
+        objectives += rule.l1 * np.abs(coefs).sum(axis=1) + 0.5 * rule.l2 * (coefs**2).sum(axis=1)
     value = float(objectives[0]) if len(objectives) == 1 else float("nan")
     passes.progress.add(Record("epoch", time.perf_counter() - start, value))
     return objectives
@@ -274,10 +301,19 @@ def _score_on(model, validation, state) -> np.ndarray:
 def _publish(model, state, passes: Passes, summary, table) -> None:
     """What a fit leaves behind: coefficients (K, p) and intercepts (K,) among them."""
     model.coef_, model.intercept_ = _parameters(state)
-    model._models = list(state.models)
+    model._models = [each.with_numbers(clipped=0.0) for each in state.models]
     model.t_ = max(each.number("t") for each in state.models)
     model.n_passes_ = passes.n_passes(summary.stats.n_rows, table)
     model.history_ = passes.progress.history
+
+
+def _warn_of_clipping(model, state) -> bool:
+    """Warn if the loss of some rows was too steep to follow; returns whether."""
+    n_rows = sum(each.number("clipped") for each in state.models)
+    if n_rows:
+        what = f" clipped the derivative of a row's loss to 1e12 in size, {n_rows:.0f} time(s)"
+        _warn(model, what, _remedy(model))
+    return n_rows > 0
 
 
 def _warn_of_end(model) -> None:
@@ -328,7 +364,10 @@ def _grown(objectives):
 
 
 # Step sizes, by what `stochastic.Rule` calls them.
-SCHEDULES = {"constant": 0, "adaptive": 0, "optimal": 1, "invscaling": 2}
+SCHEDULES = {"constant": 0, "adaptive": 0, "optimal": 1, "invscaling": 2, "pa1": 3, "pa2": 4}
+# Passive-aggressive steps, and the losses of one unit of slope that they are made for.
+PASSIVE = ("pa1", "pa2")
+PASSIVE_LOSSES = ("hinge", "epsilon_insensitive")
 PENALTIES = ("l2", "l1", "elasticnet", None)
 
 
@@ -365,6 +404,14 @@ def _check_choices(estimator) -> None:
         raise ValueError(
             f"batch_size must be a number of rows or 'full', got {estimator.batch_size!r}."
         )
+    if estimator.learning_rate in PASSIVE:
+        loss = next(name for name in PASSIVE_LOSSES if name in estimator._losses)
+        if estimator.loss != loss or estimator.batch_size != 1:
+            raise ValueError(
+                f"learning_rate={estimator.learning_rate!r} of {type(estimator).__name__} only "
+                f"works with loss={loss!r} and batch_size=1, got loss={estimator.loss!r} and "
+                f"batch_size={estimator.batch_size!r}. Use these, or another learning_rate."
+            )
     if estimator.learning_rate == "optimal" and estimator.alpha == 0:
         raise ValueError(
             "learning_rate='optimal' makes steps of 1 / (alpha t), but alpha is 0. Use alpha "

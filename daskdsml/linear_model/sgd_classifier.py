@@ -120,12 +120,15 @@ class SGDClassifier(LinearClassifier):
         For the losses of `SGDRegressor`.
     n_jobs : int or None
         Threads for the passes over data in this process; epochs of batches are one chain.
-    random_state : int or None
-        Seed of all that is drawn; None means 0, so that fits can be repeated.
-    learning_rate : {"optimal", "constant", "invscaling", "adaptive"}
+    random_state : int, RandomState or None
+        Seed of all that is drawn; None means 0, so that fits can be repeated. A RandomState gives
+        each fit a seed of its own.
+    learning_rate : {"optimal", "constant", "invscaling", "adaptive", "pa1", "pa2"}
         Step of update t: ``1 / (alpha (t0 + t - 1))`` with ``t0 = alpha**-0.75``, so that the first
         step is ``alpha**-0.25`` [2]_; ``eta0``; ``eta0 / t**power_t``; ``eta0`` divided by 5
-        whenever a model would end, which it does from 1e-6 on.
+        whenever a model would end, which it does from 1e-6 on; for loss "hinge" and updates of one
+        row, the passive-aggressive steps ``min(eta0, loss / |x|**2)`` and
+        ``loss / (|x|**2 + 1 / (2 eta0))`` [3]_. Derivatives of a row's loss count as 1e12 at most.
     eta0, power_t : float
     early_stopping : bool
         Whether a validation score (accuracy of each model, of the coefficients that would be
@@ -173,6 +176,8 @@ class SGDClassifier(LinearClassifier):
        for L1-regularized log-linear models with cumulative penalty. Proceedings of ACL-IJCNLP.
     .. [2] Bottou, L. (2012). Stochastic gradient descent tricks. Neural Networks: Tricks of the
        Trade.
+    .. [3] Crammer, K., Dekel, O., Keshet, J., Shalev-Shwartz, S. and Singer, Y. (2006). Online
+       passive-aggressive algorithms. JMLR 7, 551-585.
     """
 
     _label = "sgd-classifier"
@@ -207,7 +212,9 @@ class SGDClassifier(LinearClassifier):
     ):
         set_parameters(self, locals())
 
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self, X, y, coef_init=None, intercept_init=None, sample_weight=None, X_val=None, y_val=None
+    ):
         """Fit the coefficients, from zero or, with ``warm_start``, from those of the last fit.
 
         Parameters
@@ -215,6 +222,8 @@ class SGDClassifier(LinearClassifier):
         X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
         y : array (n,), series, or Dask collection of them
             Labels: numbers, strings or booleans, of two kinds or more.
+        coef_init, intercept_init : arrays shaped as ``coef_`` and ``intercept_``, or None
+            Where to start.
         sample_weight : array (n,), series, Dask collection of them, or None
             Factor of each row's loss.
         X_val, y_val : as X and y, or None
@@ -236,7 +245,9 @@ class SGDClassifier(LinearClassifier):
             If ``max_iter`` epochs did not bring what ``tol`` asks for.
         """
         check_class_weight(self.class_weight)
-        self.classes_ = descend(self, self._targets(), X, y, sample_weight, X_val, y_val).labels
+        start = (coef_init, intercept_init)
+        targets = self._targets()
+        self.classes_ = descend(self, targets, X, y, sample_weight, X_val, y_val, start).labels
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):

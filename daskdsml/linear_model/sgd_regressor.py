@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daskdsml.linear_model._base import LinearRegressor
+from daskdsml.linear_model._base import LinearRegressor, SparseCoefficients
 from daskdsml.linear_model._sgd import descend, descend_once, losses_of
 from daskdsml.passes.evaluate import Errors
 from daskdsml.passes.stochastic import Targets, held_out_errors
@@ -29,7 +29,7 @@ class RealTargets:
         return held_out_errors, (hold_out,), Errors.r2
 
 
-class SGDRegressor(LinearRegressor):
+class SGDRegressor(SparseCoefficients, LinearRegressor):
     """Linear regression by gradient descent whose updates use one row, k rows, or all of them.
 
     Minimises ``sum_i w_i loss(y_i, x_i'b + b0) / n + alpha penalty(b)`` as scikit-learn does;
@@ -47,11 +47,12 @@ class SGDRegressor(LinearRegressor):
         Whether to show a progress bar.
     epsilon : float
         The residual, in units of y, from which on losses change.
-    random_state : int or None
-        Seed of all that is drawn; None means 0, so that fits can be repeated.
-    learning_rate : {"constant", "optimal", "invscaling", "adaptive"}
+    random_state : int, RandomState or None
+        As for `SGDClassifier`.
+    learning_rate : {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
     eta0, power_t : float
-        Step sizes: see `SGDClassifier`; here ``eta0 / t**power_t``.
+        Step sizes: see `SGDClassifier`; here ``eta0 / t**power_t``. "pa1" and "pa2" are for loss
+        "epsilon_insensitive".
     early_stopping, validation_fraction, n_iter_no_change, warm_start, average
         As for `SGDClassifier`; the score of validation is the coefficient of determination.
     batch_size : int or "full"
@@ -106,13 +107,16 @@ class SGDRegressor(LinearRegressor):
     ):
         set_parameters(self, locals())
 
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self, X, y, coef_init=None, intercept_init=None, sample_weight=None, X_val=None, y_val=None
+    ):
         """Fit the coefficients, from zero or, with ``warm_start``, from those of the last fit.
 
         Parameters, result, errors and warnings are those of `SGDClassifier.fit`, but for y (n,)
         of numbers.
         """
-        descend(self, RealTargets(), X, y, sample_weight, X_val, y_val)
+        start = (coef_init, intercept_init)
+        descend(self, RealTargets(), X, y, sample_weight, X_val, y_val, start)
         self.coef_ = self.coef_[0]
         return self
 

@@ -17,7 +17,7 @@ NUMBERS = np.dtype(
         (name, np.float64)
         for name in (
             *("scale", "intercept", "t", "eta", "due", "mass", "norm", "mean_intercept"),
-            *("slope", "rows", "loss", "seen"),
+            *("slope", "rows", "loss", "seen", "clipped"),
         )
     ]
 )
@@ -30,7 +30,8 @@ class Rule(NamedTuple):
     ----------
     schedule : int
         Of step sizes at update t = 1, 2, ...: 0, the model's ``eta``; 1,
-        ``1 / (alpha (offset + t - 1))``; 2, ``eta0 / t**power_t``.
+        ``1 / (alpha (offset + t - 1))``; 2, ``eta0 / t**power_t``; 3 and 4, passive-aggressive, as
+        long as undoes the loss of a row.
     alpha, eta0, power_t, offset : float
     l1, l2 : float
         Factors of ``|b_j|`` and ``b_j**2 / 2`` in the objective.
@@ -62,7 +63,7 @@ class SGDState(NamedTuple):
     (p,), or (0,) without averaging, with ``mass``, ``norm`` and ``mean_intercept`` their means;
     ``due`` and ``paid (p,)`` the L1 penalty so far; ``waiting (p,)`` and ``slope`` the summed
     gradient of ``rows`` that wait for a batch to be full; ``loss`` and ``seen`` the summed loss and
-    number of rows of this epoch.
+    number of rows of this epoch; ``clipped`` how often a loss was too steep.
     """
 
     numbers: np.ndarray
@@ -175,43 +176,51 @@ def advance(state: SGDEpoch, block: Block) -> SGDEpoch:
 
 
 class BatchSums(NamedTuple):
-    """Sums over the rows of a pass: losses (K,), gradients (K, p + 1), and the number of rows."""
+    """Sums over the rows of a pass: losses (K,), gradients (K, p + 1), and the number of rows.
+
+    ``clipped (K,)`` counts the losses that were too steep.
+    """
 
     loss: np.ndarray
     gradient: np.ndarray
     n_rows: int
+    clipped: np.ndarray
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found after the epoch
     def __add__(self, other: BatchSums) -> BatchSums:
-        return BatchSums(
-            self.loss + other.loss, self.gradient + other.gradient, self.n_rows + other.n_rows
-        )
+        return BatchSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is found after the epoch
 def batch(state: SGDEpoch, block: Block) -> BatchSums:
     """Kernel: what one block adds to the one update of an epoch."""
+    from daskdsml.backends._sgd_kernels import STEEPEST  # compiles
+
     rows = ~state.hold_out.chosen(block)
     block = block if rows.all() else subset(block, rows)
     X = block.X
     coef = np.array([model.coef for model in state.models])
     scores = np.asarray(X @ coef.T.astype(X.dtype), dtype=np.float64)
-    loss, slopes = np.zeros(len(coef)), np.empty_like(scores)
+    loss, clipped, slopes = np.zeros(len(coef)), np.zeros(len(coef)), np.empty_like(scores)
     for k, model in enumerate(state.models):
         y, w = state.targets.of(k, block)
         z = scores[:, k] + model.number("intercept")
         value, slope = state.loss.value_and_derivative(np, y, z)
-        loss[k], slopes[:, k] = w @ value, w * slope
+        loss[k], slopes[:, k] = w @ value, w * np.clip(slope, -STEEPEST, STEEPEST)
+        clipped[k] = (np.abs(slope) > STEEPEST).sum()
     gradient = np.asarray((X.T @ slopes.astype(X.dtype)).T, dtype=np.float64)
     gradient = np.column_stack([gradient, slopes.sum(axis=0)])
-    return BatchSums(loss, gradient, X.shape[0])
+    return BatchSums(loss, gradient, X.shape[0], clipped)
 
 
 def with_batch(state: SGDEpoch, total: BatchSums) -> SGDEpoch:
     """The models with the sums of all rows waiting for their update."""
     models = list(state.models)
     for k in np.flatnonzero(state.learn):
+        clipped = models[k].number("clipped") + total.clipped[k]
+        numbers = {"rows": total.n_rows, "seen": total.n_rows, "clipped": clipped}
         models[k] = models[k].with_numbers(
-            slope=total.gradient[k, -1], rows=total.n_rows, loss=total.loss[k], seen=total.n_rows
+            slope=total.gradient[k, -1], loss=total.loss[k], **numbers
         )
         models[k].waiting[:] = total.gradient[k, :-1]
     return state._replace(models=tuple(models))

@@ -58,16 +58,15 @@ def check_flag(part: object, *names: str) -> None:
 
 def check_epochs(estimator: Any) -> None:
     """Raise ValueError if a parameter that tells how long to train cannot be used."""
-    for name in ("max_iter", "n_iter_no_change"):
-        check_number(estimator, name, 1, integer=True)
+    check_number(estimator, "max_iter", 1, integer=True)
+    if estimator.n_iter_no_change != np.inf:
+        check_number(estimator, "n_iter_no_change", 1, integer=True)
     check_flag(estimator, "shuffle", "early_stopping", "warm_start")
     if estimator.tol is not None:
         check_number(estimator, "tol", 0)
     if estimator.early_stopping:
         check_number(estimator, "validation_fraction", 0, strict=True, below=1)
-    seed = estimator.random_state
-    if not (seed is None or (isinstance(seed, numbers.Integral) and int(seed) >= 0)):
-        raise ValueError(f"random_state must be an integer of at least 0 or None, got {seed!r}.")
+    check_seed(estimator)
 
 
 def check_validation(estimator: Any, X_val: Any, y_val: Any, mask_val: Any = None) -> None:
@@ -93,9 +92,27 @@ def check_single_epoch(estimator: Any) -> None:
         )
 
 
+def check_seed(estimator: Any) -> None:
+    """Raise ValueError unless ``random_state`` can seed what an estimator draws."""
+    seed = estimator.random_state
+    if seed is None or isinstance(seed, np.random.RandomState):
+        return
+    good = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if not good or seed < 0:
+        raise ValueError(
+            f"random_state of {type(estimator).__name__} must be an integer of at least 0, a "
+            f"numpy.random.RandomState or None, got {seed!r}."
+        )
+
+
 def seed_of(estimator: Any) -> int:
-    """The seed of all that an estimator draws: 0 without one, so that fits can be repeated."""
+    """A seed of what an estimator draws: 0 without one, so that fits can be repeated.
+
+    A RandomState is asked anew at each call, as scikit-learn's estimators do.
+    """
     seed = getattr(estimator, "random_state", None)
+    if isinstance(seed, np.random.RandomState):
+        return int(seed.randint(np.iinfo(np.int32).max))
     return 0 if seed is None else int(seed)
 
 

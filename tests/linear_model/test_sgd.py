@@ -51,7 +51,7 @@ def test_classifier_has_the_coefficients_of_scikit_learn(loss, penalty, average)
         # Long steps, as "optimal" makes for small alpha, would amplify rounding.
         features, options["alpha"] = (X / 6.0, 1.0) if schedule == "optimal" else (X, 0.01)
         reference = theirs.SGDClassifier(**options).fit(features, Y, sample_weight=w)
-        same(SGDClassifier(**options).fit(dask_rows(features, 5), Y, w), reference)
+        same(SGDClassifier(**options).fit(dask_rows(features, 5), Y, sample_weight=w), reference)
 
 
 @pytest.mark.parametrize("average", [False, True, 50])
@@ -61,7 +61,7 @@ def test_regressor_has_the_coefficients_of_scikit_learn(loss, penalty, average):
     for schedule, w in (("constant", None), ("constant", V), ("invscaling", None)):
         options = dict(PLAIN, loss=loss, penalty=penalty, average=average, learning_rate=schedule)
         reference = theirs.SGDRegressor(**options).fit(A, B, sample_weight=w)
-        same(SGDRegressor(**options).fit(dask_rows(A, 5), B, w), reference)
+        same(SGDRegressor(**options).fit(dask_rows(A, 5), B, sample_weight=w), reference)
 
 
 @pytest.mark.parametrize("penalty", ["l1", "elasticnet"])
@@ -70,7 +70,7 @@ def test_sparse_penalties_have_the_coefficients_of_scikit_learn(schedule, penalt
     options = dict(PLAIN, penalty=penalty, learning_rate=schedule, alpha=0.05, l1_ratio=0.5)
     for w in (None, W):
         reference = theirs.SGDClassifier("log_loss", **options).fit(X, Y, sample_weight=w)
-        mine = SGDClassifier("log_loss", **options).fit(X, Y, w)
+        mine = SGDClassifier("log_loss", **options).fit(X, Y, sample_weight=w)
         same(mine, reference)
         np.testing.assert_array_equal(mine.coef_ == 0.0, reference.coef_ == 0.0)
         assert (mine.coef_ == 0.0).any() or penalty != "l1" or schedule == "optimal"
@@ -139,14 +139,14 @@ def test_batches_are_those_of_a_plain_loop(batch, n_blocks, monkeypatch):
     options = {"max_iter": 5, "tol": None, "shuffle": False, "alpha": 0.1, "eta0": 0.1}
     rows = [dask_rows(part, n_blocks) for part in (X, Y, W)]
     options |= {"learning_rate": "invscaling", "power_t": 0.3, "batch_size": batch}
-    mine = SGDClassifier("log_loss", **options).fit(*rows)
+    mine = SGDClassifier("log_loss", **options).fit(*rows[:2], sample_weight=rows[2])
     logistic = registry.find("losses", "logistic")()
     coef, intercept = gradient_descent(logistic, X, Y, W, size, 5, 0.1, 0.1, 0.3)
     np.testing.assert_allclose(mine.coef_[0], coef, rtol=1e-10)
     np.testing.assert_allclose(mine.intercept_, intercept, rtol=1e-10)
     assert mine.t_ == 1 + 5 * -(-400 // size)
     rows = [dask_rows(part, n_blocks) for part in (A, B, V)]
-    mine = SGDRegressor(**options).fit(*rows)
+    mine = SGDRegressor(**options).fit(*rows[:2], sample_weight=rows[2])
     squares = registry.find("losses", "squared_error")()
     coef, intercept = gradient_descent(squares, A, B, V, size, 5, 0.1, 0.1, 0.3)
     np.testing.assert_allclose(mine.coef_, coef, rtol=1e-10)
@@ -264,7 +264,7 @@ def test_full_batches_find_the_lasso():
 @pytest.mark.parametrize("batch", [1, 25])
 def test_partial_fits_are_an_epoch(batch, penalty, average):
     options = dict(PLAIN, max_iter=1, batch_size=batch, average=average, penalty=penalty)
-    whole = SGDClassifier(**options).fit(X, THREE, W)
+    whole = SGDClassifier(**options).fit(X, THREE, sample_weight=W)
     parts = SGDClassifier(**options)
     number = SGDRegressor(**options)
     for start in range(0, 400, 100):
@@ -395,7 +395,6 @@ PARAMETERS = [
     ("batch_size", 1.5, "batch_size of .* must be an integer"),
     ("loss", "logistic", "Unknown loss 'logistic' of .*expected one of .*'squared_error'"),
     ("penalty", "l3", "Unknown penalty 'l3'.*'elasticnet'"),
-    ("learning_rate", "pa1", "Unknown learning_rate 'pa1'.*'adaptive'"),
     ("eta0", 0.0, "eta0 of .* must be a number above 0, got 0.0"),
     ("eta0", None, "eta0 of .* must be a number above 0, got None"),
     ("alpha", -1.0, "alpha of .* must be a number of at least 0"),
@@ -424,6 +423,7 @@ def test_bad_combinations(model):
             {"learning_rate": "optimal", "alpha": 0.0},
             "'optimal' makes steps of 1 / .alpha t.* alpha",
         ),
+        ({"learning_rate": "pa1", "loss": "huber"}, "'pa1' of .* only works with loss="),
         ({"penalty": "elasticnet", "l1_ratio": 2.0}, "l1_ratio of .* at most 1"),
         ({"early_stopping": True, "validation_fraction": 0.0}, "validation_fraction of .* above 0"),
         (
@@ -463,16 +463,19 @@ def test_not_finite_is_named(model):
     with pytest.raises(ValueError, match="X contains NaN at row 311"):
         model(early_stopping=True).fit(features, y, X_val=spoiled, y_val=y)
     with pytest.raises(ValueError, match="sample_weight must be .* row 3 has weight -1"):
-        model().fit(features, y, np.where(np.arange(400) == 3, -1.0, 1.0))
+        model().fit(features, y, sample_weight=np.where(np.arange(400) == 3, -1.0, 1.0))
 
 
 @pytest.mark.parametrize("batch", [1, 10, "full"])
 def test_divergence_names_the_step(batch):
-    options = {"batch_size": batch, "tol": None, "alpha": 1e-3}
-    with pytest.raises(ValueError, match=r"diverged in epoch \d+.*lower eta0 .now 1000"):
-        SGDRegressor(eta0=1e3, learning_rate="constant", **options).fit(1e3 * A, B)
-    with pytest.raises(ValueError, match="diverged in epoch .*raise alpha"):
-        SGDRegressor(learning_rate="optimal", **options).fit(1e9 * A, B)
+    options = {"batch_size": batch, "tol": None, "alpha": 1e-3, "max_iter": 20}
+    with pytest.raises(ValueError, match=r"diverged in epoch \d+.*lower eta0 .now 1e.300"):
+        SGDRegressor(eta0=1e300, learning_rate="constant", **options).fit(1e3 * A, B)
+    model = SGDRegressor(learning_rate="optimal", **options)
+    for call in ("fit", "partial_fit"):
+        with pytest.warns(ConvergenceWarning, match=r"clipped .* \d+ time.*raise alpha"):
+            getattr(model, call)(1e9 * A, B)
+        assert model.converged_ is False
 
 
 def test_an_objective_that_only_grew_is_no_success():
@@ -515,3 +518,83 @@ def test_a_warning_says_that_epochs_ran_out(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model(max_iter=2, tol=None).fit(features, y)
+
+
+@both
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("schedule", ["pa1", "pa2"])
+def test_passive_aggressive_steps_are_those_of_scikit_learn(schedule, average, model):
+    features, y = data_of(model)
+    features = np.where(np.arange(len(y))[:, None] % 9 == 0, 0.0, features)  # nothing to step along
+    loss = "hinge" if model is SGDClassifier else "epsilon_insensitive"
+    options = dict(PLAIN, loss=loss, penalty="l2", learning_rate=schedule, eta0=0.7)
+    options["average"] = average
+    reference = getattr(theirs, model.__name__)(**options).fit(features, y)
+    mine = model(**options).fit(dask_rows(features, 5), y)
+    # scikit-learn's means of all updates have some eight digits.
+    np.testing.assert_allclose(mine.coef_, reference.coef_, rtol=1e-7)
+    np.testing.assert_allclose(mine.intercept_, reference.intercept_, rtol=1e-7)
+    options |= {"tol": 1e-3, "max_iter": 500}
+    reference = getattr(theirs, model.__name__)(**options).fit(features, y)
+    assert model(**options).fit(features, y).n_iter_ == reference.n_iter_ < 500
+
+
+@both
+@pytest.mark.parametrize("batch", [1, 16, "full"])
+def test_slopes_are_clipped_where_scikit_learn_clips_them(batch, model):
+    features, y = data_of(model)
+    features = 1e4 * features + 5e4
+    loss = "squared_hinge" if model is SGDClassifier else "squared_error"
+    options = dict(PLAIN, loss=loss, penalty="elasticnet", learning_rate="invscaling")
+    mine = model(**options, batch_size=batch)
+    with pytest.warns(ConvergenceWarning, match="clipped the derivative"):
+        mine.fit(features, y)
+    assert 1e6 < np.abs(mine.coef_).max() < 1e18
+    if batch == 1:
+        reference = getattr(theirs, model.__name__)(**options).fit(features, y)
+        np.testing.assert_allclose(mine.coef_, reference.coef_, rtol=1e-6)
+
+
+@both
+def test_starts_from_the_parameters_that_are_named(model):
+    features, y = data_of(model)
+    y = THREE if model is SGDClassifier else y
+    n_models = 3 if model is SGDClassifier else 1
+    rng = np.random.default_rng(3)
+    coef, intercept = rng.normal(size=(n_models, 6)), rng.normal(size=n_models)
+    coef = coef if n_models > 1 else coef[0]
+    reference = getattr(theirs, model.__name__)(**PLAIN).fit(features, y, +coef, +intercept)
+    same(model(**PLAIN).fit(features, y, coef, intercept), reference)
+    for name in ("coef_init", "intercept_init"):
+        with pytest.raises(ValueError, match=f"{name}.*expected finite numbers of shape"):
+            model(**PLAIN).fit(features, y, **{name: np.zeros(7)})
+    warm = model(**PLAIN, warm_start=True).fit(features, y)
+    with pytest.raises(ValueError, match="what the last fit left.*shape"):
+        warm.fit(features[:, :4], y)
+
+
+@both
+def test_a_random_state_gives_each_fit_a_seed_of_its_own(model):
+    features, y = data_of(model)
+    options = dict(PLAIN, shuffle=True, early_stopping=True, tol=1e-3, max_iter=20)
+    draws = np.random.RandomState(5)
+    first, second = (model(**options, random_state=draws).fit(features, y) for _ in range(2))
+    again = model(**options, random_state=np.random.RandomState(5)).fit(features, y)
+    assert bits(first) == bits(again) != bits(second)
+
+
+@both
+def test_sparse_coefficients_predict_the_same(model):
+    features, y = data_of(model)
+    mine = model(**dict(PLAIN, penalty="l1", alpha=0.2)).fit(features, y)
+    coef, predicted, score = mine.coef_.copy(), mine.predict(features), mine.score(features, y)
+    mine.sparsify()
+    assert sparse.issparse(mine.coef_)
+    np.testing.assert_array_equal(mine.predict(features), predicted)
+    np.testing.assert_array_equal(mine.predict(dask_rows(features, 3)).compute(), predicted)
+    assert mine.score(features, y) == score
+    mine.partial_fit(features, y)  # needs no coefficients of one kind
+    mine.sparsify().densify()
+    assert mine.coef_.shape == coef.shape
+    with pytest.raises(ValueError, match="not fitted"):
+        model().sparsify()
