@@ -92,13 +92,6 @@ def _pay(coef, mean, paid, now, columns):
 
 
 @njit(**FAST)
-def _pay_before(coef, mean, paid, now, columns):
-    """Have ``columns`` pay for the updates that did not meet them; all columns met every one."""
-    if columns is not None:
-        _pay(coef, mean, paid, now, columns)
-
-
-@njit(**FAST)
 def _multiply_out(coef, mean, now):
     """Make ``coef`` and ``mean`` what they stand for."""
     for j in range(mean.size):
@@ -198,8 +191,8 @@ def _single(loss, data, indices, indptr, y, w, order, rule, model, now):
     coef, mean, paid, _ = _arrays(model)
     for i in order:
         x, columns = _row(data, indices, indptr, i)
-        if rule.l1 > 0.0:
-            _pay_before(coef, mean, paid, now, columns)
+        if rule.l1 > 0.0 and columns is not None:  # for the updates that did not meet them
+            _pay(coef, mean, paid, now, columns)
         z = now.scale * _score(x, columns, coef) + now.intercept
         value, slope = _value_and_derivative(loss, y[i], z)
         now.loss += w[i] * value
@@ -227,8 +220,8 @@ def _slopes(loss, data, indices, indptr, y, w, rows, rule, coef, mean, paid, now
     for k in range(rows.size):
         i = rows[k]
         x, columns = _row(data, indices, indptr, i)
-        if rule.l1 > 0.0:
-            _pay_before(coef, mean, paid, now, columns)
+        if rule.l1 > 0.0 and columns is not None:  # for the updates that did not meet them
+            _pay(coef, mean, paid, now, columns)
         z = now.scale * _score(x, columns, coef) + now.intercept
         value, slope = _value_and_derivative(loss, y[i], z)
         now.loss += w[i] * value

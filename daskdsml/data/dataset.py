@@ -151,10 +151,17 @@ def series_to_array(y, labels):
     # Extension dtypes have no NumPy form of their own.
     if _is_number(y.dtype):
         kind = _numpy_dtype(y.dtype)
-        y = y.astype(kind if labels else float_dtype(kind))
+        kind = kind if labels else float_dtype(kind)
+        y = y.map_partitions(_as_numpy, kind, meta=(y.name, kind))
     elif labels:
         y = y.astype(object)
     return y.to_dask_array()
+
+
+def _as_numpy(part, kind):
+    """A Series in a dtype of NumPy; with missing values, which integers cannot be, as float."""
+    missing = kind.kind != "f" and part.isna().any()
+    return part.astype(np.float64 if missing else kind)
 
 
 def _numpy_dtype(kind):

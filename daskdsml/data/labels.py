@@ -12,6 +12,7 @@ import numpy as np
 
 from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset
+from daskdsml.passes.row_stats import RowStats, invalid_target, raise_invalid
 
 
 def classes_of(examples: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -21,17 +22,30 @@ def classes_of(examples: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """
     y = examples.y
     mask = examples.mask if y.ndim > 1 else None
-    if not isinstance(y, da.Array):
-        return _counted(y, mask)
-    count = dask.delayed(_counted, pure=False)
-    blocks = y.to_delayed().ravel()
-    masks = [None] * len(blocks) if mask is None else mask.to_delayed().ravel()
-    counted = dask.compute(*map(count, blocks, masks))
-    classes = np.unique(np.concatenate([labels for labels, _ in counted]))
+    if isinstance(y, da.Array):
+        count = dask.delayed(_counted, pure=False)
+        blocks = y.to_delayed().ravel()
+        masks = [None] * len(blocks) if mask is None else mask.to_delayed().ravel()
+        counted = dask.compute(*map(count, blocks, masks))
+    else:
+        counted = (_counted(y, mask),)
+    _check_labels_met(counted)
+    classes = np.unique(np.concatenate([labels for _, labels, _ in counted]))
     counts = np.zeros(len(classes), dtype=np.int64)
-    for labels, block_counts in counted:
+    for _, labels, block_counts in counted:
         counts[np.searchsorted(classes, labels)] += block_counts
     return classes, counts
+
+
+def _check_labels_met(counted) -> None:
+    """Raise ValueError if labels of blocks, after each other, are missing or of several kinds."""
+    total, known = RowStats(0, 0.0, ()), np.empty(0)
+    for stats, labels, _ in counted:
+        entry = invalid_target(labels, known, "those before it")
+        total += stats.with_invalid(entry and entry._replace(row=0))
+        known = known if len(known) else labels
+    if total.invalid:
+        raise_invalid(total)
 
 
 def known_classes(classes) -> np.ndarray:
@@ -40,7 +54,11 @@ def known_classes(classes) -> np.ndarray:
     try:
         distinct = np.unique(labels)
     except TypeError as error:
-        raise _mixed(labels, "classes") from error
+        kinds = sorted({type(label).__name__ for label in labels.ravel()})
+        raise ValueError(
+            f"classes holds labels of kinds that cannot be compared: {', '.join(kinds)}. Pass "
+            "labels of one kind."
+        ) from error
     finite = distinct.dtype.kind != "f" or np.isfinite(distinct).all()
     if labels.ndim != 1 or len(distinct) < 2 or not finite:
         raise ValueError(
@@ -48,13 +66,6 @@ def known_classes(classes) -> np.ndarray:
             "Name all labels there will be."
         )
     return distinct
-
-
-def check_known(labels) -> None:
-    """Raise ValueError if sorted ``labels`` in y hold NaN or infinity, which are no labels."""
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        kind = "NaN" if np.isnan(labels).any() else "infinity"
-        raise ValueError(f"Input y contains {kind}. Drop the rows whose label is not known.")
 
 
 def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
@@ -65,7 +76,8 @@ def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
     """
     y = examples.y
     mask = None if y.ndim == 1 else examples.mask
-    coded = examples._replace(y=_blockwise(_codes, np.int64, y, mask, classes=np.asarray(classes)))
+    options = {"classes": np.asarray(classes), "in_chunk": isinstance(y, da.Array)}
+    coded = examples._replace(y=_blockwise(_codes, np.int64, y, mask, **options))
     return coded if class_weight is None else weigh(coded, class_weight)
 
 
@@ -159,20 +171,20 @@ def _blockwise(function, dtype, a, b, **options):
 
 
 def _counted(y, mask):
+    """What the rows ``y (n,)`` or steps ``(n, T)`` of a block are worth, their labels, counts."""
+    seen, stats = _stats_of(y, mask)
+    labels = seen[:0] if stats.invalid else seen
+    return stats, *np.unique(labels, return_counts=True)
+
+
+def _stats_of(y, mask, known=None):
+    """The labels that a mask leaves, and their stats, which name the first that cannot be used."""
+    # What a mask hides may be anything: padding is not compared with the classes.
     seen = y if mask is None else y[mask]
-    try:
-        return np.unique(seen, return_counts=True)
-    except TypeError as error:
-        raise _mixed(seen) from error
-
-
-def _mixed(labels, name="y") -> ValueError:
-    """What to say of labels that cannot be put into an order, such as text and None."""
-    kinds = sorted({type(label).__name__ for label in np.ravel(labels)})
-    return ValueError(
-        f"{name} holds labels of kinds that cannot be compared: {', '.join(kinds)}. Pass labels of "
-        "one kind, and drop rows (or mask steps) without a label."
-    )
+    entry = invalid_target(seen, known)
+    if entry is not None and mask is not None:
+        entry = entry._replace(row=int(np.nonzero(mask)[0][entry.row]))
+    return seen, RowStats(len(y), float(len(y)), () if entry is None else (entry,))
 
 
 def _passed(a, check):
@@ -180,13 +192,11 @@ def _passed(a, check):
     return a
 
 
-def _codes(y, mask, classes):
-    # What a mask hides may be anything: padding is not compared with the classes.
-    seen = y if mask is None else y[mask]
-    try:
-        codes = codes_of(seen, classes)
-    except TypeError as error:
-        raise _mixed(seen) from error
+def _codes(y, mask, classes, in_chunk):
+    seen, stats = _stats_of(y, mask, known=classes)
+    if stats.invalid:
+        raise_invalid(stats, in_chunk=in_chunk)
+    codes = codes_of(seen, classes)
     if (codes < 0).any():
         raise ValueError(
             f"y holds the label {seen[codes < 0].tolist()[0]!r}, which is none of the classes "

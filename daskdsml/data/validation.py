@@ -207,6 +207,8 @@ def _target(y, labels, multi_output):
     """A target (n,), or (n, K) if ``multi_output``, in memory or as a Dask Array."""
     if not is_dask(y):
         dtype = None if labels else "numeric"
+        if labels and isinstance(y, list | tuple) and len({isinstance(a, str) for a in y}) > 1:
+            y = np.array(y, dtype=object)  # NumPy would make text of all of them
         y = check_array(y, dtype=dtype, ensure_2d=False, ensure_all_finite=False, input_name="y")
         if y.ndim == 2 and not multi_output:
             y = column_or_1d(y, warn=True)

@@ -13,7 +13,8 @@ from sklearn.model_selection import StratifiedKFold
 from daskdsml.contracts import Result
 from daskdsml.data.folds import Folds
 from daskdsml.data.labels import LabelCodes, codes_of
-from daskdsml.passes.scores import scores
+from daskdsml.passes.row_stats import RowStats, invalid_target
+from daskdsml.passes.scores import Scores, scores
 
 
 class FoldCells(NamedTuple):
@@ -70,6 +71,10 @@ class Coded(NamedTuple):
     classes: np.ndarray
 
     def __call__(self, judged, block):
+        invalid = invalid_target(block.y, self.classes)
+        if invalid is not None:
+            stats = RowStats(len(block.y), 1.0, (invalid,))
+            return Scores(stats, (None,) * len(judged.coef))
         y = np.ravel(block.y)
         codes = codes_of(y, self.classes)
         if (codes < 0).any():

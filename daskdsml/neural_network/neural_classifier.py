@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.labels import (
     check_class_weight,
-    check_known,
     class_weights,
     classes_of,
     encode,
@@ -223,7 +222,6 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     def _learn_targets(self, examples, classes=None) -> None:
         """The classes in y, or those that are named, and their weights."""
         labels, counts = classes_of(examples)
-        check_known(labels)
         check_labels(labels)
         self.classes_ = labels if classes is None else classes
         if len(self.classes_) < 2:

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
-from daskdsml.passes.row_stats import RowStats, row_stats_of
+from daskdsml.passes.row_stats import RowStats, invalid_target, row_stats_of
 from daskdsml.utils.variation import Variation
 
 
@@ -110,6 +110,9 @@ def _by_output(z):
 def hits(state, block) -> Hits:
     """Kernel: right predictions of one block; ``state`` is (predictor, classes (K,))."""
     predictor, classes = state
+    invalid = invalid_target(block.y, known=classes)
+    if invalid is not None:
+        return Hits(RowStats(len(block.y), 1.0, (invalid,)), 0.0)
     z = predictor(block.X)
     right = Labels(classes)(z) == np.ravel(block.y)
     stats = row_stats_of(block, suspect_X=not np.isfinite(z).all())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import numbers
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -12,12 +13,16 @@ LEAST_SQUARE = 1e-290
 
 
 class InvalidValue(NamedTuple):
-    """The first entry that cannot be used: in which part, at which row and column, what it is."""
+    """The first entry that cannot be used: in which part, at which row and column, what it is.
+
+    ``others`` tells of a label what those before it are, which it cannot be compared with.
+    """
 
     part: str
     row: int
     column: int
-    value: float
+    value: Any
+    others: str = ""
 
 
 class RowStats(NamedTuple):
@@ -34,6 +39,10 @@ class RowStats(NamedTuple):
             self.n_rows + other.n_rows, self.weight + other.weight, (*self.invalid, *later)
         )
 
+    def with_invalid(self, entry: InvalidValue | None) -> RowStats:
+        """The same with one more entry that cannot be used, if it is one."""
+        return self if entry is None else self._replace(invalid=(*self.invalid, entry))
+
 
 def row_stats_of(block, suspect_X: bool) -> RowStats:
     """Count a block.
@@ -44,10 +53,8 @@ def row_stats_of(block, suspect_X: bool) -> RowStats:
     invalid = []
     if suspect_X:
         invalid.append(_first_not_finite("X", block.X))
-    if block.y is not None and block.y.dtype.kind in "fc":
-        invalid.append(_first_not_finite("y", block.y))
-    elif block.y is not None and block.y.dtype.kind == "O":
-        invalid.append(_first_missing(block.y))
+    if block.y is not None:
+        invalid.append(invalid_target(block.y))
     weight = float(block.X.shape[0])
     if block.w is not None:
         weight = float(block.w.sum())
@@ -58,7 +65,23 @@ def row_stats_of(block, suspect_X: bool) -> RowStats:
     return RowStats(block.X.shape[0], weight, tuple(f for f in invalid if f is not None))
 
 
-def raise_invalid(stats: RowStats, names=None) -> None:
+def invalid_target(y, known=None, whose="those of the fit") -> InvalidValue | None:
+    """The first of the targets ``y (n,)`` or ``(n, K)`` that cannot be used.
+
+    It is not finite, missing, or a label of another kind than those before it, or than ``known``
+    ones (``whose`` says which these are): text cannot be compared with numbers.
+    """
+    if y.dtype.kind in "fc":
+        entry = _first_not_finite("y", y)
+    else:
+        entry = _first_missing(y) if y.dtype.kind == "O" else None
+    if entry is not None or not y.size or (known is None and y.dtype.kind != "O"):
+        return entry
+    known, whose = (y.ravel(), "those before it") if known is None else (known, whose)
+    return _first_of_another_kind(y.ravel(), known[0], whose) if len(known) else None
+
+
+def raise_invalid(stats: RowStats, names=None, in_chunk=False) -> None:
     """Raise ValueError if the rows cannot be used, naming the first row and column that shows why.
 
     Parameters
@@ -66,6 +89,8 @@ def raise_invalid(stats: RowStats, names=None) -> None:
     stats : RowStats over all rows
     names : array of str (p,) or None
         Names of the columns of X.
+    in_chunk : bool
+        Whether the rows are those of one chunk of a collection.
     """
     if stats.n_rows == 0:
         raise ValueError(
@@ -73,7 +98,7 @@ def raise_invalid(stats: RowStats, names=None) -> None:
             "Check the filter or the files that X is made from."
         )
     for entry in stats.invalid:
-        raise ValueError(_sentence(entry, names))
+        raise ValueError(_sentence(entry, names) + _chunk_note(stats.n_rows) * in_chunk)
     if not stats.weight > 0:
         raise ValueError(
             "sample_weight must have a positive sum, but all weights are zero: no row would count. "
@@ -85,9 +110,7 @@ def raise_missing(X) -> None:
     """Raise ValueError if rows X (n, ...) of a chunk are not finite, so that none is predicted."""
     entry = _first_not_finite("X", X if sparse.issparse(X) else X.reshape(len(X), -1))
     if entry is not None:
-        raise ValueError(
-            f"{_sentence(entry, None)} Rows are numbered within a chunk, which has {X.shape[0]}."
-        )
+        raise ValueError(_sentence(entry, None) + _chunk_note(X.shape[0]))
 
 
 def raise_overflow(*sums) -> None:
@@ -115,11 +138,20 @@ def raise_underflow(mean, squares, weight, names=None) -> None:
         )
 
 
+def _chunk_note(n_rows) -> str:
+    return f" Rows are numbered within a chunk, which has {n_rows}."
+
+
 def _sentence(entry: InvalidValue, names) -> str:
     if entry.part == "sample_weight":
         return (
             f"sample_weight must be finite and not negative, but row {entry.row} has weight "
             f"{entry.value}. Drop the row or give it weight 0."
+        )
+    if entry.others:
+        return (
+            f"Mix of label input types: y holds {entry.value!r} at row {entry.row}, but "
+            f"{entry.others}. Convert all labels to one kind, for instance with y.astype(str)."
         )
     kind = "NaN" if entry.value != entry.value else "infinity"
     label = "" if names is None or entry.part == "y" else f" ({names[entry.column]!r})"
@@ -151,3 +183,29 @@ def _first_missing(y) -> InvalidValue | None:
 
     bad = isna(np.ravel(y))
     return InvalidValue("y", int(np.argmax(bad)), 0, float("nan")) if bad.any() else None
+
+
+def _first_of_another_kind(y, one, whose) -> InvalidValue | None:
+    """The first of the labels ``y (n,)`` that is text where ``one`` is a number, or the like."""
+    wanted = _kind(one)
+    kinds = {type(y[0])} if y.dtype.kind != "O" else set(map(type, y))
+    if all(_kind_of_type(kind) == wanted for kind in kinds):
+        return None
+    row = next(i for i, label in enumerate(y) if _kind(label) != wanted)
+    others = f"{whose} are of kind {wanted}, such as {_plain(one)!r}"
+    return InvalidValue("y", row, 0, _plain(y[row]), others)
+
+
+def _kind(label) -> str:
+    return _kind_of_type(type(label))
+
+
+def _kind_of_type(kind: type) -> str:
+    if issubclass(kind, numbers.Number | np.bool_):
+        return "number"
+    return "string" if issubclass(kind, str | bytes) else kind.__name__
+
+
+def _plain(label):
+    """A label as users write it, without NumPy's name of its type."""
+    return label.item() if isinstance(label, np.generic) else label

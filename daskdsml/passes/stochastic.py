@@ -188,7 +188,12 @@ class BatchSums(NamedTuple):
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found after the epoch
     def __add__(self, other: BatchSums) -> BatchSums:
-        return BatchSums(*(a + b for a, b in zip(self, other, strict=True)))
+        return BatchSums(
+            self.loss + other.loss,
+            self.gradient + other.gradient,
+            self.n_rows + other.n_rows,
+            self.clipped + other.clipped,
+        )
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found after the epoch

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from daskdsml.contracts import Block
-from daskdsml.passes.row_stats import RowStats, row_stats_of
+from daskdsml.passes.row_stats import RowStats, invalid_target, row_stats_of
 from daskdsml.utils.validation import MOST_LABELS, check_labels
 from daskdsml.utils.variation import Variation
 
@@ -108,9 +108,12 @@ class DataSummary(NamedTuple):
 
     @np.errstate(over="ignore", invalid="ignore")  # row stats name what is not finite
     def __add__(self, other: DataSummary) -> DataSummary:
+        stats = (self.stats + other.stats).with_invalid(self._mixed_labels(other))
+        if stats.invalid:  # nothing but the stats will be used
+            return self._replace(stats=stats)
         labels, counts, sums = _joined(self, other)
         return DataSummary(
-            self.stats + other.stats,
+            stats,
             labels,
             counts,
             sums,
@@ -120,6 +123,13 @@ class DataSummary(NamedTuple):
             self.span + other.span,
             None if self.products is None else self.products + other.products,
         )
+
+    def _mixed_labels(self, other):
+        """The first row of ``other`` if its labels are of another kind than those here."""
+        if not len(self.labels):
+            return None
+        entry = invalid_target(other.labels, self.labels, "those before it")
+        return entry and entry._replace(row=self.stats.n_rows)
 
     def mean(self) -> np.ndarray:
         """Weighted mean (p,) of each column."""

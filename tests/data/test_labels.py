@@ -1,0 +1,96 @@
+"""Labels that cannot be used: missing, or of another kind, at the fit and at a score."""
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+from daskdsml.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
+from daskdsml.neural_network import MLPClassifier
+
+X = np.random.default_rng(0).normal(size=(40, 2))
+CODES = (X[:, 0] > 0.0).astype(int)
+MODELS = [LogisticRegression, LogisticRegressionCV, SGDClassifier, MLPClassifier]
+MODELS = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+
+
+def spoiled(kind, value):
+    """Labels of a dtype, of which row 7 is missing or of another kind."""
+    y = pd.Series(CODES).astype(kind)
+    if value is None:
+        y[7] = None
+        return y
+    y = y.to_numpy(copy=True)
+    y[7] = value
+    return y
+
+
+TEXT = pd.Series(np.where(CODES, "a", "b"))
+MISSING = {
+    "Int64": spoiled("Int64", None),
+    "boolean": spoiled("boolean", None),
+    "object": spoiled("object", np.nan),
+    "float": spoiled("float", np.inf),
+    "string": TEXT.astype("string").where(np.arange(40) != 7),
+    "category": TEXT.astype("category").where(np.arange(40) != 7),
+}
+MIXED = {"text": spoiled("object", "no"), "number": np.where(np.arange(40) == 7, 1, TEXT)}
+
+
+def few_epochs(model):
+    return model(max_iter=2, batch_size=20) if model is MLPClassifier else model()
+
+
+def in_chunks(y):
+    """X and y in chunks of five rows."""
+    if isinstance(y, pd.Series):
+        return dd.from_pandas(pd.DataFrame(X), npartitions=8), dd.from_pandas(y, npartitions=8)
+    return da.from_array(X, chunks=(5, 2)), da.from_array(y, chunks=5)
+
+
+@MODELS
+@pytest.mark.parametrize("kind", [*MISSING, *MIXED])
+def test_labels_that_cannot_be_used_are_named(kind, model):
+    y = (MISSING | MIXED)[kind]
+    said = "y contains (NaN|infinity) at row 7" if kind in MISSING else "y holds .* at row 7, but"
+    for rows in ((X, y), in_chunks(y)):
+        with pytest.raises(ValueError, match=said):
+            few_epochs(model).fit(*rows)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@MODELS
+def test_a_score_names_labels_of_another_kind(model):
+    fitted = few_epochs(model).fit(X, CODES)
+    share = fitted.score(X, CODES)
+    for same in (CODES == 1, CODES * 1.0, CODES.astype(object), pd.Series(CODES).astype("Int64")):
+        assert fitted.score(X, same) == share
+        assert fitted.score(*in_chunks(same)) == share
+    place = "row 2, .* within a chunk, which has 5" if model is MLPClassifier else "row 7, "
+    for y, said in ((MIXED["text"], ""), (MISSING["Int64"], "column 0")):
+        with pytest.raises(ValueError, match=f"y .*row 7, {said}"):
+            fitted.score(X, y)
+        with pytest.raises(ValueError, match=f"y .*{place}"):
+            fitted.score(*in_chunks(y))
+    with pytest.raises(ValueError, match="Mix of label input types: y holds '.' at row 0, .*0"):
+        fitted.score(X, CODES.astype(str))
+    named = few_epochs(model).fit(X, TEXT)
+    assert named.score(X, TEXT.astype(object)) == named.score(X, TEXT.to_numpy().astype(str))
+    with pytest.raises(ValueError, match="y holds . at row 0, but those of the fit are of kind s"):
+        named.score(X, CODES)
+
+
+@MODELS
+def test_a_list_of_text_and_numbers_is_no_text(model):
+    with pytest.raises(ValueError, match="y holds 'no' at row 7, but those before it are of"):
+        few_epochs(model).fit(X, MIXED["text"].tolist())
+
+
+@MODELS
+def test_blocks_of_different_kinds(model):
+    parts = [da.from_array(part, chunks=20) for part in (CODES[:20], TEXT.to_numpy()[20:])]
+    with pytest.raises(ValueError, match="y holds '.' at row 20, but those before it .* number"):
+        few_epochs(model).fit(
+            da.from_array(X, chunks=(20, 2)), da.concatenate(parts).astype(object)
+        )
