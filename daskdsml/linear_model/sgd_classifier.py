@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml.data.labels import LabelCodes, check_class_weight
 from daskdsml.linear_model._base import predict_rows
 from daskdsml.linear_model._classifier import Categorical, LinearClassifier
-from daskdsml.linear_model._sgd import descend, descend_once, losses_of
+from daskdsml.linear_model._sgd import descend, descend_once
+from daskdsml.linear_model._sgd_parameters import losses_of
 from daskdsml.linear_model.sgd_regressor import LOSSES as RESIDUAL_LOSSES
 from daskdsml.losses.hinge import Hinge
 from daskdsml.losses.logistic import Logistic

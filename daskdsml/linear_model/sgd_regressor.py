@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from daskdsml.linear_model._base import LinearRegressor, SparseCoefficients
-from daskdsml.linear_model._sgd import descend, descend_once, losses_of
+from daskdsml.linear_model._sgd import descend, descend_once
+from daskdsml.linear_model._sgd_parameters import losses_of
 from daskdsml.passes.evaluate import Errors
 from daskdsml.passes.stochastic import Targets, held_out_errors
 from daskdsml.utils.validation import set_parameters
