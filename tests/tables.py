@@ -13,8 +13,10 @@ from pathlib import Path
 import dask
 import dask.array as da
 import numpy as np
+from dask.array import core
 from scipy import sparse
 
+from daskdsml.data.dataset import plain
 from daskdsml.data.validation import validate_dataset
 
 
@@ -75,6 +77,13 @@ def dask_rows(array, n_blocks):
     return da.from_array(array, chunks=(chunks_of(len(array), n_blocks), *array.shape[1:]))
 
 
+def unknown(array):
+    """The same Dask Array with the lengths of its row chunks forgotten."""
+    array = plain(array)
+    lengths = (np.nan,) * array.numblocks[0]
+    return core.Array(array.dask, array.name, (lengths, *array.chunks[1:]), meta=array._meta)
+
+
 def chunks_of(n, n_blocks):
     """Lengths of ``n_blocks`` blocks of n rows, as equal as they can be."""
     borders = np.linspace(0, n, n_blocks + 1).round().astype(int)
@@ -83,7 +92,8 @@ def chunks_of(n, n_blocks):
 
 def csr_rows(array, n_blocks, kind=sparse.csr_matrix):
     """A Dask Array whose blocks of rows are SciPy CSR."""
-    return dask_rows(array, n_blocks).map_blocks(kind, dtype=array.dtype, meta=kind((0, 0)))
+    meta = kind((0, 0), dtype=array.dtype)
+    return dask_rows(array, n_blocks).map_blocks(kind, dtype=array.dtype, meta=meta)
 
 
 class Source:
@@ -112,7 +122,7 @@ class Source:
             )
             for i in range(self.n_blocks)
         ]
-        return da.concatenate([da.from_delayed(b, (self.rows, p), float) for b in blocks])
+        return core.concatenate([core.from_delayed(b, (self.rows, p), float) for b in blocks])
 
     def block(self, i, p):
         X, y, _ = classes(self.rows, self.p, seed=i)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import dask
-import dask.array as da
 import numpy as np
+from dask.array import core as da
 from scipy import sparse
 
-from daskdsml.data.dataset import Dataset, dask_rows, is_dask_frame
+from daskdsml.data.dataset import Dataset, checked_rows, is_dask_frame
 
 
 class Spread(NamedTuple):
@@ -32,7 +32,14 @@ def take_columns(X, support):
     columns = np.flatnonzero(support)
     if is_dask_frame(X):
         return X.iloc[:, columns.tolist()]
-    return dask_rows(X)[:, columns if len(columns) else slice(0)]
+    X = checked_rows(X)
+    X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
+    chunks = (X.chunks[0], (len(columns),))
+    return X.map_blocks(_taken, columns, dtype=X.dtype, meta=X._meta, chunks=chunks)
+
+
+def _taken(block, columns):
+    return block[:, columns]
 
 
 def columns_first(table: Dataset):

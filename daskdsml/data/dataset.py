@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any, NamedTuple
 
-import dask.array as da
+import dask.array
 import numpy as np
+from dask.array import core as da
+from dask.core import flatten
 from scipy import sparse
 
 from daskdsml.data.blocks import float_dtype, nbytes
@@ -19,9 +21,9 @@ class Dataset(NamedTuple):
     """Aligned X, y, weights, groups and masks.
 
     ``X`` is (n, p), or (n, ...) for networks; ``y`` (n,), (n, K), (n, T) or None; ``w`` and ``g``
-    (n,) or None; ``mask (n, T)``, True at the time steps that count, or None. Dask Arrays have
-    equal row chunks, whose lengths may be unknown (NaN). ``extra_reads`` counts reads of X spent on
-    lengths.
+    (n,) or None; ``mask (n, T)``, True at the time steps that count, or None. Dask Arrays are
+    `plain` and have equal row chunks, whose lengths may be unknown (NaN). ``extra_reads`` counts
+    reads of X spent on lengths.
     """
 
     X: Any
@@ -82,7 +84,7 @@ class Dataset(NamedTuple):
 
 def is_dask(X) -> bool:
     """Whether X is a Dask Array, DataFrame or Series."""
-    return isinstance(X, da.Array) or is_dask_frame(X)
+    return isinstance(X, da.Array | dask.array.Array) or is_dask_frame(X)
 
 
 def is_dask_frame(X) -> bool:
@@ -97,15 +99,41 @@ def meta_of(X):
     return X._meta if is_dask_frame(X) else X
 
 
+def plain(X):
+    """A Dask collection as a Dask Array of a graph of tasks: the form that is worked with.
+
+    With ``array.query-planning`` Dask's arrays are expressions, as its DataFrames always are.
+    """
+    if isinstance(X, da.Array):
+        return X
+    X = X.optimize()
+    graph, keys = dict(X.__dask_graph__()), list(flatten(X.__dask_keys__()))
+    if not is_dask_frame(X):
+        return da.Array(graph, keys[0][0], X.chunks, meta=X._meta)
+    meta, name = X._meta.to_numpy(), f"values-{keys[0][0]}"
+    tail = (0,) * (meta.ndim - 1)
+    graph.update({(name, i, *tail): (_values, key) for i, key in enumerate(keys)})
+    chunks = ((np.nan,) * len(keys), *((k,) for k in meta.shape[1:]))
+    return da.Array(graph, name, chunks, meta=meta[:0])
+
+
+def _values(part):
+    return part.to_numpy()
+
+
 def dask_rows(X, ranks=MATRIX):
-    """X as a Dask Array, from a Dask Array or DataFrame, after checking shape and dtype.
+    """X as a plain Dask Array, from a Dask collection, after checking shape and dtype.
 
     Columns end up in one chunk per row chunk only where a caller needs it; row chunks are kept.
     """
-    if is_dask_frame(X):
-        check_rank(X, ranks)
-        return frame_to_array(X, "X")
+    return plain(checked_rows(X, ranks))
+
+
+def checked_rows(X, ranks=MATRIX):
+    """A Dask collection X after checking shape and dtype; a DataFrame's columns get one dtype."""
     check_rank(X, ranks)
+    if is_dask_frame(X):
+        return numbers_of(X, "X")
     check_numeric(X.dtype, "X")
     if np.isnan(X.shape[1:]).any():
         raise ValueError(
@@ -116,13 +144,8 @@ def dask_rows(X, ranks=MATRIX):
     return X
 
 
-def score_dtype(X) -> np.dtype:
-    """The dtype of the scores of a Dask collection: the one X is computed with."""
-    return float_dtype(dask_rows(X).dtype)
-
-
-def frame_to_array(frame, name):
-    """A Dask DataFrame of numbers as a Dask Array (n, p) in the dtype it is computed with.
+def numbers_of(frame, name):
+    """A Dask DataFrame of numbers with all columns in the dtype that they are computed with.
 
     Raises
     ------
@@ -139,15 +162,15 @@ def frame_to_array(frame, name):
     if not dtypes:
         check_not_empty((np.nan, 0))
     kinds = [float_dtype(_numpy_dtype(kind)) for kind in dtypes.values()]
-    return frame.astype(np.result_type(*kinds)).to_dask_array()
+    return frame.astype(np.result_type(*kinds))
 
 
 def series_to_array(y, labels):
-    """A Dask Series or DataFrame as a Dask Array; Dask Arrays are returned as they are."""
+    """A Dask collection as a plain Dask Array, of numbers unless y holds ``labels``."""
     if not is_dask_frame(y):
-        return y
+        return plain(y)
     if y.ndim == 2:
-        return frame_to_array(y, "y") if not labels else y.to_dask_array()
+        return plain(y if labels else numbers_of(y, "y"))
     # Extension dtypes have no NumPy form of their own.
     if _is_number(y.dtype):
         kind = _numpy_dtype(y.dtype)
@@ -155,7 +178,7 @@ def series_to_array(y, labels):
         y = y.map_partitions(_as_numpy, kind, meta=(y.name, kind))
     elif labels:
         y = y.astype(object)
-    return y.to_dask_array()
+    return plain(y)
 
 
 def _as_numpy(part, kind):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-import dask.array as da
 import numpy as np
+from dask.array import core as da
 from sklearn.model_selection import KFold, check_cv
 
 from daskdsml.contracts import Block

@@ -7,8 +7,8 @@ from functools import partial
 from typing import NamedTuple
 
 import dask
-import dask.array as da
 import numpy as np
+from dask.array import core as da
 
 from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset

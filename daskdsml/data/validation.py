@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
-import dask.array as da
 import numpy as np
+from dask.array import core as da
+from dask.array.wrap import full
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import column_or_1d
 
@@ -20,7 +21,7 @@ from daskdsml.data.dataset import (
     check_rank,
     dask_rows,
     is_dask,
-    is_dask_frame,
+    plain,
     series_to_array,
 )
 from daskdsml.data.windows import WindowedSequences
@@ -176,7 +177,7 @@ def _like_rows(array, X, counted):
     are taken as equal.
     """
     if array.ndim == 0:
-        return da.full(X.shape[0], float(array), chunks=(X.chunks[0],))
+        return full(X.shape[0], float(array), chunks=(X.chunks[0],))
     if not isinstance(array, da.Array):
         _check_rows(array, X)
         return da.from_array(array, chunks=(X.chunks[0], *((k,) for k in array.shape[1:])))
@@ -252,10 +253,9 @@ def _groups(g):
 
 def _mask(mask):
     """Flags as booleans, in memory or as a Dask Array."""
-    if is_dask_frame(mask):
-        mask = mask.to_dask_array()
     if not is_dask(mask):
         return _flags(np.asarray(mask))
+    mask = plain(mask)
     meta = np.empty((0,) * mask.ndim, dtype=bool)
     return mask if mask.dtype == bool else mask.map_blocks(_flags, dtype=bool, meta=meta)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dask
-import dask.array as da
 import numpy as np
+from dask.array import core as da
 from numpy.lib.stride_tricks import sliding_window_view
 
-from daskdsml.data.dataset import dask_rows, is_dask, is_dask_frame
+from daskdsml.data.dataset import dask_rows, is_dask, is_dask_frame, plain
 
 
 class WindowedSequences:
@@ -159,8 +159,8 @@ def _series(X):
     """A series (n_time, ...) as a NumPy array, or as a Dask Array of known chunks."""
     if not is_dask(X):
         X = np.asarray(X)
-    elif is_dask_frame(X):
-        X = dask_rows(X) if X.ndim == 2 else X.to_dask_array()
+    else:
+        X = dask_rows(X) if is_dask_frame(X) and X.ndim == 2 else plain(X)
     if X.ndim == 0:
         raise ValueError(
             f"Expected a series of rows in the order of time, got the single value {X}."

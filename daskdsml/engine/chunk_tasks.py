@@ -55,7 +55,7 @@ class ChunkTasks(NamedTuple):
 
 
 def cut(parts: tuple) -> ChunkTasks:
-    """Cut Dask Arrays of the same row chunks, X first, or None, into a task for each chunk."""
+    """Cut plain Dask Arrays of the same row chunks, X first, or None, into tasks for the chunks."""
     given = [part for part in parts if part is not None]
     merged = HighLevelGraph.merge(*(part.dask for part in given))
     graph = dict(merged)

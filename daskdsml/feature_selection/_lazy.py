@@ -62,9 +62,10 @@ class LazySelection(SelectorMixin):
             X,
             Spread(self.support_),
             _same,
-            columns=len(self.support_),
-            dtype=meta_of(X).dtype if hasattr(X, "chunks") else np.float64,
             name="unselect",
+            tail=(len(self.support_),),
+            columns=getattr(self, "feature_names_in_", None),
+            dtype=getattr(X, "dtype", np.float64),
         )
 
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.contracts import Record
 from daskdsml.data.blocks import float_dtype
-from daskdsml.data.dataset import is_dask, meta_of, score_dtype
+from daskdsml.data.dataset import is_dask, meta_of
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
@@ -277,9 +277,10 @@ def predict_rows(estimator, X, finish, columns=None, dtype=None):
         X,
         predictor,
         finish,
-        columns=columns,
-        dtype=score_dtype(X) if dtype is None else dtype,
         name=f"{estimator._label}-predict",
+        tail=() if columns is None else (columns,),
+        columns=getattr(estimator, "classes_", None),
+        dtype=dtype,
     )
 
 

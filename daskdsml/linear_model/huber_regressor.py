@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.dataset import score_dtype
+from daskdsml.data.dataset import is_dask_frame
 from daskdsml.engine.full.predict import lazily
 from daskdsml.linear_model._base import (
     LARGEST_GRAM,
@@ -202,13 +202,14 @@ class HuberRegressor(LinearRegressor):
         """Whether each row's residual is above ``epsilon`` scales, shape (n,). Lazy as X is."""
         check_is_fitted(self)
         table = dataset_of(self, X, y, None, reset=False)
-        predictor = predictor_of(self)
-        if table.is_local:
-            scores = predictor(table.X)
+        if is_dask_frame(X) and is_dask_frame(y) and y.ndim == 1:
+            residuals = y - self.predict(X)  # with their partitions and index
+        elif table.is_local:
+            residuals = table.y - predictor_of(self)(table.X)
         else:
-            kind = {"columns": None, "dtype": score_dtype(table.X), "name": "huber-predict"}
-            scores = lazily(table.X, predictor, np.asarray, **kind)
-        return abs(table.y - scores) > self.scale_ * self.epsilon
+            scores = lazily(table.X, predictor_of(self), np.asarray, name="huber-predict")
+            residuals = table.y - scores
+        return abs(residuals) > self.scale_ * self.epsilon
 
     @property
     def outliers_(self):

@@ -131,7 +131,8 @@ class Ridge(LinearRegressor):
 
     def _alphas(self, y):
         alphas = np.asarray(self.alpha, dtype=float)
-        n_outputs = 1 if np.ndim(y) == 1 else np.shape(y)[1]
+        shape = y.shape if hasattr(y, "shape") else np.shape(y)
+        n_outputs = 1 if len(shape) == 1 else shape[1]
         if alphas.shape != (n_outputs,) or not (alphas >= 0).all():
             raise ValueError(
                 f"alpha must be a number of at least 0, or one such number for each of the "

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.dataset import is_dask
-from daskdsml.engine.full.predict import lazily_rows
+from daskdsml.data.dataset import Dataset, checked_rows, is_dask
+from daskdsml.engine.full.predict import lazily
 from daskdsml.neural_network._validation import (
     check_mask,
     count_features,
@@ -114,7 +114,10 @@ def predict(model, X, mask, finish, last, dtype=None):
     is its dtype, None for the network's.
     """
     X, mask = unwrapped(X), unwrapped(mask)
-    examples = validated(model, X, mask)
+    if is_dask(X) and mask is None:
+        examples = Dataset(checked_rows(X, model._ranks))
+    else:
+        examples = validated(model, X, mask, known_rows=False)
     count_features(model, X, examples, reset=False)
     network, point = network_for(model, examples.in_shape), model._train_state.point
     check_mask(network, examples.mask)
@@ -123,14 +126,16 @@ def predict(model, X, mask, finish, last, dtype=None):
             return finish(Predictor(network, point, model._backend)(examples.X, examples.mask))
     # Solvers change the arrays in place: what is computed later has the weights of now.
     predictor = Predictor(network, Point(*map(np.copy, point)), model._backend)
-    return lazily_rows(
+    return lazily(
         examples.X,
-        examples.mask,
         predictor,
         finish,
-        tail=(*network.out_shape[:-1], *last),
-        dtype=network.dtype if dtype is None else dtype,
         name=f"{model._label}-predict",
+        mask=examples.mask,
+        ranks=model._ranks,
+        tail=(*network.out_shape[:-1], *last),
+        columns=getattr(model, "classes_", None) if last else None,
+        dtype=network.dtype if dtype is None else dtype,
     )
 
 

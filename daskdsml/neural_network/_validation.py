@@ -221,8 +221,8 @@ def check_label_rows(y, of_steps) -> None:
 
 def validated(model, X, mask, **targets) -> Dataset:
     """X and mask, and what else is given, checked and aligned."""
-    options = {"ranks": model._ranks, "any_dtype": True, "known_rows": True, "estimator": model}
-    return validate_dataset(X, mask=mask, **options, **targets)
+    options = {"ranks": model._ranks, "any_dtype": True, "estimator": model}
+    return validate_dataset(X, mask=mask, **options, **{"known_rows": True, **targets})
 
 
 def count_features(model, X, examples, reset) -> None:

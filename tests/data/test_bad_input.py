@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from tables import Source, classes, csr_rows, dask_rows
+from tables import Source, classes, csr_rows, dask_rows, unknown
 
 from daskdsml.linear_model import (
     ElasticNet,
@@ -31,15 +31,10 @@ X, Y, W = classes(60, 4)
 LAYOUTS = {
     "NumPy": np.array,
     "Dask": lambda array: dask_rows(array, 5),
-    "unknown": lambda array: forgetting_lengths(dask_rows(array, 5)),
+    "unknown": lambda array: unknown(dask_rows(array, 5)),
 }
 every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 dask_too = pytest.mark.parametrize("layout", [np.array, LAYOUTS["Dask"]], ids=["NumPy", "Dask"])
-
-
-def forgetting_lengths(array):
-    lengths = (np.nan,) * array.numblocks[0]
-    return da.Array(array.dask, array.name, (lengths, *array.chunks[1:]), meta=array._meta)
 
 
 def spoiled(array, *entries):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from tables import chunks_of, classes, csr_rows, dask_rows, regression
+from tables import chunks_of, classes, csr_rows, dask_rows, regression, unknown
 
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge
 
@@ -26,12 +26,6 @@ FRAME = dd.from_pandas(FIRST, npartitions=5, sort=False)
 def model_of(name):
     kind, parameters = MODELS[name]
     return kind(**parameters)
-
-
-def unknown(array):
-    """The same Dask Array with the lengths of its row chunks forgotten."""
-    lengths = (np.nan,) * array.numblocks[0]
-    return da.Array(array.dask, array.name, (lengths, *array.chunks[1:]), meta=array._meta)
 
 
 def with_wide_indices(block):

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 from tables import Source, dask_rows, network_rows
 
+from daskdsml.data.dataset import plain
 from daskdsml.data.folds import split
 from daskdsml.data.labels import classes_of, encode
 
@@ -115,7 +116,7 @@ def test_labels_of_steps_that_do_not_count():
         assert classes.tolist() == [3, 5] and counts.tolist() == [120, 60]
         np.testing.assert_array_equal(encode(examples, classes).y, np.tile([0, 1, 0, 0], (60, 1)))
         for w, times in ((None, 1.0), (np.arange(60.0), np.arange(60.0)[:, None])):
-            w = dask_rows(w, 7) if lazy and w is not None else w
+            w = plain(dask_rows(w, 7)) if lazy and w is not None else w
             weights = encode(examples._replace(w=w), classes, [1.0, 2.0]).w
             np.testing.assert_array_equal(weights, times * np.tile([1.0, 2.0, 1.0, 1.0], (60, 1)))
 

@@ -382,8 +382,9 @@ def test_inverse_transform():
     for A in (dask_rows(X, 7), csr_rows(X, 7), dd.from_pandas(frame, npartitions=3)):
         selector = mine if isinstance(A, da.Array) else clone(mine).fit(frame, Y)
         lazy = selector.inverse_transform(selector.transform(A))
-        assert isinstance(lazy, da.Array)
+        assert isinstance(lazy, da.Array if isinstance(A, da.Array) else dd.DataFrame)
         np.testing.assert_array_equal(lazy.compute(), wide)
+    assert lazy.columns.tolist() == list("abcdefgh") and lazy.npartitions == 3
     with pytest.raises(ValueError, match="X has 8 columns, but ForwardStepwiseSelector selected 3"):
         mine.inverse_transform(dask_rows(X, 7))
 

@@ -163,7 +163,6 @@ def methods_of(model):
 def test_predictions_are_as_lazy_as_the_input(model, real):
     A = X.astype(real)
     mine = made(model).fit(dask_rows(A, 7), Y)
-    frame = pd.DataFrame(A)
     for method in methods_of(mine):
         here = getattr(mine, method)(A)
         assert type(here) is np.ndarray
@@ -177,9 +176,38 @@ def test_predictions_are_as_lazy_as_the_input(model, real):
             values = lazy.compute()
             assert values.dtype == here.dtype
             assert_same_scores(values, here)
-        lazy = getattr(made(model).fit(frame, Y), method)(dd.from_pandas(frame, npartitions=3))
-        assert isinstance(lazy, da.Array)
-        assert lazy.compute().shape == here.shape
+
+
+@every_model
+def test_predictions_of_frames_have_their_partitions_and_index(model):
+    frame = pd.DataFrame(X, index=np.arange(len(X))[::-1] * 2, columns=list("abcde"))
+    table = dd.from_pandas(frame, npartitions=3, sort=False)
+    mine = made(model).fit(frame, Y)
+    for method in methods_of(mine):
+        here, lazy = getattr(mine, method)(frame), getattr(mine, method)(table)
+        assert lazy.npartitions == 3
+        values = lazy.compute()
+        pd.testing.assert_index_equal(values.index, frame.index)
+        assert_same_scores(values.to_numpy().astype(here.dtype), here)
+        if here.ndim == 2:
+            assert values.columns.tolist() == mine.classes_.tolist()
+            assert table.join(lazy).compute().shape == (len(X), 5 + here.shape[1])
+        else:
+            together = table.assign(predicted=lazy).compute()
+            pd.testing.assert_series_equal(together.predicted, values, check_names=False)
+            assert together[list("abcde")].equals(frame)
+
+
+def test_predictions_of_parquet_files_read_together(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcde")).assign(y=Y)
+    for i in range(8):
+        frame.iloc[25 * i : 25 * (i + 1)].to_parquet(tmp_path / f"part.{i}.parquet")
+    table = dd.read_parquet(tmp_path)  # small files become one partition when it is computed
+    model = Ridge().fit(table[list("abcde")], table.y)
+    together = table.assign(p=model.predict(table[list("abcde")])).compute()
+    assert_same_scores(together.p.to_numpy(), model.predict(frame[list("abcde")]))
+    residuals = (table.y - model.predict(table[list("abcde")])).compute()
+    assert_same_scores(residuals.to_numpy(), Y - together.p.to_numpy())
 
 
 def assert_same_scores(found, expected):

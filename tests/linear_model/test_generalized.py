@@ -10,7 +10,7 @@ from tables import Source, counts, csr_rows, dask_rows, outlying
 from daskdsml.backends.numba import Numba
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Block
-from daskdsml.data.dataset import Dataset
+from daskdsml.data.dataset import Dataset, plain
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model import GammaRegressor, HuberRegressor, PoissonRegressor
 from daskdsml.losses.gamma import Gamma
@@ -365,7 +365,9 @@ def test_the_first_look_tells_of_targets(weighted):
     X, y, w = data_of(PoissonRegressor)
     w = w if weighted else None
     for n_blocks in (1, 7, 60):
-        parts = [None if a is None else dask_rows(a, n_blocks) for a in (X, y.astype(int), w)]
+        parts = [
+            None if a is None else plain(dask_rows(a, n_blocks)) for a in (X, y.astype(int), w)
+        ]
         rows = open_rows(Dataset(*parts), "none")
         span = rows.run(summarize, SummaryRequest(NumPy(), labels=False), "summary").span
         total = y.sum() if w is None else w @ y

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import dask
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification
@@ -573,6 +575,42 @@ def test_l1_and_l2_pull_weights_to_zero(blobs):
     assert np.abs(pulled.weights_[0]["W"]).sum() < 0.2 * np.abs(free.weights_[0]["W"]).sum()
     sparse = small(max_iter=60, l1=0.5).fit(X, y)
     assert np.abs(sparse.weights_[0]["W"]).max() < 0.1
+
+
+def test_frames_in_frames_out_and_nothing_read_at_the_call(blobs):
+    X, y = blobs
+    reads = []
+
+    def counted(part):
+        reads.append(len(part))
+        return part
+
+    frame = pd.DataFrame(X, index=np.arange(len(X)) * 3)
+    table = dd.from_pandas(frame, npartitions=4).map_partitions(counted, meta=frame.iloc[:0])
+    with dask.config.set(scheduler="synchronous"):
+        model = MLPClassifier((5,), max_iter=2, tol=None).fit(frame, y)
+        reads.clear()
+        labels, shares = model.predict(table), model.predict_proba(table)
+        assert not reads
+        labels, shares = labels.compute(), shares.compute()
+    assert sum(reads) == 2 * len(X)
+    np.testing.assert_array_equal(labels, model.predict(frame))
+    np.testing.assert_allclose(shares, model.predict_proba(frame), rtol=1e-5)
+    assert labels.index.equals(frame.index) and shares.index.equals(frame.index)
+    assert shares.columns.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic"])
+def test_no_row_that_is_not_finite_is_predicted(blobs, activation, value):
+    X, y = blobs
+    model = MLPClassifier((5,), activation=activation, max_iter=2, tol=None).fit(X, y)
+    bad = X.copy()
+    bad[130, 2] = value
+    frame = dd.from_pandas(pd.DataFrame(bad, index=np.arange(300) + 1000), npartitions=3)
+    for A, where in ((da.from_array(bad, chunks=(100, 6)), "row 30, column 2"), (frame, "1130")):
+        with pytest.raises(ValueError, match=where):
+            model.predict(A).compute()
 
 
 def test_lazy_in_lazy_out(blobs):

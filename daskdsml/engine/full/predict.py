@@ -1,64 +1,109 @@
-"""Lazy predictions: a fitted model applied to the blocks of a Dask collection."""
+"""Lazy predictions: a fitted model applied to the chunks of a Dask collection."""
 
 from __future__ import annotations
 
 import dask
-import dask.array as da
+import dask.array
 import numpy as np
+from dask.array import core
 from dask.base import tokenize
+from scipy import sparse
 
-from daskdsml.data.dataset import dask_rows
+from daskdsml.data.blocks import float_dtype
+from daskdsml.data.dataset import checked_rows, is_dask_frame, plain
 from daskdsml.passes.row_stats import raise_missing
 
 
-def lazily(X, predictor, finish, *, columns, dtype, name):
-    """`lazily_rows` of a Dask Array or DataFrame X (n, p): a vector, or a matrix of ``columns``."""
-    X = dask_rows(X)
-    X = X if X.numblocks[1] == 1 else X.rechunk({1: -1})
-    tail = () if columns is None else (columns,)
-    return lazily_rows(X, None, predictor, finish, tail=tail, dtype=dtype, name=name)
+def lazily(X, predictor, finish, *, name, mask=None, ranks=(2,), tail=(), columns=None, dtype=None):
+    """``finish(predictor(rows, mask))`` for the rows of each chunk of a Dask collection X (n, ...).
 
-
-def lazily_rows(X, mask, predictor, finish, *, tail, dtype, name):
-    """``finish(predictor(block, mask))`` for each block of rows of X, as a Dask Array.
+    A Dask Array for an array. For a DataFrame a Series, or a DataFrame if ``tail`` is (K,), with
+    its partitions and index; but an array where there is a mask, or ``tail`` has more axes.
 
     Parameters
     ----------
-    X : Dask Array (n, ...), in one chunk along all axes but the first
-    mask : Dask Array (n, T) with the row chunks of X, or None
+    X : Dask Array (n, ...) or DataFrame
     predictor : callable, small enough to be shipped
     finish : callable, from raw scores to what is wanted
-    tail : shape of one row of the result
-    dtype : dtype of the result
     name : str
         What the names of the tasks begin with.
+    mask : plain Dask Array (n, T) with the row chunks of X, which is plain then too, or None
+    ranks : tuple of int or None
+        Numbers of axes that X may have, as for `validate_dataset`.
+    tail : tuple of int
+        Shape of one row of the result.
+    columns : sequence of K labels or None
+        Names of the columns of a DataFrame; None for 0, 1, ...
+    dtype : dtype of the result; None for the one that X is computed with
     """
-    given = [X, tuple(range(X.ndim))]
+    X = checked_rows(X, ranks)
+    frame = is_dask_frame(X)
+    dtype = float_dtype(X.dtypes.iloc[0] if frame else X.dtype) if dtype is None else dtype
+    if not frame:
+        return _of_array(X, mask, predictor, finish, tail, dtype, name)
+    if len(tail) > 1 or mask is not None:
+        return _of_array(plain(X), mask, predictor, finish, tail, dtype, name)
+    columns = list(range(*tail) if columns is None else columns) if tail else None
+    return X.map_partitions(
+        _finished_part,
+        dask.delayed(predictor, pure=True),
+        finish,
+        columns,
+        meta=_framed(np.empty((0, *tail), dtype), X._meta.index, columns),
+        token=name,
+    )
+
+
+def _of_array(X, mask, predictor, finish, tail, dtype, name):
+    arrays = core if isinstance(X, core.Array) else dask.array
+    if max(X.numblocks[1:], default=1) > 1:
+        X = X.rechunk({axis: -1 for axis in range(1, X.ndim)})
+    # As one key of the graph the model travels to each worker once, however many blocks.
+    model = np.empty((), dtype=object)
+    model[()] = predictor
+    token = tokenize(X.name, getattr(mask, "name", None), predictor, finish, tail)
+    boxed = arrays.from_array(model, chunks=(), name=f"{name}-model-{token}", asarray=False)
+    given = [boxed, (), X, tuple(range(X.ndim))]
     if mask is not None:
         # Axes of their own: the result keeps the rows alone.
         given += [mask, (0, X.ndim)]
     rows = (0, *(X.ndim + 1 + axis for axis in range(len(tail))))
-    return da.blockwise(
-        _finished,
+    return arrays.blockwise(
+        _finished_block,
         rows,
         *given,
-        # As one key of the graph the model travels to each worker once, however many blocks.
-        predictor=dask.delayed(predictor, pure=True),
         finish=finish,
         new_axes={axis: length for axis, length in zip(rows[1:], tail, strict=True)},
-        dtype=dtype,
+        dtype=np.dtype(dtype),
         meta=np.empty((0,) * len(rows), dtype=dtype),
-        name=f"{name}-{tokenize(X.name, getattr(mask, 'name', None), predictor, finish, tail)}",
+        name=f"{name}-{token}",
     )
 
 
-def _finished(*blocks, predictor, finish):
-    X, *mask = map(_alone, blocks)
-    with np.errstate(invalid="ignore"):  # told of below, with the row
-        scores = predictor(X, *mask)
-    if not np.isfinite(scores).all():
-        raise_missing(X)
-    return finish(scores)
+def _finished_block(model, *blocks, finish):
+    return _finished(model.item(), finish, *map(_alone, blocks))
+
+
+def _finished_part(part, predictor, finish, columns):
+    values = _finished(predictor, finish, part.to_numpy(), index=part.index)
+    return _framed(values, part.index, columns)
+
+
+def _framed(values, index, columns):
+    """A Series, or a DataFrame of columns."""
+    import pandas as pd  # who has a frame has it; slow to import
+
+    if columns is None:
+        return pd.Series(values, index=index)
+    return pd.DataFrame(values, index=index, columns=columns)
+
+
+def _finished(predictor, finish, X, *mask, index=None):
+    # An activation may make a number of what is none, so scores do not tell.
+    with np.errstate(all="ignore"):
+        if not np.isfinite((X.data if sparse.issparse(X) else X).sum(dtype=float)):
+            raise_missing(X, index)
+        return finish(predictor(X, *mask))
 
 
 def _alone(block):
