@@ -277,8 +277,8 @@ class Metric(Protocol):
     """A score of predictions, the greater the better, from sums over rows.
 
     ``needs`` names what it compares with y: "probabilities" (n, K) of all classes, "labels" (n,),
-    the codes of predicted classes, "scores" (n,), higher for the second of two classes, or
-    "predictions" (n,) of a regression. ``count`` takes y (n,), codes of the classes 0 to
+    the codes of predicted classes, "scores" (n,), higher for the second of two classes, or (n, K),
+    or "predictions" (n,) of a regression. ``count`` takes y (n,), codes of the classes 0 to
     ``n_classes - 1`` or a regression's target, what it needs as ``predicted``, and weights or
     None; all are finite. Sums of several models are counted from one read. ``value`` is the score
     of all.

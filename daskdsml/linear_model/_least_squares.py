@@ -1,4 +1,4 @@
-"""Fits of squared error: problem, solver and what is published; and of folds of it."""
+"""Fits of squared error: problem, solver and what is published."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from daskdsml.passes.summary import SummaryRequest
 from daskdsml.solvers.qr import MAX_CONDITION, SMALL_ENTRIES
 from daskdsml.utils import registry
 from daskdsml.utils.one_standard_error import RULES
-from daskdsml.utils.threads import single_threaded_blas
-from daskdsml.utils.validation import check_flag
 
 SOLVERS = ("cholesky", "qr", "lbfgs")
 # What the next step of L-BFGS may promise at the end, as a share of the objective: with few rows a
@@ -166,36 +164,6 @@ def publish_linear(estimator, result, n_axes, column=False) -> None:
     intercept = theta[:, -1].copy() if estimator.fit_intercept else np.zeros(1)
     several = n_axes == 2 and estimator.fit_intercept
     estimator.intercept_ = intercept if several else intercept[0]
-
-
-def fit_folds(estimator, table, folds, name, solver, specs):
-    """The result of ``specs`` on all rows and on the training set of each of ``folds``, published.
-
-    Also mean squared test errors (n_specs, n_alphas, n_folds). Rows of the table are labelled with
-    their cells.
-    """
-    check_flag(estimator, "fit_intercept")
-    if name != "working_set":
-        folds.check_moments(table.n_features + n_outputs_of(table))
-    splits = [(tuple(train), tuple(test)) for train, test in folds]
-    specs = tuple(spec._replace(trains=tuple(train for train, _ in splits)) for spec in specs)
-    solver = solver._replace(specs=specs)
-    result, n_passes, _ = solve(estimator, table, solver, L2(0.0), MOST_PASSES)
-    publish(estimator, result, n_passes, name)
-    with single_threaded_blas():
-        return result, errors_of_folds(result.paths, specs, splits, estimator.fit_intercept)
-
-
-def errors_of_folds(paths, specs, splits, fit_intercept) -> np.ndarray:
-    """Mean squared errors (n_specs, n_alphas, n_folds) on the test rows, by algebra on moments."""
-    errors = np.empty((len(specs), len(paths.fits[0][0]), len(splits)))
-    for f, (train, test) in enumerate(splits):
-        mean, tested = paths.groups.mean_of(train), paths.groups.of(test)
-        for i, spec in enumerate(specs):
-            coefs = np.stack([fit.coef for fit in paths.fits[i][f + 1]])
-            intercepts = intercepts_of(mean, coefs, spec.output) * fit_intercept
-            errors[i, :, f] = tested.rss(coefs, intercepts, spec.output) / tested.weight
-    return errors
 
 
 def check_rule(estimator) -> None:

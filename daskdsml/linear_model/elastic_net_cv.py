@@ -7,7 +7,8 @@ import numpy as np
 from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LinearRegressor, dataset_of
-from daskdsml.linear_model._least_squares import check_rule, fit_folds
+from daskdsml.linear_model._folds import fit_folds
+from daskdsml.linear_model._least_squares import check_rule
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
     check_descent,
@@ -146,7 +147,7 @@ class ElasticNetCV(LinearRegressor):
             check_sparse(table, strengths)
         specs = [PathSpec(alphas, ratio, eps=self.eps) for ratio in ratios]
         solver = descent_solver(self, name, table, n_paths)
-        result, errors = fit_folds(self, table, folds, name, solver, specs)
+        result, errors, _ = fit_folds(self, table, folds, name, solver, specs)
         self._publish_best(result, errors, ratios)
         return self
 

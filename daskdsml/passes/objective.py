@@ -185,16 +185,13 @@ class Objective:
         return total if self.problem.fit_intercept else total.about_zero()
 
     def group_moments(self) -> GroupMoments:
-        """Moments of [X y] in each group of rows, about zero without an intercept. One pass."""
+        """Moments of [X y] in each group of rows, about their means. Costs one pass."""
         total = self._run(group_moments, self.problem.backend, f"{self.problem.label}-moments")
         raise_invalid(total.stats, self.problem.names)
         parts = list(total.groups.values())
         raise_overflow(*(part.cross for part in parts))
         self._check_size(parts)
-        if self.problem.fit_intercept:
-            return total
-        groups = {label: part.about_zero() for label, part in total.groups.items()}
-        return total._replace(groups=groups)
+        return total
 
     def _check_size(self, parts) -> None:
         """Raise ValueError if squares of columns are too small, in all of these moments."""

@@ -1,4 +1,4 @@
-"""Scores of many classifiers on their own test rows, in one read."""
+"""Scores of many linear models on their own test rows, in one read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ class Judged(NamedTuple):
     """M models ``coef (M, K, p)``, ``intercept (M, K)``, and how they are to be judged.
 
     ``test (G, M)`` tells how often a model is judged on the rows of each group; ``probabilities``
-    turns raw scores, (n,) if K is 1, into those of all ``n_classes``.
+    turns raw scores, (n,) if K is 1, into those of all ``n_classes``, which is 0 for a regression.
+    Each model of one is judged on the column of y that ``outputs (M,)`` names, or on y as it is.
     """
 
     metric: Any
-    probabilities: Callable
+    probabilities: Callable | None
     n_classes: int
     coef: np.ndarray
     intercept: np.ndarray
     test: np.ndarray
+    outputs: np.ndarray | None = None
 
 
 class Scores(NamedTuple):
@@ -35,18 +37,20 @@ class Scores(NamedTuple):
 
     def __add__(self, other: Scores) -> Scores:
         pairs = zip(self.totals, other.totals, strict=True)
-        return Scores(self.stats + other.stats, tuple(_joined(a, b) for a, b in pairs))
+        return Scores(self.stats + other.stats, tuple(joined(a, b) for a, b in pairs))
 
 
-def _joined(a, b):
+def joined(a, b):
+    """The sum of two totals, of which either may be None: of no row yet."""
     if a is None or b is None:
         return b if a is None else a
     return a + b
 
 
 def scores(judged: Judged, block: Block) -> Scores:
-    """Kernel: what one block adds; y holds class codes."""
-    y, X = np.asarray(block.y).astype(np.int64), block.X
+    """Kernel: what one block adds; y holds class codes, or the numbers of a regression."""
+    y, X = np.asarray(block.y), block.X
+    y = y.astype(np.int64) if judged.n_classes else y.astype(np.float64)
     g = np.zeros(len(y), dtype=int) if block.g is None else block.g
     M, K, p = judged.coef.shape
     Z = np.asarray(X @ judged.coef.reshape(-1, p).T.astype(X.dtype))
@@ -66,8 +70,9 @@ def scores(judged: Judged, block: Block) -> Scores:
             continue
         z = Z[rows, m]
         response = _response(judged, z[:, 0] if K == 1 else z)
+        target = y[rows] if judged.outputs is None else y[rows, judged.outputs[m]]
         w = _weights(block.w, judged.test[g[rows], m], rows)
-        totals.append(judged.metric.count(y[rows], response, w, judged.n_classes))
+        totals.append(judged.metric.count(target, response, w, judged.n_classes))
     return Scores(stats, tuple(totals))
 
 
@@ -81,6 +86,6 @@ def _weights(w, counts, rows):
 def _response(judged, z):
     if judged.metric.needs == "labels":
         return likeliest(z)
-    if judged.metric.needs == "scores":
-        return z
-    return judged.probabilities(z)
+    if judged.metric.needs == "probabilities" and judged.probabilities is not None:
+        return judged.probabilities(z)
+    return z

@@ -136,7 +136,7 @@ def test_more_folds_than_rows(cv):
 def test_a_fold_of_one_row(cv):
     table, folds = assign_folds(validate_dataset(X, Y), cv)
     np.testing.assert_array_equal(np.sort(cells_of(table)), np.arange(N))
-    mine = RidgeCV([1.0], cv=cv).fit(dask_rows(X, 7), Y)
+    mine = RidgeCV([1.0], cv=cv, scoring="neg_mean_squared_error").fit(dask_rows(X, 7), Y)
     # As many folds as rows leave each out in turn.
     loo = RidgeCV([1.0]).fit(dask_rows(X, 7), Y)
     assert mine.best_score_ == pytest.approx(loo.best_score_, rel=1e-9)

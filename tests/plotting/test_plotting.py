@@ -171,7 +171,7 @@ ESTIMATORS = [
     LassoCV(rule="1se"),
     ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9]),
     ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9], alphas=ALPHAS),
-    RidgeCV(cv=5),
+    RidgeCV(cv=5, scoring="neg_mean_squared_error"),
     reference.LassoCV(),
     reference.ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9]),
     reference.ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9], alphas=ALPHAS),

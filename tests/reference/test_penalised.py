@@ -380,13 +380,16 @@ def test_ridge_cv_on_folds(cv, intercept):
     alphas = np.geomspace(1e3, 1e-3, 7)
     mine = ours.RidgeCV(alphas, cv=cv, fit_intercept=intercept).fit(dask_rows(X, 7), Y)
     ridge = theirs.Ridge(fit_intercept=intercept, solver="svd")
-    their = GridSearchCV(ridge, {"alpha": alphas}, cv=cv, scoring="neg_mean_squared_error")
+    scoring = ["r2", "neg_mean_squared_error"]
+    their = GridSearchCV(ridge, {"alpha": alphas}, cv=cv, scoring=scoring, refit="r2")
     their.fit(X, Y)
     assert mine.alpha_ == their.best_params_["alpha"]
     assert mine.best_score_ == pytest.approx(their.best_score_, rel=1e-9)
-    by_fold = [their.cv_results_[f"split{k}_test_score"] for k in range(their.n_splits_)]
+    errors = "split{}_test_neg_mean_squared_error"
+    by_fold = [their.cv_results_[errors.format(k)] for k in range(their.n_splits_)]
     np.testing.assert_allclose(mine.mse_path_, -np.transpose(by_fold), rtol=1e-9)
     assert_same(mine, their.best_estimator_)
+    assert mine.n_passes_ == 1
 
 
 @INTERCEPT
@@ -400,7 +403,7 @@ def test_ridge_cv_leaves_each_row_out(intercept, n_outputs, kind):
     errors = their.cv_results_.reshape(-1, 5).mean(axis=0)
     np.testing.assert_allclose(mine.mse_path_, errors[:, None], rtol=1e-9)
     assert mine.alpha_ == their.alpha_
-    assert mine.best_score_ == -mine.mse_path_.min()
+    assert mine.best_score_ == pytest.approx(their.best_score_, rel=1e-9)
     assert_same(mine, their)
 
 
@@ -421,13 +424,14 @@ def test_rows_left_out_with_weights_by_brute_force(intercept):
 @pytest.mark.parametrize("model", [ours.LassoCV, ours.RidgeCV])
 def test_one_standard_error_by_hand(model):
     alphas = np.geomspace(1.0, 1e-3, 15) * (1.0 if model is ours.LassoCV else 1e3)
-    mine = model(alphas=alphas, cv=6, rule="1se").fit(X, Y)
+    scoring = {} if model is ours.LassoCV else {"scoring": "neg_mean_squared_error"}
+    mine = model(alphas=alphas, cv=6, rule="1se", **scoring).fit(X, Y)
     mean = mine.mse_path_.mean(axis=1)
     best = np.argmin(mean)
     limit = mean[best] + mine.mse_path_[best].std(ddof=1) / np.sqrt(6)
     expected = max(alpha for alpha, error in zip(mine.alphas_, mean, strict=True) if error <= limit)
     assert mine.alpha_ == mine.alpha_1se_ == expected > mine.alpha_min_ == mine.alphas_[best]
-    least = model(alphas=alphas, cv=6).fit(X, Y)
+    least = model(alphas=alphas, cv=6, **scoring).fit(X, Y)
     assert least.alpha_ == mine.alpha_min_
     np.testing.assert_array_equal(mine.coef_, mine.coef_path_[:, mine.alphas_ == expected][:, 0])
     assert_same(mine, model(alphas=[expected], cv=6).fit(X, Y), 1e-5)

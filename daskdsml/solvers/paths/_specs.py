@@ -44,12 +44,16 @@ class RowSet(NamedTuple):
     quads: list
 
 
-def row_sets(groups, specs, n_features) -> dict:
-    """All rows (None), and each training set of ``specs``, as RowSet."""
+def row_sets(groups, specs, n_features, about_zero=False) -> dict:
+    """All rows (None), and each training set of ``specs``, as RowSet.
+
+    Products are ``about_zero`` for models that have no intercept.
+    """
     sets = {}
     for train in (None, *(train for spec in specs for train in spec.trains)):
         if train not in sets:
             moments = groups.of(train)
+            moments = moments.about_zero() if about_zero else moments
             sets[train] = RowSet(moments.weight, moments.mean, quadratics(moments, n_features))
     return sets
 

@@ -52,7 +52,7 @@ class CoordinateDescent(NamedTuple):
         groups = objective.group_moments()
         specs = self.specs or own_specs(problem.penalty, groups, p)
         options = Options(self.tol, self.max_iter, self.positive)
-        sets = row_sets(groups, specs, p)
+        sets = row_sets(groups, specs, p, not problem.fit_intercept)
         alphas, fits = [], []
         for spec in specs:
             gradient = sets[None].quads[spec.output].c

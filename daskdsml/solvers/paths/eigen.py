@@ -45,7 +45,7 @@ class Eigen(NamedTuple):
         problem, p = objective.problem, objective.problem.n_features
         groups = objective.group_moments()
         specs = self.specs or own_specs(problem.penalty, groups, p)
-        sets = row_sets(groups, specs, p)
+        sets = row_sets(groups, specs, p, not problem.fit_intercept)
         spectra = {train: _spectrum(rows.quads[0].G) for train, rows in sets.items()}
         alphas = [alphas_of(spec, 0.0) for spec in specs]
         fits = [
