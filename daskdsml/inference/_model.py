@@ -139,6 +139,7 @@ def _penalties(model) -> list[str]:
     unknown += " hold for them."
     name, free = ("C", np.inf) if hasattr(model, "classes_") else ("alpha", 0.0)
     strength = getattr(model, f"{name}_", getattr(model, name, free))
+    strength = free if getattr(model, "penalty", "deprecated") is None else strength
     if np.any(np.asarray(strength, dtype=np.float64) != free):
         instead = kind.removesuffix("CV") if likely else "LinearRegression"
         instead += {"C": "(C=np.inf)", "alpha": "(alpha=0)" if likely else ""}[name]

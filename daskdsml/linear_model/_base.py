@@ -170,21 +170,30 @@ def find_backend(estimator, n_entries):
     return registry.find_backend(estimator.backend, "numpy" if small else "numba")
 
 
+def asked_solver(estimator) -> str:
+    """Our name of the solver asked for, or "auto"; ValueError if there is none."""
+    equivalent = getattr(estimator, "_equivalent_solvers", {})
+    known = ["auto", *estimator._solvers]
+    name = estimator.solver
+    if not isinstance(name, str) or name not in (*known, *equivalent):
+        told = f", or scikit-learn's names {list(equivalent)}" if equivalent else ""
+        raise ValueError(
+            f"Unknown solver {name!r} of {type(estimator).__name__}: expected one of {known}{told}."
+        )
+    return equivalent.get(name, name)
+
+
 def named_solver(estimator):
     """The class of the solver asked for, or None for "auto"; ValueError if there is none."""
-    if estimator.solver not in ("auto", *estimator._solvers):
-        known = ["auto", *estimator._solvers]
-        raise ValueError(
-            f"Unknown solver {estimator.solver!r} of {type(estimator).__name__}: expected one of "
-            f"{known}."
-        )
-    return None if estimator.solver == "auto" else registry.find_solver(estimator.solver)
+    name = asked_solver(estimator)
+    return None if name == "auto" else registry.find_solver(name)
 
 
 def find_solver(estimator, n_features, default, large) -> str:
     """The solver's name: as asked, or for "auto" by the number of columns."""
-    if named_solver(estimator) is not None:
-        return estimator.solver
+    name = asked_solver(estimator)
+    if name != "auto":
+        return name
     return default if n_features <= LARGEST_GRAM else large
 
 

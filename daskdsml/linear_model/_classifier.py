@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,9 @@ from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.evaluate import Labels, hits, log_probabilities, probabilities
-from daskdsml.utils.validation import check_flag, check_number, check_seed
+from daskdsml.utils.validation import check_flag, check_number, check_seed, outside
+
+PENALTIES = ("deprecated", "l1", "l2", "elasticnet", None)
 
 
 class Categorical(NamedTuple):
@@ -39,12 +42,16 @@ class Categorical(NamedTuple):
                 f"{self.name} needs samples of 2 classes or more, but y holds one class: "
                 f"{labels[0]!r}. Check how y is made or filtered."
             )
-        counts = self.counts(summary)
-        if not counts.all():
+        if not summary.counts.all():
             raise ValueError(
-                f"The rows of class {labels[int(np.argmin(counts))]!r} have no weight, so nothing "
-                "tells when it is likely. Drop these rows, or give them a weight above 0 (see "
-                "class_weight and sample_weight)."
+                f"The rows of class {labels[int(np.argmin(summary.counts))]!r} have no weight, so "
+                "nothing tells when it is likely. Drop these rows, or give them a sample_weight "
+                "above 0."
+            )
+        if not self.counts(summary).any():
+            raise ValueError(
+                "class_weight must leave a class with weight, but all in y have 0: no row would "
+                "count. Give one of them a number above 0."
             )
 
     def weights(self, summary) -> tuple[float, ...] | None:
@@ -134,10 +141,10 @@ def check_classifier(model) -> None:
     check_number(model, "tol", 0)
     check_number(model, "max_iter", 1, integer=True)
     check_flag(model, "fit_intercept")
-    if model.penalty != "deprecated":
+    if model.penalty not in PENALTIES:
         raise ValueError(
-            f"penalty={model.penalty!r} is not taken: scikit-learn 1.9 deprecates it. Use C (or "
-            "Cs) for its strength, C=np.inf for none, and l1_ratio (l1_ratios) for its kind."
+            f"Unknown penalty {model.penalty!r} of {type(model).__name__}: expected one of "
+            f"{list(PENALTIES)}."
         )
     if model.dual is not False:
         raise ValueError(f"dual={model.dual!r} is not taken: there is no dual solver. Use False.")
@@ -148,6 +155,24 @@ def check_classifier(model) -> None:
         )
     check_seed(model)
     check_class_weight(model.class_weight)
+
+
+def strength_of(model) -> tuple[float, float]:
+    """``C`` and ``l1_ratio``, as the deprecated ``penalty`` has them if it is given: a warning."""
+    if model.penalty == "deprecated":
+        return model.C, model.l1_ratio
+    C = np.inf if model.penalty is None else model.C
+    l1_ratio = {"l1": 1.0, "elasticnet": model.l1_ratio}.get(model.penalty, 0.0)
+    ignored = [f"C={model.C!r}"] * (C != model.C and model.C != 1.0)
+    ignored += [f"l1_ratio={model.l1_ratio!r}"] * (l1_ratio != model.l1_ratio != 0.0)
+    warnings.warn(
+        f"'penalty' of {type(model).__name__} is deprecated, as in scikit-learn since 1.8: use "
+        f"C={C!r} and l1_ratio={l1_ratio!r} in place of penalty={model.penalty!r}"
+        + (f", which leaves {' and '.join(ignored)} without effect." if ignored else "."),
+        FutureWarning,
+        stacklevel=outside(),
+    )
+    return C, l1_ratio
 
 
 def penalty_of(strength, l1_ratio):

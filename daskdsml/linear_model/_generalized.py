@@ -76,6 +76,7 @@ class GeneralizedRegressor(RegressorMixin, BaseEstimator):
     """Base of generalized linear models with the log link; ``_loss`` is theirs."""
 
     _solvers = ("newton", "lbfgs")
+    _equivalent_solvers = {"newton-cholesky": "newton"}
     _separated = (
         "a linear combination of columns that tells rows of y = 0 apart from all others",
         "alpha above 0",

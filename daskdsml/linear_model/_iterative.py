@@ -9,6 +9,7 @@ import numpy as np
 from daskdsml.contracts import Evaluation, Result
 from daskdsml.linear_model._base import (
     LARGEST_GRAM,
+    asked_solver,
     dataset_of,
     find_backend,
     named_solver,
@@ -154,8 +155,9 @@ def problem_of(estimator, loss, penalty, weight, table, summary) -> Problem:
 
 def choose_solver(estimator, problem, table) -> str:
     """The solver's name: as asked, or for "auto" by the penalty and the Hessian's cost."""
-    if estimator.solver != "auto":
-        return estimator.solver
+    asked = asked_solver(estimator)
+    if asked != "auto":
+        return asked
     if problem.penalty.l1:
         return "proximal_newton"
     d = problem.size
@@ -182,7 +184,7 @@ def _start(estimator, family, problem, table, sampler, name) -> Start:
         return start
     solver = start.solver
     n_passes = Cost.of(problem, table).reads_before_newton(problem, estimator.max_iter)
-    if estimator.solver == "auto" and n_passes:
+    if asked_solver(estimator) == "auto" and n_passes:
         solver = NewtonAfter(solver, Newton(estimator.tol), n_passes)
     # Sums about zero tell little of columns far from there.
     known = None if problem.shift else family.null_evaluation(problem, sampler.found, null)
@@ -211,16 +213,15 @@ def _sample_size(estimator, table, has_l1) -> tuple[int, float]:
 
     A sample may be all of the rows where its passes cost less than those it saves.
     """
-    newton = estimator.solver == "newton" or (
-        estimator.solver == "auto" and table.n_features <= CHEAP_HESSIAN
-    )
+    asked = asked_solver(estimator)
+    newton = asked == "newton" or (asked == "auto" and table.n_features <= CHEAP_HESSIAN)
     return sample_size(table, has_l1 or not newton)
 
 
 def _named_solver(estimator, has_l1):
     """`named_solver`, which must do with the penalty."""
     solver = named_solver(estimator)
-    if has_l1 and estimator.solver not in ("auto", "proximal_newton"):
+    if has_l1 and estimator.solver not in ("auto", "proximal_newton", "saga"):
         raise ValueError(
             f"solver={estimator.solver!r} cannot minimise an L1 penalty, which has kinks. Use "
             "solver='proximal_newton' or 'auto', or l1_ratio=0."

@@ -6,6 +6,8 @@ import numpy as np
 
 from daskdsml.engine.full.rows import ByColumns
 from daskdsml.linear_model._base import (
+    LARGEST_GRAM,
+    asked_solver,
     find_backend,
     find_solver,
     names_of,
@@ -39,7 +41,10 @@ def n_outputs_of(table) -> int:
 
 def find_direct(estimator, table) -> str:
     """The solver's name for a table with fewer columns than rows: as asked, or by its columns."""
-    return find_solver(estimator, table.n_features, "qr", "lbfgs")
+    name = find_solver(estimator, table.n_features, "qr", "lbfgs")
+    # scikit-learn's "lbfgs" takes bounds, for which ours has moments that all others share.
+    bounded = estimator.positive and name == "lbfgs" and table.n_features <= LARGEST_GRAM
+    return "qr" if bounded else name
 
 
 def fit_least_squares(estimator, table, penalty, route, max_iter, column=False):
@@ -124,7 +129,7 @@ def _solver_of(estimator, name, table):
     solver = registry.find("solvers", name)
     if name == "lbfgs":
         return solver(tol=estimator.tol, promise=min(estimator.tol, LBFGS_PROMISE))
-    if name == "dual" and estimator.solver == "auto":
+    if name == "dual" and asked_solver(estimator) == "auto":
         return solver(MAX_CONDITION)
     if name != "qr":
         return solver()

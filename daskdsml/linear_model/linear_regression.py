@@ -118,7 +118,8 @@ class LinearRegression(LinearRegressor):
         check_flag(self, "fit_intercept", "positive")
         table = dataset_of(self, X, y, sample_weight, multi_output=True)
         route = find_direct(self, table)
-        if self.solver == "auto" and not self.positive and suits_rotation(table, LARGEST_GRAM):
+        free = self.solver == "auto" and not self.positive
+        if free and suits_rotation(table, LARGEST_GRAM):
             route = "rotated"
         result = fit_least_squares(self, table, L2(0.0), route, self.max_iter, column=True)
         if route == "rotated":

@@ -9,6 +9,7 @@ from daskdsml.linear_model._classifier import (
     check_classifier,
     penalty_of,
     publish_classes,
+    strength_of,
 )
 from daskdsml.linear_model._iterative import minimize
 from daskdsml.utils.validation import check_flag, check_number, set_parameters
@@ -30,8 +31,9 @@ class LogisticRegression(LinearClassifier):
 
     Parameters
     ----------
-    penalty : "deprecated"
-        As in scikit-learn 1.9: use ``C`` and ``l1_ratio``; ``C=np.inf`` means no penalty.
+    penalty : {"deprecated", "l1", "l2", "elasticnet", None}
+        Deprecated as in scikit-learn 1.9: use ``C`` and ``l1_ratio``; ``C=np.inf`` means no
+        penalty. If given, it goes before ``l1_ratio``, and None before ``C``.
     C : float
         Inverse strength of the penalty, relative to the summed loss, above 0; ``np.inf`` for none.
     l1_ratio : float
@@ -52,7 +54,7 @@ class LogisticRegression(LinearClassifier):
     class_weight : dict, "balanced" or None
         Weight of each class, multiplied with ``sample_weight``; "balanced" weighs classes by
         ``n / (K n_class)``, counted with ``sample_weight``.
-    random_state : int or None
+    random_state : int, RandomState or None
         Seed of the sample that the first read draws; None means 0, so that fits can be repeated.
     solver : {"auto", "newton", "lbfgs", "proximal_newton"}
         "newton" holds the Hessian of all K (p + 1) parameters (K is 1 for two classes); "lbfgs"
@@ -61,7 +63,9 @@ class LogisticRegression(LinearClassifier):
         coefficients in use. "auto" is "proximal_newton" with an L1 penalty; else "newton" up to 256
         parameters (32 for data in this process's memory with a penalty, 128 if rows are 2000 times
         as many), and where its work is small; "lbfgs" beyond, which Newton's method takes over
-        where it has not ended after as many reads as its Hessians cost.
+        where it has not ended after as many reads as its Hessians cost. Of scikit-learn's names,
+        "newton-cholesky" is "newton", and "newton-cg", "sag" and "saga" are "auto"; "liblinear"
+        penalises the intercept, which none of these does.
     max_iter : int
         Most reads that the solver may take after the first one.
     verbose : bool
@@ -100,6 +104,9 @@ class LogisticRegression(LinearClassifier):
     _label = "logistic"
     _likelihood = "categorical"
     _solvers = ("newton", "lbfgs", "proximal_newton")
+    _equivalent_solvers = {"newton-cholesky": "newton"} | dict.fromkeys(
+        ("newton-cg", "sag", "saga"), "auto"
+    )
 
     def __init__(
         self,
@@ -157,9 +164,10 @@ class LogisticRegression(LinearClassifier):
         check_number(self, "l1_ratio", 0, high=1)
         check_flag(self, "warm_start")
         check_classifier(self)
+        C, l1_ratio = strength_of(self)
 
         def penalty(weight):
-            return penalty_of(1.0 / (self.C * weight), self.l1_ratio)
+            return penalty_of(1.0 / (C * weight), l1_ratio)
 
         fitted = minimize(self, self._family(), penalty, X, y, sample_weight)
         thetas = fitted.result.theta.reshape(fitted.problem.n_outputs, -1)

@@ -305,6 +305,11 @@ class LogisticRegressionCV(LinearClassifier):
     def _check_parameters(self):
         """Penalties, shares of L1, and the metric."""
         check_classifier(self)
+        if self.penalty != "deprecated":
+            raise ValueError(
+                f"penalty={self.penalty!r} is not taken: scikit-learn 1.9 deprecates it. Use Cs "
+                "for its strength, np.inf in Cs for none, and l1_ratios for its kind."
+            )
         check_flag(self, "refit")
         check_rule(self)
         if self.rule == "1se" and not self.refit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.engine.full.rows import suits_columns
-from daskdsml.linear_model._base import LARGEST_GRAM, LinearRegressor, dataset_of
+from daskdsml.linear_model._base import LARGEST_GRAM, LinearRegressor, asked_solver, dataset_of
 from daskdsml.linear_model._least_squares import (
     SOLVERS,
     find_direct,
@@ -41,7 +41,9 @@ class Ridge(LinearRegressor):
         digits, goes on to the R factor, as "qr" always does and "cholesky" never. "lbfgs" takes one
         read per step and no p x p matrix; "auto" turns to it above 4096 columns. "dual" solves for
         the rows in two reads; "auto" takes it for arrays in this process's memory with more columns
-        than rows, where that is less work, ``alpha`` is above 0 and no digits are lost.
+        than rows, where that is less work, ``alpha`` is above 0 and no digits are lost. Of
+        scikit-learn's names, "svd" is "qr", and "lsqr", "sparse_cg", "sag" and "saga" are "auto":
+        all minimise the same objective.
     positive : bool
         Whether coefficients are kept at or above zero.
     random_state : None or int
@@ -67,6 +69,9 @@ class Ridge(LinearRegressor):
     _label = "ridge"
     _likelihood = "normal"
     _solvers = (*SOLVERS, "dual")
+    _equivalent_solvers = {"svd": "qr"} | dict.fromkeys(
+        ("lsqr", "sparse_cg", "sag", "saga"), "auto"
+    )
     _multi_output = True
 
     def __init__(
@@ -105,9 +110,10 @@ class Ridge(LinearRegressor):
 
     def _route(self, table) -> str:
         """The solver's name: as asked, or for "auto" by the table; or "rotated"."""
-        if self.solver == "dual":
+        asked = asked_solver(self)
+        if asked == "dual":
             self._check_dual(table)
-        free = self.solver == "auto" and not self.positive and np.all(np.greater(self.alpha, 0))
+        free = asked == "auto" and not self.positive and np.all(np.greater(self.alpha, 0))
         if free and suits_dual(table, LARGEST_GRAM):
             return "dual"
         if free and n_outputs_of(table) > 1 and suits_rotation(table, LARGEST_GRAM):
