@@ -44,6 +44,7 @@ class BatchNorm:
     A batch that is spread over workers is normalised as a whole: two sums are exchanged on the way
     forward, one on the way back. The squares are summed about the mean, once that is known: from
     sums of squares about zero, in one exchange, a feature far from zero would lose its variance.
+    A last batch of one row joins the batch before.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class BatchNorm:
     ------
     ValueError
         If a parameter is out of bounds, or the activation is unknown; from ``init``, if a row is
-        not (p,), (T, p) or (C, H, W).
+        not (p,), (T, p) or (C, H, W); from ``forward``, if a feature has one entry in a batch.
 
     References
     ----------
@@ -101,9 +102,10 @@ class BatchNorm:
             entries = float(met.size // met.shape[1]) if met.shape[1] else 0.0
             local = kernels.norm_sums(met)
             total = yield kernels.xp.append(local, entries)
-            count = max(float(total[-1]), 1.0)
-            mean = total[:-1] / count
-            var = (yield kernels.norm_sums(met, mean)) / count
+            count = _checked_count(float(total[-1]))
+            if count:  # else all steps are hidden, and nothing changes
+                mean = total[:-1] / count
+                var = (yield kernels.norm_sums(met, mean)) / count
         deviation = kernels.xp.sqrt(var + self.epsilon)
         out = step.work("out", rows.shape)
         gamma, beta = params["gamma"], params["beta"]
@@ -121,6 +123,16 @@ class BatchNorm:
             return None
         kernels.norm_backward(rows, *moments, params["gamma"], means, tape.counted, dz)
         return tape.view.back(dz)
+
+
+def _checked_count(count) -> float:
+    if count == 1.0:
+        raise ValueError(
+            "BatchNorm expects 2 entries or more of each feature in a batch, got 1, whose variance "
+            "is 0: all that it gives would be 0. Train on more rows at a time (batch_size of at "
+            "least 2), or leave BatchNorm out."
+        )
+    return count
 
 
 def _features(in_shape) -> int:

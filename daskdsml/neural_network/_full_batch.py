@@ -16,11 +16,11 @@ from daskdsml.neural_network._training import (
     TrainConfig,
     TrainingBar,
     TrainState,
-    check_weight,
     column_variation,
     ended_by_callback,
     warn,
 )
+from daskdsml.neural_network._validation import check_weight
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.optimizers.gradient_descent import GradientDescent
@@ -99,7 +99,10 @@ def train_full_batch(model, backprop, config: TrainConfig, point: Point, batches
             before, state = state, _stepped(model, backprop, batches, solver, state, problem)
             moved, n_passes = state.gradient is not before.gradient, n_passes + 1
             theta[:], n_iter = state.theta, n_iter + moved
-            model._train_state = model._train_state._replace(step=n_passes, epoch=n_iter)
+            n_rows, weight = n_iter * batches.n_rows, n_iter * batches.n_rows * config.mean_weight
+            model._train_state = model._train_state._replace(
+                step=n_passes, epoch=n_iter, n_rows=n_rows, weight=weight
+            )
             # The solver itself asks for more, where an optimum may lie at infinity.
             going = state.status is None and state.gradient_norm > solver.tol
             if moved and (n_iter or not going):

@@ -16,10 +16,12 @@ from daskdsml.neural_network._full_batch import train_full_batch
 from daskdsml.neural_network._predictor import SCORED_ROWS, network_for, score_at
 from daskdsml.neural_network._training import TrainConfig, Trainer, train_epochs
 from daskdsml.neural_network._validation import (
+    RowCounts,
     check_mask,
     check_parameters,
     check_shape,
     check_warm,
+    count_rows,
     hold_out,
     open_examples,
     read_examples,
@@ -98,12 +100,14 @@ class NeuralModel(BaseEstimator):
             examples = self._targets.weighted(examples)
             network = build_network(self, examples.in_shape, examples.mask)
             point = starting_point(self, network, warm, classes_before)
-            backend, config = find_backend(self, examples), self._train_config(examples.n_rows)
+            backend = find_backend(self, examples)
+            config = self._train_config(count_rows(examples, network.steps))
             self._network, self._backend, self.history_ = network, backend_name(backend), []
             by_epochs = not isinstance(config.solver, LBFGS)
+            drawn = {"shuffle": self.shuffle and by_epochs, "alone": not network.collective}
             with (
                 single_threaded_blas(),
-                open_examples(self, examples, shuffle=self.shuffle and by_epochs) as batches,
+                open_examples(self, examples, **drawn) as batches,
                 validation_score(self, held_out) as score,
             ):
                 if by_epochs:
@@ -121,14 +125,15 @@ class NeuralModel(BaseEstimator):
         first = not hasattr(self, "_train_state")
         with unchanged_on_failure(self):
             examples = training_examples(self, X, y, sample_weight, mask, first, classes)
-            config = self._train_config(examples.n_rows)
+            shape = examples.in_shape if first else self._network.in_shape
+            network = build_network(self, shape, examples.mask)
+            before = None if first else self._train_state
+            config = self._train_config(count_rows(examples, network.steps, before))
             if isinstance(config.solver, LBFGS):
                 raise ValueError(
                     "partial_fit makes one epoch of mini-batches, which solver='lbfgs' does not "
                     "take. Use solver='adam' or 'sgd', or fit."
                 )
-            shape = examples.in_shape if first else self._network.in_shape
-            network = build_network(self, shape, examples.mask)
             point = starting_point(self, network, warm=not first)
             if first or self.backend != "auto":
                 self._backend = backend_name(find_backend(self, examples))
@@ -142,10 +147,8 @@ class NeuralModel(BaseEstimator):
                 self._train_state = trainer.begin(point)
             else:  # steps change arrays: a call that fails halfway leaves those of before alone
                 self._train_state = deepcopy(self._train_state)
-            with (
-                single_threaded_blas(),
-                open_examples(self, examples, shuffle=self.shuffle) as batches,
-            ):
+            drawn = {"shuffle": self.shuffle, "alone": not network.collective}
+            with single_threaded_blas(), open_examples(self, examples, **drawn) as batches:
                 train_epochs(self, trainer, batches, n_epochs=1)
         return self
 
@@ -154,13 +157,13 @@ class NeuralModel(BaseEstimator):
         tags.input_tags.sparse = self._ranks == (2,)  # CSR matrices are tables
         return tags
 
-    def _train_config(self, n_rows) -> TrainConfig:
-        """How to train on so many rows."""
+    def _train_config(self, counts: RowCounts) -> TrainConfig:
+        """How to train on these rows."""
         factor, adaptive = schedule_of(self.learning_rate)
         stopping = EarlyStopping(self.tol, self.n_iter_no_change, adaptive)
         solver = solver_of(self.solver, self.learning_rate_init)
         l1, l2, clip = float(self.l1), float(self.l2), self.clip_norm
-        return TrainConfig(solver, factor, stopping, l1, l2, clip)
+        return TrainConfig(solver, factor, stopping, l1, l2, clip, counts.mean_weight)
 
     def _publish(self, batches=None) -> None:
         """What a fit leaves behind, after each epoch so that callbacks can use the model."""
@@ -169,7 +172,7 @@ class NeuralModel(BaseEstimator):
         self.weights_ = network.views(*train_state.point)
         self.n_parameters_ = network.n_parameters
         self.out_shape_ = network.out_shape
-        self.n_iter_, self.t_ = train_state.epoch, train_state.step
+        self.n_iter_, self.t_ = train_state.epoch, train_state.n_rows
         self.loss_curve_ = [record.loss for record in self.history_]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else float("nan")
         self.best_loss_ = min(self.loss_curve_, default=float("nan"))

@@ -16,7 +16,7 @@ from daskdsml.neural_network._training import Epoch, TrainState
 from daskdsml.neural_network.network import Network
 from daskdsml.utils import registry
 
-FORMAT, VERSION = "daskdsml network", 1
+FORMAT, VERSION = "daskdsml network", 2
 # The entry of the file that is the header.
 HEADER = "header"
 # Kinds of arrays that NumPy writes without pickle: numbers, booleans, dates and strings.
@@ -25,7 +25,7 @@ PLAIN = "biufcSUmM"
 LEARNT_ARRAYS = ("classes_", "feature_names_in_", "_class_weight")
 LEARNT_VALUES = ("n_features_in_", "_target_shape", "converged_", "n_rows_read_")
 # Numbers of a train state; its arrays have names of their own.
-COUNTERS = ("step", "epoch", "drop", "best", "stale")
+COUNTERS = ("step", "epoch", "drop", "best", "stale", "n_rows", "weight")
 
 
 def save_model(model, path) -> None:

@@ -27,7 +27,8 @@ class TrainConfig(NamedTuple):
 
     ``factor(step, epoch, n_steps)`` multiplies the solver's learning rate, ``stopping`` tells when
     to end; ``l1`` and ``l2`` are strengths against the mean loss; ``clip`` is the largest norm of a
-    gradient, or None.
+    gradient, or None. ``mean_weight`` is that of a row among all of them: were a batch divided by
+    its own weight, weights would count for less the fewer rows it has.
     """
 
     solver: Any
@@ -36,6 +37,7 @@ class TrainConfig(NamedTuple):
     l1: float = 0.0
     l2: float = 0.0
     clip: float | None = None
+    mean_weight: float = 1.0
 
 
 class Epoch(NamedTuple):
@@ -60,6 +62,7 @@ class TrainState(NamedTuple):
 
     ``drop`` is what "adaptive" has made of the learning rate; ``best`` the best cost so far (a
     loss, or a score with its sign changed), met at ``best_point``, and ``stale`` the epochs since.
+    ``n_rows`` and ``weight`` are summed over all epochs.
     """
 
     state: Any
@@ -70,11 +73,51 @@ class TrainState(NamedTuple):
     best: float = np.inf
     stale: int = 0
     best_point: Point | None = None
+    n_rows: int = 0
+    weight: float = 0.0
 
     @property
     def point(self) -> Point:
         """Parameters and statistics; steps change their arrays."""
         return Point(self.state.theta, self.statistics)
+
+
+class StepRecord(NamedTuple):
+    """What steps met: sums of losses, weights, and penalties times rows; of norms of gradients."""
+
+    loss: float = 0.0
+    weight: float = 0.0
+    penalty: float = 0.0
+    n_rows: int = 0
+    norm: float = 0.0
+    n_steps: int = 0
+
+    def __add__(self, other: Any) -> StepRecord:
+        return StepRecord(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def objective(self) -> float:
+        """The mean loss plus the mean penalty; NaN before the first row of some weight."""
+        return self.loss / self.weight + self.penalty / self.n_rows if self.weight else float("nan")
+
+
+class Plan(NamedTuple):
+    """How far training is to go, from an ``epoch`` that begins at the step ``start``."""
+
+    n_epochs: int
+    steps_per_epoch: int
+    epoch: int
+    start: int
+
+    def n_steps(self, step: int) -> int:
+        """All steps that are planned, as told at ``step`` of this epoch.
+
+        Epochs of a stream differ in length, which that of the others is not known to be: what
+        schedules go by, ``step / n_steps``, is the share of epochs that are over.
+        """
+        whole = self.n_epochs * self.steps_per_epoch
+        over = self.epoch * self.steps_per_epoch + step - self.start
+        return whole if over == step else round(step * whole / max(over, 1))
 
 
 class Failure(NamedTuple):
@@ -109,6 +152,8 @@ def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) ->
         warn(_failed(trainer.failure, model))
     elif unfinished and model.tol is not None and n_epochs is None:
         warn(_out_of_epochs(model))
+    elif n_epochs is not None and model.history_[-1].learning_rate == 0.0:
+        warn(_out_of_schedule(model))
 
 
 def _epochs(model, trainer, batches, score, shown, n_epochs) -> bool:
@@ -161,29 +206,23 @@ class Trainer:
 
     def epoch(self, train_state: TrainState, batches, shown) -> tuple[TrainState, Epoch]:
         """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
-        begun, total, weight, norms, n_rows = time.perf_counter(), 0.0, 0.0, [], 0
-        n_steps = self._n_epochs * batches.steps_per_epoch
-        step = partial(self._step, n_steps=n_steps)
+        begun, met, rate = time.perf_counter(), StepRecord(), float("nan")
+        plan = Plan(self._n_epochs, batches.steps_per_epoch, train_state.epoch, train_state.step)
+        step = partial(self._step, plan=plan)
         steps = self._strategy.train(step, train_state, batches.epoch(train_state.epoch))
-        for train_state, (loss, share, norm), batch in steps:
+        for train_state, record, batch in steps:
             if self.failure is not None:
                 break
-            total, weight, n_rows = total + loss * share, weight + share, n_rows + batch.n_rows
-            norms.append(norm)
-            shown(train_state.epoch + 1, total / weight if weight else np.nan, batch.n_rows)
-        if self.failure is None:
-            check_weight(weight)
+            met, rate = met + record, self._rate(train_state, train_state.step - 1, plan)
+            shown(train_state.epoch + 1, met.objective, batch.n_rows)
         seconds = time.perf_counter() - begun
+        epoch = train_state.epoch + 1
+        n_rows, weight = train_state.n_rows + met.n_rows, train_state.weight + met.weight
+        norm = met.norm / met.n_steps if met.n_steps else float("nan")
         record = Epoch(
-            train_state.epoch + 1,
-            seconds,
-            total / weight if weight else float("nan"),
-            float("nan"),
-            float(np.mean(norms)) if norms else float("nan"),
-            self._rate(train_state, n_steps),
-            n_rows / seconds,
+            epoch, seconds, met.objective, float("nan"), norm, rate, met.n_rows / seconds
         )
-        return train_state._replace(epoch=train_state.epoch + 1), record
+        return train_state._replace(epoch=epoch, n_rows=n_rows, weight=weight), record
 
     def judged(self, train_state: TrainState, cost: float, keep: bool) -> tuple[TrainState, bool]:
         """Take in the ``cost`` of an epoch: from where training goes on, and whether it does.
@@ -199,36 +238,37 @@ class Trainer:
             train_state = train_state._replace(drop=train_state.drop / DROP)
         return train_state._replace(stale=int(verdict.stale)), not verdict.ended
 
-    def _step(self, train_state, batch, n_steps):
-        """The train_state after a batch; its mean objective, weight and gradient norm."""
+    def _step(self, train_state, batch, plan):
+        """The train_state after a batch, and what was met in it."""
         config, kernels, point = self.config, self._kernels, train_state.point
         if not train_state.step and len(self.backprop.network.in_shape) == 1:
             self.variation = batch.run(column_variation, None)
         total = batch.run(self.backprop.gradient, point)
-        if not total.weight > 0.0:
-            return train_state._replace(step=train_state.step + 1), (0.0, 0.0, 0.0)
-        gradient, share = total.gradient, 1.0 / total.weight
+        gradient, share = total.gradient, 1.0 / (batch.n_rows * config.mean_weight)
         penalty, squares = kernels.complete(
             gradient, point.theta, self.scale, share, config.l1, config.l2
         )
-        loss, norm = total.loss * share + penalty, math.sqrt(squares)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        norm = math.sqrt(squares)
+        if not (math.isfinite(total.loss * share + penalty) and math.isfinite(norm)):
             self.failure = self._diagnosed(train_state, batch)
-            return train_state, (0.0, 0.0, 0.0)
+            return train_state, StepRecord()
         if config.clip is not None and norm > config.clip:
             kernels.scale(gradient, config.clip / norm)
-        factor = train_state.drop * config.factor(train_state.step, train_state.epoch, n_steps)
+        factor = self._factor(train_state, train_state.step, plan)
         state = config.solver.update(kernels, train_state.state, gradient, factor)
         statistics = train_state.statistics
         if len(statistics):
             statistics += self._momentum * (total.statistics - statistics)
         train_state = train_state._replace(state=state, step=train_state.step + 1)
-        return train_state, (loss, total.weight, norm)
+        n_rows = batch.n_rows
+        record = StepRecord(total.loss, total.weight, penalty * n_rows, n_rows, norm, 1)
+        return train_state, record
 
-    def _rate(self, train_state, n_steps) -> float:
-        last = max(train_state.step - 1, 0)
-        factor = self.config.factor(last, train_state.epoch, n_steps)
-        return self.config.solver.learning_rate * train_state.drop * factor
+    def _factor(self, train_state, step, plan) -> float:
+        return train_state.drop * self.config.factor(step, train_state.epoch, plan.n_steps(step))
+
+    def _rate(self, train_state, step, plan) -> float:
+        return self.config.solver.learning_rate * self._factor(train_state, step, plan)
 
     def _diagnosed(self, train_state, batch) -> Failure:
         placed = self.backprop.network.placed
@@ -241,15 +281,6 @@ def column_variation(_, batch):
     """Kernel: how the columns of a table vary in a batch."""
     return Variation.of(np.asarray(batch.X, dtype=float), np.ones(len(batch.X)))
     yield  # a kernel is a generator
-
-
-def check_weight(weight) -> None:
-    """Raise ValueError unless the summed weight of rows is positive."""
-    if not weight > 0.0:
-        raise ValueError(
-            "No row (or step) has a positive weight; with all at zero there is nothing to learn "
-            "from. Expected sample_weight and class_weight above 0, and a mask that leaves steps."
-        )
 
 
 def warn(text) -> None:
@@ -294,6 +325,15 @@ def _failed(failure: Failure, model) -> str:
         f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
         f"is not finite. The weights are those {left}. Lower learning_rate_init, set clip_norm, or "
         "scale the columns of X (and y, if it holds numbers)."
+    )
+
+
+def _out_of_schedule(model) -> str:
+    return (
+        f"{type(model).__name__} learned nothing from these rows: learning_rate="
+        f"{model.learning_rate!r} has come to its end at 0, after {model.n_iter_ - 1} epochs of "
+        f"max_iter={model.max_iter}. Raise max_iter, which the schedule is planned for, or set "
+        "learning_rate='constant'."
     )
 
 

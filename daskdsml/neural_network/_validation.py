@@ -14,6 +14,7 @@ from daskdsml.data.dataset import Dataset, meta_of
 from daskdsml.data.folds import split
 from daskdsml.data.labels import check_weights, checked
 from daskdsml.data.validation import validate_dataset
+from daskdsml.data.weights import summed_weight
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.minibatch.batches import open_batches
 from daskdsml.layers.batch_norm import BatchNorm
@@ -246,17 +247,48 @@ def hold_out(model, examples, X_val, y_val, mask_val):
     return split(examples, model.validation_fraction, seed_of(model), stratify)
 
 
+class RowCounts(NamedTuple):
+    """Rows of a call, the mean weight of a row, and the mean rows of an epoch so far."""
+
+    n_rows: int
+    mean_weight: float
+    epoch_rows: float
+
+
+def count_rows(examples, of_steps, before=None) -> RowCounts:
+    """Count examples, whose steps have weights if ``of_steps``; those of a stream join the others.
+
+    ``before`` is the `TrainState` that training goes on from, None where it begins.
+    """
+    n_rows, weight = examples.n_rows, summed_weight(examples, of_steps)
+    if before is None or not before.epoch:
+        check_weight(weight)
+        return RowCounts(n_rows, weight / n_rows, n_rows)
+    mean_weight = (before.weight + weight) / (before.n_rows + n_rows)
+    return RowCounts(n_rows, mean_weight, before.n_rows / before.epoch)
+
+
+def check_weight(weight) -> None:
+    """Raise ValueError unless the summed weight of rows is positive."""
+    if not weight > 0.0:
+        raise ValueError(
+            "No row (or step) has a positive weight; with all at zero there is nothing to learn "
+            "from. Expected sample_weight and class_weight above 0, and a mask that leaves steps."
+        )
+
+
 def batch_rows(model, n_rows) -> int:
     """Rows of a step, of so many in all."""
     return min(AUTO_ROWS if model.batch_size == "auto" else model.batch_size, n_rows)
 
 
-def open_examples(model, examples, *, shuffle=False, rows=None):
+def open_examples(model, examples, *, shuffle=False, alone=True, rows=None):
     """Batches of ``rows`` examples, or of as many as make a step, to be used in a ``with``."""
     batches = open_batches(
         examples,
         batch_rows(model, examples.n_rows) if rows is None else rows,
         shuffle=shuffle,
+        alone=alone,
         seed=seed_of(model),
         pool_bytes=model.pool_bytes,
         cache=model.cache,

@@ -12,7 +12,7 @@ from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
 from daskdsml.neural_network._training import TrainConfig
-from daskdsml.neural_network._validation import batch_rows, check_activation
+from daskdsml.neural_network._validation import RowCounts, batch_rows, check_activation
 from daskdsml.neural_network.neural_classifier import NeuralClassifier
 from daskdsml.optimizers.adam import Adam
 from daskdsml.optimizers.gradient_descent import GradientDescent
@@ -31,8 +31,9 @@ LEARNING_RATES = ("constant", "invscaling", "adaptive")
 class MLPClassifier(NeuralClassifier):
     """Multi-layer perceptron [1]_ that tells classes, with scikit-learn's parameters and more.
 
-    Minimises the mean cross-entropy plus ``alpha / (2 batch_size) ||W||**2``. A last layer of K
-    scores has the softmax, one of two classes is a single score with the logistic function.
+    Minimises the mean cross-entropy plus ``alpha / (2 w batch_size) ||W||**2``, where ``w`` is the
+    mean weight of a row (1 without weights). A last layer of K scores has the softmax, one of two
+    classes is a single score with the logistic function.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ class MLPClassifier(NeuralClassifier):
         step, one pass over the data, in float64.
     alpha : float, default=0.0001
         ``alpha / 2 ||W||**2`` is added to the summed loss of a batch, as in scikit-learn: divided
-        by ``batch_size`` it is the strength against the mean loss. Biases are not penalised.
+        by the weight of ``batch_size`` rows it is the strength against the mean loss. Biases are
+        not penalised.
     batch_size : int or "auto", default="auto"
         Rows of a step; "auto" is 200, or all rows if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
@@ -159,8 +161,8 @@ class MLPClassifier(NeuralClassifier):
     def _layers(self, n_outputs):
         return perceptron_layers(self, n_outputs if n_outputs > 2 else 1)
 
-    def _train_config(self, n_rows) -> TrainConfig:
-        return perceptron_config(self, n_rows)
+    def _train_config(self, counts: RowCounts) -> TrainConfig:
+        return perceptron_config(self, counts)
 
     def _publish(self, batches=None) -> None:
         super()._publish(batches)
@@ -216,16 +218,17 @@ def perceptron_layers(model, n_scores) -> list:
     return [*layers, Dense(n_scores)]
 
 
-def perceptron_config(model, n_rows) -> TrainConfig:
-    """How to train on so many rows by scikit-learn's parameters."""
-    # alpha / 2 ||W||**2 counts once a batch, whose loss is a mean over its rows.
+def perceptron_config(model, counts: RowCounts) -> TrainConfig:
+    """How to train on these rows by scikit-learn's parameters."""
+    n_rows, mean_weight = counts.n_rows, counts.mean_weight
+    # alpha / 2 ||W||**2 counts once a batch, whose summed loss is divided by its weight.
     rows = n_rows if model.solver == "lbfgs" else batch_rows(model, n_rows)
     factor = Constant().factor
     if model.learning_rate == "invscaling":
-        factor = Invscaling(float(model.power_t), n_rows).factor
+        factor = Invscaling(float(model.power_t), counts.epoch_rows).factor
     stopping = EarlyStopping(model.tol, model.n_iter_no_change, model.learning_rate == "adaptive")
-    l2, clip = float(model.alpha) / rows, model.clip_norm
-    return TrainConfig(perceptron_solver(model), factor, stopping, l2=l2, clip=clip)
+    l2, clip = float(model.alpha) / (rows * mean_weight), model.clip_norm
+    return TrainConfig(perceptron_solver(model), factor, stopping, 0.0, l2, clip, mean_weight)
 
 
 def perceptron_solver(model):

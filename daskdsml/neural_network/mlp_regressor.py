@@ -5,6 +5,7 @@ from __future__ import annotations
 from daskdsml.losses.gamma import Gamma
 from daskdsml.losses.poisson import Poisson
 from daskdsml.neural_network._training import TrainConfig
+from daskdsml.neural_network._validation import RowCounts
 from daskdsml.neural_network.mlp_classifier import (
     check_perceptron,
     perceptron_config,
@@ -19,7 +20,7 @@ class MLPRegressor(NeuralRegressor):
     """Multi-layer perceptron that predicts numbers, with scikit-learn's parameters and more.
 
     Minimises the mean loss (half the squared error, the mean over targets) plus
-    ``alpha / (2 batch_size) ||W||**2``.
+    ``alpha / (2 w batch_size) ||W||**2``, where ``w`` is the mean weight of a row.
 
     Parameters
     ----------
@@ -96,8 +97,8 @@ class MLPRegressor(NeuralRegressor):
     def _layers(self, n_outputs):
         return perceptron_layers(self, n_outputs)
 
-    def _train_config(self, n_rows) -> TrainConfig:
-        return perceptron_config(self, n_rows)
+    def _train_config(self, counts: RowCounts) -> TrainConfig:
+        return perceptron_config(self, counts)
 
     def _publish(self, batches=None) -> None:
         super()._publish(batches)

@@ -104,6 +104,11 @@ class Network:
         return [(type(each.layer), each.parameters, each.statistics) for each in self.placed]
 
     @property
+    def collective(self) -> bool:
+        """Whether what a row gives depends on the other rows of its batch, which it has to have."""
+        return any(layer.collective for layer in self.layers)
+
+    @property
     def steps(self) -> bool:
         """Whether there are scores for each time step, (n, T, K), rather than for each row."""
         return len(self.out_shape) == 2

@@ -35,7 +35,8 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     where ``p`` is the softmax of the last layer's K scores, or the logistic function of its one
     score of two classes. An epoch takes chunks in random order into a pool (``pool_bytes``) and
     draws batches from all of it; a batch that is spread over workers has the gradient of the whole
-    batch.
+    batch. Its summed loss is divided by its number of rows times the mean weight of all rows (of
+    `partial_fit`, of the rows so far), so that weights mean the same whatever ``batch_size`` is.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     weights_ : list of dicts of arrays, one a layer
     n_parameters_ : int
     n_iter_, t_ : int
-        Epochs and steps.
+        Epochs, and rows in all of them.
     history_ : list of Epoch (epoch, seconds, loss, score, gradient_norm, learning_rate,
         rows_per_second)
     loss_, best_loss_ : float

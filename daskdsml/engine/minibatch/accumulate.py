@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from daskdsml.engine import tree
+from daskdsml.engine.minibatch.shuffle_buffer import batch_slices
 from daskdsml.engine.tree import PartialSums
 from daskdsml.network_contracts import Batch
 from daskdsml.utils.threads import single_threaded_blas
@@ -34,8 +35,8 @@ def accumulate(kernel, state, partitions, lengths, n_rows: int) -> PartialSums:
     def values():
         nonlocal n_rows_used
         for i, rows in partitions:
-            for start in range(0, lengths[i], n_rows):
-                X, y, w, mask = rows.take(slice(start, min(start + n_rows, lengths[i])))
+            for part in batch_slices(lengths[i], n_rows, alone=False):
+                X, y, w, mask = rows.take(part)
                 yield i, finished(kernel(state, Batch(X, y, w, mask, size=len(X))))
             n_rows_used += lengths[i]
             del rows

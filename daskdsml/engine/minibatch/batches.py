@@ -26,6 +26,7 @@ def open_batches(
     batch_size: int,
     *,
     shuffle: bool = True,
+    alone: bool = True,
     seed: int,
     pool_bytes: float = 2**28,
     cache: str = "auto",
@@ -36,14 +37,16 @@ def open_batches(
     Uses the current Dask client if there is one, else this process. Data in this process's memory,
     and data that only this process can read because their source cannot be pickled, stay here if
     they are smaller than 128 MiB or do not fit into the workers' memory. Which rows make up a batch
-    depends on the chunks of the data, ``batch_size``, ``pool_bytes``, ``seed`` and the number of
-    the epoch; not on threads, workers or ``cache``.
+    depends on the chunks of the data, ``batch_size``, ``alone``, ``pool_bytes``, ``seed`` and the
+    number of the epoch; not on threads, workers or ``cache``.
 
     Parameters
     ----------
     examples : Dataset
     batch_size : int
         Rows of a batch; the last one of an epoch may be smaller.
+    alone : bool
+        Whether a single row may be the last batch; if not, it joins the batch before.
     shuffle : bool
         Draw batches at random from a buffer of partitions, which come in random order; or take
         rows in the order in which they are.
@@ -64,9 +67,8 @@ def open_batches(
     small = (examples.stored_bytes or np.inf) < memory.MIN_CLUSTER_BYTES
     client = None if examples.is_local and small else current_client()
     partitions = pts.cut(examples, remote=client is not None)
-    layout = lay_out(
-        partitions.lengths, partitions.row_bytes, int(batch_size), pool_bytes, examples.is_local
-    )
+    sizes = (partitions.lengths, partitions.row_bytes, int(batch_size), pool_bytes)
+    layout = lay_out(*sizes, examples.is_local, alone)
     if client is not None and not _stays(client, examples, partitions, cache):
         from daskdsml.engine.minibatch.cluster import ClusterBatches
 

@@ -8,6 +8,7 @@ always close to full, and a batch of data sorted by label mixes all the partitio
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -35,12 +36,14 @@ class Layout(NamedTuple):
 
     ``lengths (n_partitions,)`` are rows of each partition, ``capacity`` the slots of the buffer. A
     ``whole`` buffer holds all rows, each in the slot of its own number, and nothing comes or goes.
+    A last batch of a single row joins the one before, unless it may stay ``alone``.
     """
 
     lengths: np.ndarray
     capacity: int
     whole: bool
     batch_size: int
+    alone: bool = True
 
     @property
     def n_rows(self) -> int:
@@ -49,10 +52,10 @@ class Layout(NamedTuple):
     @property
     def n_steps(self) -> int:
         """Batches of an epoch; the last one may be smaller than the others."""
-        return -(-self.n_rows // self.batch_size)
+        return len(batch_slices(self.n_rows, self.batch_size, self.alone))
 
 
-def lay_out(lengths, row_bytes, batch_size, pool_bytes, in_memory) -> Layout:
+def lay_out(lengths, row_bytes, batch_size, pool_bytes, in_memory, alone=True) -> Layout:
     """Lay out partitions of rows of ``row_bytes`` bytes on average.
 
     The buffer and the partition that is read ahead for it take ``pool_bytes`` together, if that is
@@ -62,10 +65,10 @@ def lay_out(lengths, row_bytes, batch_size, pool_bytes, in_memory) -> Layout:
     n, largest = int(lengths.sum()), int(lengths.max())
     room = int(pool_bytes / max(row_bytes, 1e-9))
     if in_memory or n <= room:
-        return Layout(lengths, n, True, batch_size)
+        return Layout(lengths, n, True, batch_size, alone)
     least = max(MIN_PARTITIONS * largest, largest + batch_size)
     capacity = max(room - largest, least)
-    return Layout(lengths, min(capacity, n), capacity >= n, batch_size)
+    return Layout(lengths, min(capacity, n), capacity >= n, batch_size, alone)
 
 
 def joined(lengths, row_bytes) -> list[list[int]]:
@@ -75,6 +78,13 @@ def joined(lengths, row_bytes) -> list[list[int]]:
     if len(groups) > 1 and not any(lengths[i] for i in groups[-1]):
         groups[-2:] = [groups[-2] + groups[-1]]
     return groups
+
+
+def batch_slices(n_rows: int, batch_size: int, alone: bool) -> list[slice]:
+    """Rows of each batch; a single one at the end joins the batch before if not ``alone``."""
+    joins = not alone and n_rows > batch_size > 1 and n_rows % batch_size == 1
+    starts = range(0, n_rows - joins, batch_size)
+    return [slice(a, b) for a, b in pairwise([*starts, n_rows])]
 
 
 def cut_rows(n_rows: int, row_bytes: float) -> list[int]:
@@ -138,9 +148,9 @@ class EpochPlan:
         return used[chosen], used[stay]
 
     def _batches(self, slots):
-        size = self._layout.batch_size
-        for start in range(0, len(slots), size):
-            yield slots[start : start + size]
+        layout = self._layout
+        for rows in batch_slices(len(slots), layout.batch_size, layout.alone):
+            yield slots[rows]
 
 
 class SlotMap:

@@ -16,9 +16,9 @@ class Invscaling(NamedTuple):
     Parameters
     ----------
     power_t : float of at least 0
-    rows : int or None
-        None: t is the number of steps. Else the rows of an epoch: t is the number of rows in the
-        epochs that are over, so the factor is the same all through an epoch. That is what
+    rows : float or None
+        None: t is the number of steps. Else the mean rows of an epoch: t is the number of rows in
+        the epochs that are over, so the factor is the same all through an epoch. That is what
         ``learning_rate="invscaling"`` means in scikit-learn's MLPClassifier, where it falls
         steeply: after one epoch of 10,000 rows to a hundredth, at ``power_t=0.5``.
 
@@ -29,12 +29,12 @@ class Invscaling(NamedTuple):
     """
 
     power_t: float = 0.5
-    rows: int | None = None
+    rows: float | None = None
 
     def factor(self, step: int, epoch: int, n_steps: int) -> float:
         """The factor at ``step`` of ``epoch``, from 0; ValueError for settings out of range."""
         check_number(self, "power_t", 0)
         if self.rows is None:
             return (step + 1.0) ** -self.power_t
-        check_number(self, "rows", 1, integer=True)
+        check_number(self, "rows", 1)
         return (epoch * self.rows + 1.0) ** -self.power_t
