@@ -6,6 +6,13 @@ import math
 
 from daskdsml.backends._layers._activations import ACTIVATIONS
 
+# What other libraries call what there is here.
+NAMES_ELSEWHERE = {
+    "sigmoid": "'logistic'",
+    "linear": "'identity'",
+    "exp": "None: loss='poisson' and 'gamma' predict exponentials of scores",
+    "exponential": "None: loss='poisson' and 'gamma' predict exponentials of scores",
+}
 RECTIFIERS = ("elu", "leaky_relu", "relu", "softplus")
 
 
@@ -27,9 +34,26 @@ def check_entrywise(layer) -> None:
 def check_activation(name, layer) -> None:
     """Raise ValueError unless ``name`` is an activation; the message lists those known."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
+        known = NAMES_ELSEWHERE.get(name) if isinstance(name, str) else None
         raise ValueError(
             f"Unknown activation {name!r} of {type(layer).__name__}: "
-            f"expected one of {sorted(ACTIVATIONS)}."
+            f"expected one of {sorted(ACTIVATIONS)}." + (f" Write {known}." if known else "")
+        )
+
+
+def check_softmax(name, layer, in_shape, features) -> None:
+    """Raise ValueError if ``name`` is a softmax of rows that it cannot take, or of one feature."""
+    if name != "softmax":
+        return
+    if len(in_shape) not in (1, 2):
+        raise ValueError(
+            f"The softmax needs rows of shape (features,) or (steps, features), got {in_shape}."
+            " Put Flatten() before it."
+        )
+    if features == 1:
+        raise ValueError(
+            f"The softmax of {type(layer).__name__} has one feature, of which it always makes 1. "
+            "Use 'logistic', or two features or more."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from daskdsml.layers._activations import check_activation
+from daskdsml.layers._activations import check_activation, check_softmax
 from daskdsml.layers._settings import layer
 from daskdsml.layers._views import channels_of, rows_of
 
@@ -36,7 +36,7 @@ class Activation:
     Raises
     ------
     ValueError
-        If the name is unknown, or a softmax is asked of images.
+        If the name is unknown; from ``init``, if a softmax is asked of images or of one feature.
 
     References
     ----------
@@ -53,11 +53,7 @@ class Activation:
         check_activation(self.name, self)
 
     def init(self, rng, in_shape):
-        if self.name == "softmax" and len(in_shape) not in (1, 2):
-            raise ValueError(
-                f"The softmax needs rows of shape (features,) or (steps, features), got {in_shape}."
-                " Put Flatten() before it."
-            )
+        check_softmax(self.name, self, in_shape, in_shape[-1])
         return {}, tuple(in_shape)
 
     def forward(self, kernels, params, x, step):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.layers._activations import activation_of, check_activation, uniform_weights
+from daskdsml.layers._activations import (
+    activation_of,
+    check_activation,
+    check_softmax,
+    uniform_weights,
+)
 from daskdsml.layers._settings import layer
 from daskdsml.layers._views import rows_of
 from daskdsml.utils.validation import check_flag, check_number
@@ -32,7 +37,7 @@ class Dense:
     ------
     ValueError
         If ``units`` is no positive integer or the activation is unknown; from ``init``, if a row is
-        not (p,) or (T, p).
+        not (p,) or (T, p), or for a softmax of one unit.
 
     References
     ----------
@@ -59,6 +64,7 @@ class Dense:
                 f"Dense needs rows of shape (features,) or (steps, features), got {in_shape}. "
                 "Put Flatten() before it."
             )
+        check_softmax(activation_of(self), self, in_shape, self.units)
         p = in_shape[-1]
         params = {"W": uniform_weights(rng, (p, self.units), p, self.units, activation_of(self))}
         if self.bias:

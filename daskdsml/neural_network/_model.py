@@ -157,6 +157,10 @@ class NeuralModel(BaseEstimator):
         tags.input_tags.sparse = self._ranks == (2,)  # CSR matrices are tables
         return tags
 
+    def _first_point(self, network) -> Point:
+        """Weights to begin with, before any training."""
+        return network.init(np.random.default_rng(seed_of(self)))
+
     def _train_config(self, counts: RowCounts) -> TrainConfig:
         """How to train on these rows."""
         factor, adaptive = schedule_of(self.learning_rate)
@@ -306,7 +310,7 @@ def precision(model):
 def starting_point(model, network, warm, classes_before=None) -> Point:
     """Weights to begin with: new ones, or if ``warm`` those of the last call."""
     if not warm:
-        return network.init(np.random.default_rng(seed_of(model)))
+        return model._first_point(network)
     check_warm(model, network, classes_before)
     arrays = model._train_state.point
     return Point(*(array.astype(network.dtype, copy=False) for array in arrays))

@@ -87,6 +87,9 @@ class Scorer(NamedTuple):
             if w is not None:
                 w = np.broadcast_to(w if w.ndim == 2 else w[:, None], counted.shape)[counted]
             z, y = z[counted], y[counted]
+        if self.predictor.network.multilabel:  # a row is right if all of its labels are
+            wrong = (np.asarray(y, dtype=bool) != (z > 0)).any(axis=1)
+            return Tally((self.metric.count(np.zeros(len(z)), wrong, w, 2),))
         if self.metric.needs == "labels":
             return Tally((self.metric.count(y, likeliest(z), w, max(z.shape[-1], 2)),))
         y, z = np.reshape(y, z.shape), self.predictor.network.loss.mean(np, z)

@@ -23,7 +23,7 @@ HEADER = "header"
 PLAIN = "biufcSUmM"
 # What a fit learns: arrays, and what is none and not among the parameters.
 LEARNT_ARRAYS = ("classes_", "feature_names_in_", "_class_weight")
-LEARNT_VALUES = ("n_features_in_", "_target_shape", "converged_", "n_rows_read_")
+LEARNT_VALUES = ("n_features_in_", "_target_shape", "_multilabel", "converged_", "n_rows_read_")
 # Numbers of a train state; its arrays have names of their own.
 COUNTERS = ("step", "epoch", "drop", "best", "stale", "n_rows", "weight")
 

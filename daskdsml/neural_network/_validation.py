@@ -193,7 +193,11 @@ def read_examples(model, X, y, sample_weight, mask, *, reset) -> Dataset:
         )
     options = model._target_options
     if options.get("labels"):
-        check_label_rows(y, of_steps="y_steps" in options)
+        several = "multi_output" in options and (reset or model._multilabel)
+        several &= getattr(y, "shape", ())[1:] != (1,)
+        if not several:
+            check_label_rows(y, of_steps="y_steps" in options)
+        options = options | {"multi_output": several}
     examples = validated(model, X, mask, y=y, sample_weight=sample_weight, **options)
     count_features(model, X, examples, reset)
     if isinstance(examples.mask, np.ndarray) and not examples.mask.any():
@@ -216,7 +220,8 @@ def check_label_rows(y, of_steps) -> None:
         wanted = "(T,), a label for each step" if of_steps else "a label"
         raise ValueError(
             f"y has rows of shape {row}, expected {wanted}. Turn one-hot rows into codes with "
-            "np.argmax(y, axis=-1); for a label for each time step use SequenceTagger."
+            "np.argmax(y, axis=-1); for a label for each time step use SequenceTagger, for several "
+            "labels of a row MLPClassifier."
         )
 
 

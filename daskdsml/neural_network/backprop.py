@@ -68,6 +68,8 @@ class Backprop:
         y = self.backend.put(y.reshape(-1) if loss.coupled else y.reshape(flat.shape))
         w = None if w is None else self.backend.put(w)
         value, weight, dz = self._kernels.loss(loss, y, flat, w)
+        if self.network.multilabel:  # kernels take the mean over outputs
+            value, dz = value * z.shape[-1], dz * self.network.dtype.type(z.shape[-1])
         return value, weight, dz.reshape(z.shape)
 
     def trace(self, point: Point, batch: Batch):

@@ -11,8 +11,10 @@ from daskdsml.data.labels import check_class_weight
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
+from daskdsml.neural_network._multilabel import MultiLabel, named_labels
 from daskdsml.neural_network._training import TrainConfig
 from daskdsml.neural_network._validation import RowCounts, batch_rows, check_activation
+from daskdsml.neural_network.network import Point
 from daskdsml.neural_network.neural_classifier import NeuralClassifier
 from daskdsml.optimizers.adam import Adam
 from daskdsml.optimizers.gradient_descent import GradientDescent
@@ -22,7 +24,7 @@ from daskdsml.optimizers.schedules.constant import Constant
 from daskdsml.optimizers.schedules.invscaling import Invscaling
 from daskdsml.solvers.lbfgs import LBFGS
 from daskdsml.utils.early_stopping import EarlyStopping
-from daskdsml.utils.validation import check_flag, check_number, set_parameters
+from daskdsml.utils.validation import check_flag, check_number, random_state_of, set_parameters
 
 SOLVERS = ("adam", "sgd", "lbfgs")
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
@@ -33,7 +35,9 @@ class MLPClassifier(NeuralClassifier):
 
     Minimises the mean cross-entropy plus ``alpha / (2 w batch_size) ||W||**2``, where ``w`` is the
     mean weight of a row (1 without weights). A last layer of K scores has the softmax, one of two
-    classes is a single score with the logistic function.
+    classes is a single score with the logistic function. With several labels for each row, y (n, K)
+    of zeros and ones, each has a score with the logistic function, and the loss of a row is their
+    sum; `score` counts rows of which all labels are right.
 
     Parameters
     ----------
@@ -81,16 +85,21 @@ class MLPClassifier(NeuralClassifier):
         Whether each hidden layer is normalised by its batch before the activation.
     dropout : float, default=0.0
         Share of the units of each hidden layer dropped while training.
-    shuffle, random_state, verbose, warm_start : see `NeuralClassifier`
+    random_state : int, RandomState or None, default=None
+        Seed of all that is drawn, None stands for 0. The first weights are scikit-learn's of the
+        same seed.
+    shuffle, verbose, warm_start : see `NeuralClassifier`
     clip_norm, pool_bytes, class_weight, callbacks, dtype, backend, cache : see `NeuralClassifier`
 
     Attributes
     ----------
-    classes_ : array (K,), the labels, sorted
+    classes_ : array (K,)
+        The labels, sorted; 0, 1, ... where y has several labels for each row.
     coefs_, intercepts_ : lists of arrays (n_in, n_out) and (n_out,)
     n_layers_, n_outputs_ : int
         Layers with input and output; scores of a row.
     out_activation_ : str
+    best_loss_ : float, or None with ``early_stopping``
 
     All other attributes are those of `NeuralClassifier`.
 
@@ -115,6 +124,7 @@ class MLPClassifier(NeuralClassifier):
 
     _label = "mlp-classifier"
     _ranks = (2,)
+    _target_options = {"labels": True, "multi_output": True}
 
     def __init__(
         self,
@@ -158,8 +168,33 @@ class MLPClassifier(NeuralClassifier):
         check_class_weight(self.class_weight)
         check_perceptron(self)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def _layers(self, n_outputs):
-        return perceptron_layers(self, n_outputs if n_outputs > 2 else 1)
+        return perceptron_layers(self, n_outputs if n_outputs > 2 or self._multilabel else 1)
+
+    def _first_point(self, network) -> Point:
+        return perceptron_point(self, network)
+
+    def _learn_targets(self, examples, classes=None) -> None:
+        self._multilabel = examples.y.ndim == 2
+        if not self._multilabel:
+            super()._learn_targets(examples, classes)
+            return
+        if self.class_weight is not None:
+            raise ValueError(
+                "class_weight weighs rows by their class, but y has several labels for each row. "
+                "Pass sample_weight instead."
+            )
+        self.classes_ = named_labels(examples.y.shape[1], classes)
+        self._class_weight = None
+
+    @property
+    def _targets(self) -> Any:
+        return MultiLabel(len(self.classes_)) if self._multilabel else super()._targets
 
     def _train_config(self, counts: RowCounts) -> TrainConfig:
         return perceptron_config(self, counts)
@@ -167,7 +202,8 @@ class MLPClassifier(NeuralClassifier):
     def _publish(self, batches=None) -> None:
         super()._publish(batches)
         publish_perceptron(self)
-        self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
+        logistic = self.n_outputs_ == 1 or self._multilabel
+        self.out_activation_ = "logistic" if logistic else "softmax"
 
 
 def check_perceptron(model) -> None:
@@ -218,6 +254,23 @@ def perceptron_layers(model, n_scores) -> list:
     return [*layers, Dense(n_scores)]
 
 
+def perceptron_point(model, network) -> Point:
+    """The weights and biases that scikit-learn draws from the same ``random_state``.
+
+    Evenly from -limit to limit, where ``limit**2`` is 6 / (fan_in + fan_out), of logistic units 2 /
+    (fan_in + fan_out): Glorot and Bengio (2010).
+    """
+    rng = random_state_of(model)
+    point = network.init(np.random.default_rng(0))
+    factor = 2.0 if model.activation == "logistic" else 6.0
+    for arrays in network.views(point.theta):
+        if "W" in arrays:
+            limit = np.sqrt(factor / sum(arrays["W"].shape))
+            for name in ("W", "b"):
+                arrays[name][...] = rng.uniform(-limit, limit, arrays[name].shape)
+    return point
+
+
 def perceptron_config(model, counts: RowCounts) -> TrainConfig:
     """How to train on these rows by scikit-learn's parameters."""
     n_rows, mean_weight = counts.n_rows, counts.mean_weight
@@ -249,3 +302,5 @@ def publish_perceptron(model) -> None:
     model.coefs_ = [arrays["W"] for arrays in dense]
     model.intercepts_ = [arrays["b"] for arrays in dense]
     model.n_layers_, model.n_outputs_ = len(dense) + 1, model.out_shape_[-1]
+    if model.early_stopping:
+        model.best_loss_ = None

@@ -10,8 +10,10 @@ from daskdsml.neural_network.mlp_classifier import (
     check_perceptron,
     perceptron_config,
     perceptron_layers,
+    perceptron_point,
     publish_perceptron,
 )
+from daskdsml.neural_network.network import Point
 from daskdsml.neural_network.neural_regressor import NeuralRegressor, check_loss
 from daskdsml.utils.validation import set_parameters
 
@@ -32,7 +34,7 @@ class MLPRegressor(NeuralRegressor):
 
     Attributes
     ----------
-    coefs_, intercepts_, n_layers_, n_outputs_, out_activation_ : as of `MLPClassifier`
+    coefs_, intercepts_, n_layers_, n_outputs_, out_activation_, best_loss_ : as of `MLPClassifier`
 
     All other attributes are those of `NeuralRegressor`.
 
@@ -96,6 +98,9 @@ class MLPRegressor(NeuralRegressor):
 
     def _layers(self, n_outputs):
         return perceptron_layers(self, n_outputs)
+
+    def _first_point(self, network) -> Point:
+        return perceptron_point(self, network)
 
     def _train_config(self, counts: RowCounts) -> TrainConfig:
         return perceptron_config(self, counts)

@@ -109,6 +109,13 @@ class Network:
         return any(layer.collective for layer in self.layers)
 
     @property
+    def multilabel(self) -> bool:
+        """Whether each score is of a label of its own; the loss of a row is then their sum."""
+        loss = self.loss
+        of_classes = loss is not None and loss.targets == "classes" and not loss.coupled
+        return of_classes and self.out_shape[-1] > 1
+
+    @property
     def steps(self) -> bool:
         """Whether there are scores for each time step, (n, T, K), rather than for each row."""
         return len(self.out_shape) == 2

@@ -16,13 +16,13 @@ from daskdsml.data.labels import (
     known_classes,
     weigh,
 )
-from daskdsml.layers.activation import Activation
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._predictor import predict, score
+from daskdsml.neural_network._scores import up_to_scores
 from daskdsml.neural_network._validation import check_layers, check_solver_options
 from daskdsml.passes.evaluate import Labels, log_probabilities, probabilities
 from daskdsml.utils.validation import check_labels, set_parameters
@@ -41,8 +41,9 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     Parameters
     ----------
     layers : list of layers of `daskdsml.layers`
-        The last one gives K scores for each row: ``Dense(K)``, or ``Dense(1)`` for two classes. An
-        ``Activation("softmax")`` (or "logistic") after it is taken into the loss.
+        The last one gives K scores for each row: ``Dense(K)``, or ``Dense(1)`` for two classes. A
+        softmax or logistic function at the end, as in ``Dense(K, "softmax")`` or an `Activation`,
+        is taken into the loss: ``layers_`` are those up to the raw scores.
     solver : str or solver, default="adam"
         "adam", "gradient_descent", "momentum", "nesterov", "rmsprop", "adagrad", or one with
         settings of its own, such as ``daskdsml.optimizers.Adam(beta_1=0.8)``.
@@ -136,8 +137,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
 
     _label = "neural-classifier"
     _target_options = {"labels": True}
-    # Activations at the end that the loss already has in it.
-    _links: tuple[str, ...] = ("softmax", "logistic")
+    _multilabel = False
 
     def __init__(
         self,
@@ -193,17 +193,18 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
             True at the steps of each sequence that count.
         """
         check_is_fitted(self)
-        return predict(self, X, mask, Labels(self.classes_), (), self.classes_.dtype)
+        targets = self._targets
+        return predict(self, X, mask, targets.labels, targets.tail, targets.dtype)
 
     def predict_proba(self, X, mask=None):
         """Probabilities of the classes, in the order of ``classes_``, on the last axis. Lazy."""
         check_is_fitted(self)
-        return predict(self, X, mask, probabilities, (len(self.classes_),))
+        return predict(self, X, mask, self._targets.probabilities, (len(self.classes_),))
 
     def predict_log_proba(self, X, mask=None):
         """Logarithms of `predict_proba`, exact where these underflow. Lazy as X is."""
         check_is_fitted(self)
-        return predict(self, X, mask, log_probabilities, (len(self.classes_),))
+        return predict(self, X, mask, self._targets.log_probabilities, (len(self.classes_),))
 
     def score(self, X, y, sample_weight=None, mask=None) -> float:
         """Share of rows (steps of a tagger), by weight, whose label is predicted."""
@@ -215,10 +216,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         check_layers(self.layers)
 
     def _layers(self, n_outputs):
-        """The layers to the raw scores: a softmax or logistic function at the end is the loss's."""
-        *layers, last = self.layers
-        merged = layers and isinstance(last, Activation) and last.name in self._links
-        return layers if merged else list(self.layers)
+        return up_to_scores(self.layers)
 
     def _learn_targets(self, examples, classes=None) -> None:
         """The classes in y, or those that are named, and their weights."""
@@ -272,6 +270,19 @@ class Classification(NamedTuple):
     of_steps: bool
 
     metric = "accuracy"
+    tail = ()
+    probabilities = staticmethod(probabilities)
+    log_probabilities = staticmethod(log_probabilities)
+
+    @property
+    def labels(self) -> Labels:
+        """Turns raw scores into labels."""
+        return Labels(self.classes)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That of labels."""
+        return self.classes.dtype
 
     @property
     def n_outputs(self) -> int:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml.data.labels import checked
 from daskdsml.neural_network._model import NeuralModel
 from daskdsml.neural_network._predictor import Mean, predict, score
+from daskdsml.neural_network._scores import check_log_link
 from daskdsml.neural_network._validation import check_layers, check_solver_options
 from daskdsml.utils import registry
 from daskdsml.utils.validation import set_parameters
@@ -118,6 +119,7 @@ class NeuralRegressor(RegressorMixin, NeuralModel):
         check_loss(self)
         check_solver_options(self)
         check_layers(self.layers)
+        check_log_link(self)
 
     def _layers(self, n_outputs):
         return list(self.layers)

@@ -40,4 +40,3 @@ class SequenceTagger(NeuralClassifier):
 
     _label = "sequence-tagger"
     _target_options = {"labels": True, "y_steps": True}
-    _links = ("softmax",)

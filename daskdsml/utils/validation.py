@@ -132,3 +132,9 @@ def outside() -> int:
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("daskdsml."):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def random_state_of(estimator: Any) -> np.random.RandomState:
+    """Draws the numbers that scikit-learn's estimators draw with the same ``random_state``."""
+    seed = getattr(estimator, "random_state", None)
+    return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed or 0)

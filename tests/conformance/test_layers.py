@@ -202,6 +202,10 @@ def test_rows_are_predicted_one_by_one(layer, shape, kernels):
 @every_layer
 def test_a_batch_of_one_is_trained(layer, shape, kernels):
     params, x, dout = problem(layer, shape, n=1)
+    if layer.collective and len(shape) == 1:
+        with pytest.raises(ValueError, match="expects 2 entries or more"):
+            run(layer, kernels, params, x, dout, step_of(1), shape)
+        return
     out, grads = run(layer, kernels, params, x, dout, step_of(1), shape)
     assert out.shape == dout.shape
     assert np.isfinite(out).all()

@@ -90,7 +90,7 @@ def test_rows_are_counted_as_scikit_learn_counts_them():
     ("schedule", "message"),
     [
         (Invscaling(power_t=-1), "power_t of Invscaling must be a number of at least 0, got -1"),
-        (Invscaling(rows=0), "rows of Invscaling must be an integer of at least 1, got 0"),
+        (Invscaling(rows=0), "rows of Invscaling must be a number of at least 1, got 0"),
         (Exponential(0.0), "decay of Exponential must be a number above 0 and at most 1, got 0.0"),
         (StepDecay(decay=2.0), "decay of StepDecay must be a number above 0 and at most 1"),
         (StepDecay(every=1.5), "every of StepDecay must be an integer of at least 1, got 1.5"),

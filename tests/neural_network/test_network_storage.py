@@ -79,11 +79,9 @@ def test_the_file_is_a_plain_archive(tmp_path):
     with np.load(tmp_path / "net.npz", allow_pickle=False) as file:
         assert set(file.files) == {"header", "theta"}
         header = json.loads(file["header"].item())
+    drawn = {"bias": True, "weights": None, "trainable": True}
     assert header["content"]["dict"] == [
-        [
-            "layers",
-            [{"layer": "dense", "settings": {"units": 2, "activation": "relu", "bias": True}}],
-        ]
+        ["layers", [{"layer": "dense", "settings": {"units": 2, "activation": "relu"} | drawn}]]
     ]
 
 

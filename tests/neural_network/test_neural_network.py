@@ -261,10 +261,54 @@ def test_two_classes_have_one_score_or_two(blobs):
         np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), shares, rtol=1e-5)
 
 
-def test_a_last_softmax_is_taken_into_the_loss(blobs):
+@pytest.mark.parametrize(
+    ("ending", "plain"),
+    [
+        ([Dense(3, "softmax")], [Dense(3)]),
+        ([Dense(3), Activation("softmax")], [Dense(3)]),
+        ([Dense(3, "softmax"), Activation("softmax")], [Dense(3)]),
+        ([Dense(3, "logistic", bias=False)], [Dense(3, bias=False)]),
+        ([Dense(3), BatchNorm(activation="logistic")], [Dense(3), BatchNorm()]),
+        ([Dense(1, "logistic")], [Dense(1)]),
+        ([Dense(1), Activation("logistic"), Activation("identity")], [Dense(1)]),
+        ([Dense(4, "logistic"), Dense(3)], [Dense(4, "logistic"), Dense(3)]),
+    ],
+)
+def test_a_last_link_is_taken_into_the_loss(blobs, ending, plain, tmp_path):
     X, y = blobs
-    model = small([Dense(3), Activation("softmax")]).fit(X, y)
-    np.testing.assert_array_equal(thetas(model), thetas(small([Dense(3)]).fit(X, y)))
+    y = y > 0 if plain[-1] == Dense(1) else y
+    model, other = small(ending).fit(X, y), small(plain).fit(X, y)
+    assert model.layers_ == plain
+    assert model.describe().frame.equals(other.describe().frame)
+    np.testing.assert_array_equal(thetas(model), thetas(other))
+    model.save(tmp_path / "model")
+    loaded = NeuralClassifier.load(tmp_path / "model")
+    assert loaded.layers == ending
+    np.testing.assert_array_equal(loaded.predict_proba(X), other.predict_proba(X))
+    np.testing.assert_array_equal(thetas(loaded.partial_fit(X, y)), thetas(other.partial_fit(X, y)))
+
+
+@pytest.mark.parametrize("ending", [[Dense(2, "softmax")], [Dense(1, "logistic")]])
+def test_a_last_link_of_a_tagger_is_taken_into_the_loss(ending):
+    X, y, mask = sequences()
+    model = SequenceTagger(ending, max_iter=3).fit(X, y, mask=mask)
+    other = SequenceTagger([Dense(ending[0].units)], max_iter=3).fit(X, y, mask=mask)
+    np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
+
+
+def test_links_that_a_loss_of_numbers_does_not_take(blobs):
+    X, y = blobs
+    for name in ("relu", "softplus", "logistic"):
+        for ending in ([Dense(1, name)], [Dense(1), Activation(name)]):
+            with pytest.raises(ValueError, match=f"never be below 1 behind .*{name}"):
+                NeuralRegressor(ending, loss="poisson").fit(X, y)
+    with pytest.raises(ValueError, match="always makes 1"):
+        NeuralRegressor([Dense(1, "softmax")]).fit(X, y)
+    bounded = NeuralRegressor([Dense(1, "logistic")], max_iter=2).fit(X, y > 0).predict(X)
+    assert ((bounded > 0.0) & (bounded < 1.0)).all()
+    for name, here in (("sigmoid", "logistic"), ("linear", "identity"), ("exp", "None")):
+        with pytest.raises(ValueError, match=f"Unknown activation '{name}'.* Write '?{here}"):
+            Dense(1, name)
 
 
 def test_weights_are_repeated_rows(blobs):

@@ -1,0 +1,40 @@
+"""Layers up to the raw scores: what the loss has in it is left out of the last one."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass, replace
+from typing import Any, cast
+
+from daskdsml.layers.activation import Activation
+
+# Inverse links of the losses of classes.
+LINKS = ("softmax", "logistic")
+# Activations that are never below zero, the exponentials of which are never below one.
+FROM_ZERO = ("relu", "softplus", *LINKS)
+
+
+def up_to_scores(layers) -> list:
+    """Layers for a loss of raw scores, without a softmax or logistic function at their end."""
+    *before, last = layers
+    if not before and isinstance(last, Activation):
+        return list(layers)
+    if isinstance(last, Activation) and last.name in (*LINKS, "identity"):
+        return up_to_scores(before)
+    if last_activation(last) in LINKS and is_dataclass(last):
+        return [*before, replace(cast(Any, last), activation=None)]
+    return list(layers)
+
+
+def last_activation(layer) -> str | None:
+    """The name of the activation that a layer ends with, None for the identity."""
+    return layer.name if isinstance(layer, Activation) else getattr(layer, "activation", None)
+
+
+def check_log_link(model) -> None:
+    """Raise ValueError if a log link cannot predict below one, for what its layers end with."""
+    name = last_activation(model.layers[-1])
+    if model.loss in ("poisson", "gamma") and name in FROM_ZERO:
+        raise ValueError(
+            f"loss={model.loss!r} predicts the exponential of the last layer's score, which would "
+            f"never be below 1 behind its activation {name!r}. Leave the activation out."
+        )
