@@ -207,7 +207,7 @@ def _loss(kernels, scores, y, mask):
         loss, y, factor = Multinomial(flat.shape[1]), y.reshape(-1), 1.0
     w = None if mask is None else mask.reshape(-1).astype(np.float64)
     value, weight, slope = kernels.loss(loss, y.astype(np.float64), flat, w)
-    return factor * value / weight, factor * slope.reshape(scores.shape) / weight
+    return factor * float(np.sum(value)) / weight, factor * slope.reshape(scores.shape) / weight
 
 
 def _gradients(kernels, chain, trace, dout, states) -> dict:

@@ -36,13 +36,15 @@ class BatchGradient(NamedTuple):
 
     ``loss`` and ``weight`` are summed over rows (and steps of sequences), and so is the
     ``gradient (d,)``: it is divided by the whole weight afterwards. ``statistics (s,)`` are those
-    of the whole batch, the same everywhere.
+    of the whole batch, the same everywhere. ``by_step (2, T)`` are sums of losses and weights at
+    each time step, or None without scores for steps.
     """
 
     loss: float
     weight: float
     gradient: np.ndarray
     statistics: np.ndarray
+    by_step: Any = None
 
     def __add__(self, other: Any) -> BatchGradient:
         return BatchGradient(
@@ -50,6 +52,7 @@ class BatchGradient(NamedTuple):
             self.weight + other.weight,
             self.gradient + other.gradient,
             self.statistics,
+            None if self.by_step is None else self.by_step + other.by_step,
         )
 
 

@@ -84,7 +84,7 @@ def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
 def weigh(examples: Dataset, class_weight) -> Dataset:
     """Multiply the weights of rows (n,), or of steps (n, T), by ``class_weight (K,)``."""
     weight, w = np.asarray(class_weight, dtype=np.float64), examples.w
-    if w is not None and examples.y.ndim > 1:
+    if w is not None and examples.y.ndim > w.ndim:
         w = w[:, None]
     return examples._replace(w=_blockwise(_weights, np.float64, examples.y, w, by_class=weight))
 

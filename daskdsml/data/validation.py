@@ -49,6 +49,7 @@ def validate_dataset(
     X : array (n, ...), list, CSR (n, p), pandas or Dask DataFrame, Dask Array, WindowedSequences
     y : array (n,), (n, K) or (n, T), series, or None
     sample_weight : array (n,), series, number or None
+        Where ``y_steps``, also (n, T), a weight for each time step.
     groups : array (n,), series or None
         A label of any kind for each row.
     mask : array (n, T) or None
@@ -82,7 +83,7 @@ def validate_dataset(
         for part in (y, sample_weight, groups, mask)
     )
     y = None if y is None else _target(y, labels, multi_output or y_steps)
-    w = None if w is None else _weight(w, None if lazy else X.shape[0])
+    w = None if w is None else _weight(w, None if lazy else X.shape[0], y_steps)
     g = None if g is None else _groups(g)
     mask = None if mask is None else _mask(mask)
     if lazy:
@@ -95,8 +96,8 @@ def validate_dataset(
 
 
 def _check_steps(dataset, y_steps) -> None:
-    """Raise ValueError unless a mask, and a y of steps, have a value for each step of each row."""
-    X, y, mask = dataset.X, dataset.y, dataset.mask
+    """Raise ValueError unless mask, and y and weights of steps, have one for each step of rows."""
+    X, y, w, mask = dataset.X, dataset.y, dataset.w, dataset.mask
     expected = tuple(X.shape[:2])
     if mask is not None and tuple(mask.shape) != expected:
         raise ValueError(
@@ -106,6 +107,11 @@ def _check_steps(dataset, y_steps) -> None:
         raise ValueError(
             f"y.shape == {tuple(y.shape)}, expected {expected}: one target per step. "
             "Pad shorter sequences and pass mask."
+        )
+    if w is not None and w.ndim > 1 and tuple(w.shape) != expected:
+        raise ValueError(
+            f"sample_weight.shape == {tuple(w.shape)}, expected {expected[:1]} or {expected}: one "
+            "weight per row, or per step."
         )
 
 
@@ -227,17 +233,20 @@ def _target(y, labels, multi_output):
     return y
 
 
-def _weight(w, n):
-    """Weights (n,), in float64 or as a Dask Array; ``n`` None leaves a number, or length, as is."""
+def _weight(w, n, of_steps):
+    """Weights (n,), in float64 or as a Dask Array; ``n`` None leaves a number, or length, as is.
+
+    They may be (n, T) if ``of_steps``.
+    """
     lazy = is_dask(w)
     w = series_to_array(w, labels=False) if lazy else np.asarray(w, dtype=np.float64)
     if w.ndim == 0 and n is not None:
         w = np.full(n, float(w))
-    if w.ndim > 1 or (lazy and w.ndim == 0):
+    if w.ndim > 1 + of_steps or (lazy and w.ndim == 0):
         raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
     if lazy:
         check_numeric(w.dtype, "sample_weight")
-    if n is not None and w.shape != (n,):
+    if n is not None and w.shape[:1] != (n,):
         raise ValueError(f"sample_weight.shape == {w.shape}, expected {(n,)}: one weight per row.")
     return w
 

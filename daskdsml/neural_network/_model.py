@@ -67,7 +67,7 @@ class NeuralModel(BaseEstimator):
             Numbers, also (n, K), for a regressor. Labels for a classifier: numbers, strings or
             booleans, of two kinds or more; (n, T) of a tagger.
         sample_weight : array (n,), series, Dask collection of them, or None
-            Factor of each row's loss.
+            Factor of each row's loss; (n, T) of a tagger, that of each step's.
         mask : array (n, T), bool, or None
             True at the steps of each sequence that count.
         X_val, y_val, mask_val : as X, y and mask, or None
@@ -154,7 +154,7 @@ class NeuralModel(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self._ranks == (2,)  # CSR matrices are tables
+        tags.input_tags.sparse = self._ranks in (None, (2,))  # CSR matrices are tables
         return tags
 
     def _first_point(self, network) -> Point:

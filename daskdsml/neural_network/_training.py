@@ -46,6 +46,8 @@ class Epoch(NamedTuple):
     ``loss`` is the mean loss of its rows as they were met, plus the penalty; ``score`` that of the
     rows for validation, NaN without such; ``gradient_norm`` the mean over steps of the Euclidean
     norm of the gradient (before it is clipped), ``learning_rate`` that of the last step.
+    ``step_losses (T,)`` are mean losses at each time step of sequences with a label for each, NaN
+    where all rows are masked; None for others.
     """
 
     epoch: int
@@ -55,6 +57,7 @@ class Epoch(NamedTuple):
     gradient_norm: float
     learning_rate: float
     rows_per_second: float
+    step_losses: tuple[float, ...] | None = None
 
 
 class TrainState(NamedTuple):
@@ -91,6 +94,7 @@ class StepRecord(NamedTuple):
     n_rows: int = 0
     norm: float = 0.0
     n_steps: int = 0
+    by_step: Any = 0.0
 
     def __add__(self, other: Any) -> StepRecord:
         return StepRecord(*(a + b for a, b in zip(self, other, strict=True)))
@@ -99,6 +103,14 @@ class StepRecord(NamedTuple):
     def objective(self) -> float:
         """The mean loss plus the mean penalty; NaN before the first row of some weight."""
         return self.loss / self.weight + self.penalty / self.n_rows if self.weight else float("nan")
+
+    @property
+    def step_losses(self) -> tuple[float, ...] | None:
+        """Mean losses at each time step, where there are such."""
+        if np.ndim(self.by_step) == 0:
+            return None
+        with np.errstate(invalid="ignore"):
+            return tuple((self.by_step[0] / self.by_step[1]).tolist())
 
 
 class Plan(NamedTuple):
@@ -219,9 +231,8 @@ class Trainer:
         epoch = train_state.epoch + 1
         n_rows, weight = train_state.n_rows + met.n_rows, train_state.weight + met.weight
         norm = met.norm / met.n_steps if met.n_steps else float("nan")
-        record = Epoch(
-            epoch, seconds, met.objective, float("nan"), norm, rate, met.n_rows / seconds
-        )
+        told = (met.objective, float("nan"), norm, rate, met.n_rows / seconds, met.step_losses)
+        record = Epoch(epoch, seconds, *told)
         return train_state._replace(epoch=epoch, n_rows=n_rows, weight=weight), record
 
     def judged(self, train_state: TrainState, cost: float, keep: bool) -> tuple[TrainState, bool]:
@@ -260,8 +271,8 @@ class Trainer:
         if len(statistics):
             statistics += self._momentum * (total.statistics - statistics)
         train_state = train_state._replace(state=state, step=train_state.step + 1)
-        n_rows = batch.n_rows
-        record = StepRecord(total.loss, total.weight, penalty * n_rows, n_rows, norm, 1)
+        n_rows, by_step = batch.n_rows, 0.0 if total.by_step is None else total.by_step
+        record = StepRecord(total.loss, total.weight, penalty * n_rows, n_rows, norm, 1, by_step)
         return train_state, record
 
     def _factor(self, train_state, step, plan) -> float:

@@ -43,7 +43,7 @@ class Backprop:
         """
         tapes: list = []
         z = yield from self._forward(point, batch, True, tapes, watch=watch)
-        value, weight, dout = self.loss(batch, z)
+        value, weight, dout, by_step = self.loss(batch, z)
         buffers = self._buffers
         gradient, grads, params = buffers.gradient, buffers.grads, buffers.params(point)
         for i in reversed(range(len(tapes))):
@@ -51,14 +51,18 @@ class Backprop:
             dout = layer.backward(self._kernels, params[i], tape, dout, grads[i], step)
             if layer.collective:
                 dout = yield from dout
-        return BatchGradient(value, weight, self.backend.get(gradient), self._statistics(tapes))
+        gradient, statistics = self.backend.get(gradient), self._statistics(tapes)
+        return BatchGradient(value, weight, gradient, statistics, by_step)
 
     def scores(self, point: Point, X, mask=None):
         """Raw scores of rows X (n, *in_shape), as for prediction."""
         return finished(self._forward(point, Batch(X, mask=mask), False))
 
     def loss(self, batch: Batch, z):
-        """Summed loss, weight, and derivative in the scores ``z`` of a batch with targets."""
+        """Summed loss, weight, and derivative in the scores ``z`` of a batch with targets.
+
+        Of scores (n, T, K), also sums of losses and weights at each step (2, T), else None.
+        """
         loss, w = self.network.loss, batch.w
         y = np.asarray(batch.y, dtype=self.network.dtype)
         _check_finite(y, "y")
@@ -66,11 +70,12 @@ class Backprop:
             w = _step_weights(w, batch.mask, z.shape[:2])
         flat = z.reshape(-1, z.shape[-1])
         y = self.backend.put(y.reshape(-1) if loss.coupled else y.reshape(flat.shape))
-        w = None if w is None else self.backend.put(w)
-        value, weight, dz = self._kernels.loss(loss, y, flat, w)
+        put = None if w is None else self.backend.put(w)
+        values, weight, dz = self._kernels.loss(loss, y, flat, put)
         if self.network.multilabel:  # kernels take the mean over outputs
-            value, dz = value * z.shape[-1], dz * self.network.dtype.type(z.shape[-1])
-        return value, weight, dz.reshape(z.shape)
+            values, dz = values * z.shape[-1], dz * self.network.dtype.type(z.shape[-1])
+        by_step = _sums_by_step(self.backend.get(values), w, z.shape) if z.ndim == 3 else None
+        return float(values.sum()), weight, dz.reshape(z.shape), by_step
 
     def trace(self, point: Point, batch: Batch):
         """Kernel: the `FirstNonFinite` output of a batch."""
@@ -178,6 +183,12 @@ class _Workspace:
             store = self._arrays[name, "store"] = self._xp.empty(size, dtype=dtype)
         self._arrays[name] = array = store[:size].reshape(shape)
         return array
+
+
+def _sums_by_step(values, w, shape):
+    """Sums (2, T) over rows of losses and weights of steps (n T,), ``w`` None for all ones."""
+    weights = np.ones(values.size) if w is None else w
+    return np.stack([part.reshape(shape[:2]).sum(axis=0) for part in (values, weights)])
 
 
 def _step_weights(w, mask, shape):

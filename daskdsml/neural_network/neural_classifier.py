@@ -107,7 +107,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     n_iter_, t_ : int
         Epochs, and rows in all of them.
     history_ : list of Epoch (epoch, seconds, loss, score, gradient_norm, learning_rate,
-        rows_per_second)
+        rows_per_second, step_losses)
     loss_, best_loss_ : float
     loss_curve_ : list of the epochs' losses
     validation_scores_, best_validation_score_ : list and float, or None

@@ -49,7 +49,7 @@ def steps_of(X, y):
 
 
 @pytest.mark.parametrize("lazy", [False, True])
-@pytest.mark.parametrize("kind", ["classes", "rows", "numbers", "steps"])
+@pytest.mark.parametrize("kind", ["classes", "rows", "numbers", "steps", "weighed steps"])
 def test_weights_mean_the_same_in_batches_of_any_size(table, kind, lazy):
     X, y = table
     w, weighed, layers = np.arange(300.0) % 7, {0: 1.0, 1: 20.0, 2: 0.5}, [Dense(3)]
@@ -64,6 +64,8 @@ def test_weights_mean_the_same_in_batches_of_any_size(table, kind, lazy):
     else:
         estimator, settings = SequenceTagger, {"class_weight": weighed}
         data = dict(zip(("X", "y", "mask"), steps_of(X, y), strict=True))
+        if kind == "weighed steps":
+            data["sample_weight"] = np.random.default_rng(2).random((300, 4)) * 9.0
     if lazy:
         data = {name: da.from_array(a, chunks=(130, *a.shape[1:])) for name, a in data.items()}
     whole, single = (moved(estimator, layers, data, size, **settings) for size in (300, 1))

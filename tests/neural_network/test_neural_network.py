@@ -10,6 +10,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
@@ -656,6 +657,15 @@ def test_no_row_that_is_not_finite_is_predicted(blobs, activation, value):
     for A, where in ((da.from_array(bad, chunks=(100, 6)), "row 30, column 2"), (frame, "1130")):
         with pytest.raises(ValueError, match=where):
             model.predict(A).compute()
+
+
+def test_networks_of_layers_take_csr_matrices_and_say_so(blobs):
+    X, y = blobs
+    X = np.where(np.abs(X) > 1.0, X, 0.0)
+    for model in (small(), NeuralRegressor([Dense(1)], max_iter=2)):
+        dense = clone(model).fit(X, y).predict(X)
+        np.testing.assert_allclose(model.fit(csr_matrix(X), y).predict(csr_matrix(X)), dense)
+        assert model.__sklearn_tags__().input_tags.sparse
 
 
 def test_lazy_in_lazy_out(blobs):

@@ -38,7 +38,7 @@ def _without(powers, top):
 
 @kernel
 def softmax_loss(y, z, w, dz):
-    """Cross-entropy of the softmax of ``z (n, K)`` with codes ``y (n,)``, as a summed loss.
+    """Cross-entropy (n,) of the softmax of ``z (n, K)`` with codes ``y (n,)``, times weights.
 
     Writes its derivative into ``dz (n, K)``. ``w (n,)`` may be None. All exponentials are made in
     one loop, as those of a row of a few scores would leave the vector lanes empty.
@@ -46,7 +46,7 @@ def softmax_loss(y, z, w, dz):
     n, K = z.shape
     real = z.dtype.type
     one = real(1)
-    total = 0.0
+    losses = np.empty(n, np.float64)
     tops = np.empty(n, np.int64)
     for i in range(n):
         tops[i] = _shift(z[i], dz[i])
@@ -64,34 +64,34 @@ def softmax_loss(y, z, w, dz):
             value -= z[i, code]
             row[code] -= weight
         if weight != real(0):
-            total += np.float64(weight * value)
+            losses[i] = weight * value
         else:  # what has no weight is zero, even where the loss is infinite
-            row[:] = real(0)
-    return total
+            row[:], losses[i] = real(0), 0.0
+    return losses
 
 
 @kernel
 def outputs_loss(loss, y, z, w, dz):
-    """Loss of ``z (n, K)`` with targets ``y (n, K)``, the mean over outputs, summed over rows.
+    """Loss (n,) of ``z (n, K)`` with targets ``y (n, K)``, the mean over outputs, times weights.
 
     Writes its derivative into ``dz (n, K)``. ``w (n,)`` may be None.
     """
     n, K = z.shape
     real = z.dtype.type
     share = real(1) / real(K)
-    losses = np.empty(n * K, z.dtype)
+    of_rows, losses = np.zeros(n, np.float64), np.empty(n * K, z.dtype)
     scores, targets, slopes = z.reshape(n * K), y.reshape(n * K), dz.reshape(n * K)
     for i in range(losses.size):
         value, slope = _value_and_derivative(loss, targets[i], scores[i])
         losses[i] = value
         slopes[i] = share * slope
-    total = 0.0
     for i in range(n):
         weight = real(1) if w is None else real(w[i])
         if weight != real(0):
             for k in range(K):
-                total += np.float64(weight * losses[i * K + k])
+                of_rows[i] += np.float64(weight * losses[i * K + k])
                 dz[i, k] *= weight
+            of_rows[i] /= K
         else:  # what has no weight is zero, even where the loss is infinite
             dz[i] = real(0)
-    return total / K
+    return of_rows

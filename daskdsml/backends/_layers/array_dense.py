@@ -91,7 +91,7 @@ class ArrayDense:
         return dz
 
     def loss(self, loss, y, z, w=None):
-        """Summed loss and weight, floats, and the derivative (n, K) of the sum in ``z (n, K)``.
+        """Weighted losses (n,), float64, summed weight, and their sum's derivative in ``z (n, K)``.
 
         The target ``y`` has the shape of ``z``, and the loss of a row is the mean over its K
         outputs; or, of a coupled loss, ``y (n,)`` are codes. ``w (n,)`` are weights, or None.
@@ -101,13 +101,13 @@ class ArrayDense:
         if not loss.coupled:
             value, dz = xp.mean(value, axis=1, dtype=xp.float64), dz / z.dtype.type(z.shape[1])
         if w is None:
-            return float(xp.sum(value, dtype=xp.float64)), float(len(z)), dz
+            return value.astype(xp.float64), float(len(z)), dz
         w = xp.asarray(w, dtype=z.dtype)
         counts = w != 0.0
         # What has no weight is zero, even where the loss is infinite.
-        total = float(xp.sum(xp.where(counts, w * value, 0.0), dtype=xp.float64))
+        value = xp.where(counts, w * value, 0.0).astype(xp.float64)
         dz = xp.where(counts[:, None], w[:, None] * dz, 0.0)
-        return total, float(xp.sum(w, dtype=xp.float64)), dz
+        return value, float(xp.sum(w, dtype=xp.float64)), dz
 
 
 def _others(x):
