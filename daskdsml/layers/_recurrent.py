@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from daskdsml.layers._parameters import ParameterLayer
 from daskdsml.layers._settings import layer
 from daskdsml.utils.validation import check_flag, check_number
 
@@ -25,7 +26,7 @@ class Tape(NamedTuple):
 
 
 @layer
-class Recurrent:
+class Recurrent(ParameterLayer):
     """A layer that walks along time steps; see its children for their equations.
 
     A child says how many ``gates`` it has, in which ``blocks`` of gates with the same input, which
@@ -45,6 +46,7 @@ class Recurrent:
     _run_back: ClassVar[Callable]
 
     def __post_init__(self):
+        super().__post_init__()
         check_number(self, "units", 1, integer=True)
         check_flag(self, "return_sequences")
         if self.initial_state not in ("zeros", "learned"):

@@ -49,6 +49,14 @@ class Bidirectional:
     def penalised(self) -> frozenset[str]:
         return frozenset(way + name for way in DIRECTIONS for name in self.layer.penalised)
 
+    @property
+    def trainable(self) -> bool:
+        return self.layer.trainable
+
+    @property
+    def given(self) -> dict:
+        return {way + name: array for way in DIRECTIONS for name, array in self.layer.given.items()}
+
     def init(self, rng, in_shape):
         """Draw the parameters of both directions; see `Recurrent.init`."""
         params: dict[str, Any] = {}

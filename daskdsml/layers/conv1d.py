@@ -6,12 +6,12 @@ from typing import Any
 
 from daskdsml.layers import _filters, _images
 from daskdsml.layers._activations import activation_of
-from daskdsml.layers._settings import layer
+from daskdsml.layers._settings import from_weights, layer
 from daskdsml.utils.validation import check_number
 
 
 @layer
-class Conv1D:
+class Conv1D(_filters.FilterLayer):
     """Filters that move over time.
 
     ``out[n, t, o] = act(b[o] + sum_ci K[o, c, i] in[n, t s + i - p, c])``
@@ -21,7 +21,8 @@ class Conv1D:
 
     Parameters
     ----------
-    filters : int
+    filters : int, default=0
+        0 for those of the ``weights`` given, which also tell ``size``.
     size, stride : int, default=3 and 1
         Time steps.
     padding : int of zeros at each end, "valid" for none, "same", or "causal", default=0
@@ -29,6 +30,11 @@ class Conv1D:
         in front, so that nothing is known before its time [1]_.
     activation : str or None, default=None
         Name of ``act`` (see `Activation`), but "softmax"; None for the identity.
+    weights : array (filters, features, size), dict of arrays or None, default=None
+        ``K`` to begin with, or ``{"K": ..., "b": ...}``; of one channel also
+        (filters, size), or (size,) of one filter.
+    trainable : bool, default=True
+        Whether training changes the parameters.
 
     Raises
     ------
@@ -45,7 +51,7 @@ class Conv1D:
     .. [1] A. van den Oord et al., "WaveNet: A generative model for raw audio", 2016.
     """
 
-    filters: int
+    filters: int = from_weights()
     size: int = 3
     stride: int = 1
     padding: int | str = 0
@@ -53,8 +59,11 @@ class Conv1D:
 
     penalised = frozenset({"K"})
     collective = False
+    sides = 1
 
     def __post_init__(self):
+        super().__post_init__()
+        _filters.settle_filters(self)
         _filters.check_filters(self)
         _filters.check_padding(self, ("valid", "same", "causal"))
         check_number(self, "size", 1, integer=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from daskdsml.layers import _filters, _images
 from daskdsml.layers._activations import activation_of
-from daskdsml.layers._settings import layer
+from daskdsml.layers._settings import from_weights, layer
 
 
 @layer
-class Conv2D:
+class Conv2D(_filters.FilterLayer):
     """Filters that move over images.
 
     ``out[n, o, y, x] = act(b[o] + sum_cij K[o, c, i, j] in[n, c, y s + i - p, x s + j - p])``
@@ -19,13 +19,19 @@ class Conv2D:
 
     Parameters
     ----------
-    filters : int
+    filters : int, default=0
+        0 for those of the ``weights`` given, which also tell ``size``.
     size, stride : int or pair (vertical, horizontal), default=3 and 1
     padding : int or pair of zeros on each side, "valid" for none, or "same", default=0
         "same" gives ``H' = ceil(H / stride)``; of an odd number of zeros the last one comes after
         the image.
     activation : str or None, default=None
         Name of ``act`` (see `Activation`), but "softmax"; None for the identity.
+    weights : array (filters, C, height, width), dict of arrays or None, default=None
+        ``K`` to begin with, or ``{"K": ..., "b": ...}``; of one channel also (filters, height,
+        width), or (height, width) of one filter.
+    trainable : bool, default=True
+        Whether training changes the parameters.
 
     Raises
     ------
@@ -45,7 +51,7 @@ class Conv2D:
     .. [3] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
     """
 
-    filters: int
+    filters: int = from_weights()
     size: int | tuple[int, int] = 3
     stride: int | tuple[int, int] = 1
     padding: int | tuple[int, int] | str = 0
@@ -53,8 +59,11 @@ class Conv2D:
 
     penalised = frozenset({"K"})
     collective = False
+    sides = 2
 
     def __post_init__(self):
+        super().__post_init__()
+        _filters.settle_filters(self)
         _filters.check_filters(self)
         _filters.check_padding(self, ("valid", "same"))
         self._settings()

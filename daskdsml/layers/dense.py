@@ -10,13 +10,14 @@ from daskdsml.layers._activations import (
     check_softmax,
     uniform_weights,
 )
-from daskdsml.layers._settings import layer
+from daskdsml.layers._parameters import ParameterLayer, settle_length
+from daskdsml.layers._settings import from_weights, layer
 from daskdsml.layers._views import rows_of
 from daskdsml.utils.validation import check_flag, check_number
 
 
 @layer
-class Dense:
+class Dense(ParameterLayer):
     """Every unit sees every feature: ``y = f(x W + b)``.
 
     ``x`` is (n, p), or (n, T, p), whose steps share the parameters; ``W`` is (p, units), ``b`` is
@@ -25,13 +26,17 @@ class Dense:
 
     Parameters
     ----------
-    units : int
-        Number of outputs.
+    units : int, default=0
+        Number of outputs; 0 for that of the ``weights`` given.
     activation : str or None, default=None
         Name of ``f`` (see `Activation`); None for the identity.
     bias : bool, default=True
         Whether there is a ``b``. It starts at zero and is never penalised; ``W`` is drawn as [1]_
         or, before rectifiers, [2]_ have it.
+    weights : array (p, units), dict of arrays or None, default=None
+        ``W`` to begin with, or ``{"W": ..., "b": ...}``.
+    trainable : bool, default=True
+        Whether training changes the parameters.
 
     Raises
     ------
@@ -46,14 +51,20 @@ class Dense:
     .. [2] He, K., Zhang, X., Ren, S. and Sun, J. (2015). Delving deep into rectifiers. ICCV.
     """
 
-    units: int
+    units: int = from_weights()
     activation: str | None = None
     bias: bool = True
 
     penalised = frozenset({"W"})
     collective = False
 
+    main = "W"
+
     def __post_init__(self):
+        super().__post_init__()
+        W = self.given.get("W")
+        if W is not None and W.ndim == 2:
+            settle_length(self, "units", W.shape[1])
         check_number(self, "units", 1, integer=True)
         check_flag(self, "bias")
         check_activation(activation_of(self), self)

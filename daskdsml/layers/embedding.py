@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from daskdsml.layers._settings import layer
+from daskdsml.layers._parameters import ParameterLayer, settle_length
+from daskdsml.layers._settings import from_weights, layer
 from daskdsml.utils.validation import check_number
 
 
 @layer
-class Embedding:
+class Embedding(ParameterLayer):
     """A learned vector for each code [1]_: row ``x_t`` of the table ``E (n_tokens, units)``.
 
     It takes rows (T,) of codes 0, 1, ..., n_tokens - 1, as integers or whole floats, and gives
@@ -21,9 +22,12 @@ class Embedding:
 
     Parameters
     ----------
-    n_tokens : int
-    units : int
-        Entries of each vector.
+    n_tokens, units : int, default=0
+        Vectors, and entries of each; 0 for those of the ``weights`` given.
+    weights : array (n_tokens, units) or None, default=None
+        Vectors to begin with.
+    trainable : bool, default=True
+        Whether training changes the vectors.
 
     Raises
     ------
@@ -37,15 +41,21 @@ class Embedding:
        language model. Journal of Machine Learning Research 3, 1137-1155.
     """
 
-    n_tokens: int
-    units: int
+    n_tokens: int = from_weights()
+    units: int = from_weights()
 
     penalised: ClassVar[frozenset[str]] = frozenset({"E"})
     collective: ClassVar[bool] = False
     # There is no gradient in codes.
     first: ClassVar[bool] = True
+    main = "E"
 
     def __post_init__(self):
+        super().__post_init__()
+        E = self.given.get("E")
+        if E is not None and E.ndim == 2:
+            for name, length in zip(("n_tokens", "units"), E.shape, strict=True):
+                settle_length(self, name, length)
         for name in ("n_tokens", "units"):
             check_number(self, name, 1, integer=True)
 

@@ -38,7 +38,7 @@ class GRU(Recurrent):
 
     Parameters
     ----------
-    units, return_sequences, initial_state : see `RNN`
+    units, return_sequences, initial_state, weights, trainable : see `RNN`
 
     Raises
     ------

@@ -36,7 +36,7 @@ class LSTM(Recurrent):
 
     Parameters
     ----------
-    units, return_sequences, initial_state : see `RNN`
+    units, return_sequences, initial_state, weights, trainable : see `RNN`
 
     Raises
     ------

@@ -35,6 +35,10 @@ class RNN(Recurrent):
     return_sequences : bool, default=False
         Whether to give the states after all steps.
     initial_state : {"zeros", "learned"}, default="zeros"
+    weights : dict of arrays or None, default=None
+        Parameters to begin with, by the names that ``weights_`` of a network has; others are drawn.
+    trainable : bool, default=True
+        Whether training changes the parameters.
 
     Raises
     ------

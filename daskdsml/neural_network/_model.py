@@ -313,7 +313,9 @@ def starting_point(model, network, warm, classes_before=None) -> Point:
         return model._first_point(network)
     check_warm(model, network, classes_before)
     arrays = model._train_state.point
-    return Point(*(array.astype(network.dtype, copy=False) for array in arrays))
+    point = Point(*(array.astype(network.dtype) for array in arrays))
+    network.hold(point.theta)
+    return point
 
 
 def find_backend(model, examples):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from daskdsml.layers._parameters import GivenWeights
 from daskdsml.neural_network._training import Epoch, TrainState
 from daskdsml.neural_network.network import Network
 from daskdsml.utils import registry
@@ -153,6 +155,8 @@ def to_json(value):
         return value
     if isinstance(value, list):
         return [to_json(entry) for entry in value]
+    if isinstance(value, GivenWeights):
+        return {"weights": {name: _array_to_json(array) for name, array in value.arrays.items()}}
     settings = _settings(value)
     if settings is not None:
         family, name = _registered_name(value)
@@ -183,6 +187,9 @@ def from_json(value):
         return {from_json(key): from_json(entry) for key, entry in value["dict"]}
     if "dtype" in value:
         return np.dtype(value["dtype"])
+    if "weights" in value:
+        arrays = {name: _array_from_json(given) for name, given in value["weights"].items()}
+        return GivenWeights(arrays)
     return _registered(value)
 
 
@@ -221,6 +228,16 @@ def _registered_name(value) -> tuple[str, str]:
         f"Cannot save {value!r}: {kind.__module__}.{kind.__qualname__} is no part of daskdsml, so "
         "its file could not be read elsewhere."
     )
+
+
+def _array_to_json(array) -> dict:
+    data = base64.b64encode(array.tobytes()).decode()
+    return {"kind": array.dtype.str, "shape": list(array.shape), "data": data}
+
+
+def _array_from_json(given) -> np.ndarray:
+    data = base64.b64decode(given["data"])
+    return np.frombuffer(data, given["kind"]).reshape(given["shape"])
 
 
 def _objects_to_json(name, array) -> dict:

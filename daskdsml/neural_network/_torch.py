@@ -43,8 +43,8 @@ def to_torch(network: Network, point: Point):
     """A `torch.nn.Sequential` that computes what ``network`` does at ``point``.
 
     It holds copies, in PyTorch's own modules where there are any, one for each layer, and can be
-    trained on after ``train()``. Recurrent modules have a second bias, which is zero. ValueError
-    for a layer that is none of daskdsml's own.
+    trained on after ``train()``, layers that are not trainable aside. Recurrent modules have a
+    second bias, which is zero. ValueError for a layer that is none of daskdsml's own.
     """
     # Modules draw weights when they are made, although they get others at once.
     with torch.random.fork_rng(devices=[]):
@@ -65,7 +65,8 @@ def module_of(layer, arrays: dict, in_shape: tuple):
             f"{sorted(kind.__name__ for kind in BUILDERS)}."
         )
     modules = builder(layer, arrays, in_shape)
-    return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+    module = modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+    return module.requires_grad_(getattr(layer, "trainable", True))
 
 
 def _activation(name) -> list:

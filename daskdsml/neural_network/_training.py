@@ -203,6 +203,7 @@ class Trainer:
         network = backprop.network
         self._kernels = backprop.backend.layers()
         self.scale, self._momentum = network.scale(), network.momentum()
+        self._fixed = network.fixed
         self.failure: Failure | None = None
         self.variation: Variation | None = None
 
@@ -266,7 +267,10 @@ class Trainer:
         if config.clip is not None and norm > config.clip:
             kernels.scale(gradient, config.clip / norm)
         factor = self._factor(train_state, train_state.step, plan)
+        held = [point.theta[where].copy() for where in self._fixed]
         state = config.solver.update(kernels, train_state.state, gradient, factor)
+        for where, values in zip(self._fixed, held, strict=True):
+            state.theta[where] = values  # decay of weights needs no gradient
         statistics = train_state.statistics
         if len(statistics):
             statistics += self._momentum * (total.statistics - statistics)

@@ -46,11 +46,13 @@ class Backprop:
         value, weight, dout, by_step = self.loss(batch, z)
         buffers = self._buffers
         gradient, grads, params = buffers.gradient, buffers.grads, buffers.params(point)
-        for i in reversed(range(len(tapes))):
+        for i in reversed(range(self.network.first_trained, len(tapes))):
             layer, (tape, step) = self.network.placed[i].layer, tapes[i]
             dout = layer.backward(self._kernels, params[i], tape, dout, grads[i], step)
             if layer.collective:
                 dout = yield from dout
+        for where in self.network.fixed:
+            gradient[where] = 0.0
         gradient, statistics = self.backend.get(gradient), self._statistics(tapes)
         return BatchGradient(value, weight, gradient, statistics, by_step)
 
@@ -91,7 +93,8 @@ class Backprop:
         mask = None if batch.mask is None else self.backend.put(batch.mask)
         for i, placed in enumerate(self.network.placed):
             watched = None if watch is None else watch[i]
-            step = Step(training, mask, _Rows(batch, i), buffers.work[i], i > 0, watched)
+            inner = i > self.network.first_trained
+            step = Step(training, mask, _Rows(batch, i), buffers.work[i], inner, watched)
             forward = placed.layer.forward(self._kernels, params[i], x, step)
             x, tape = (yield from forward) if placed.layer.collective else forward
             if tapes is not None:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.layers._parameters import with_given
+
 
 class Point(NamedTuple):
     """Where a network stands: parameters ``theta (d,)`` and the batches' ``statistics (s,)``."""
@@ -27,6 +29,11 @@ class PlacedLayer(NamedTuple):
     out_shape: tuple
     parameters: tuple
     statistics: tuple
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the parameters."""
+        return getattr(self.layer, "trainable", True)
 
 
 class Network:
@@ -63,6 +70,7 @@ class Network:
         statistics = np.zeros(self.n_statistics, self.dtype)
         for placed in self.placed:
             drawn, _ = placed.layer.init(rng, placed.in_shape)
+            drawn = with_given(placed.layer, drawn)
             for name, where, shape in placed.parameters:
                 theta[where] = np.broadcast_to(drawn[name], shape).ravel()
             if placed.statistics:
@@ -87,8 +95,28 @@ class Network:
         scale = np.zeros(self.n_parameters, self.dtype)
         for placed in self.placed:
             for name, where, _ in placed.parameters:
-                scale[where] = name in placed.layer.penalised
+                scale[where] = placed.trainable and name in placed.layer.penalised
         return scale
+
+    def hold(self, theta) -> None:
+        """Write what is given to layers that are not trained into ``theta``."""
+        for placed in self.placed:
+            given = {} if placed.trainable else getattr(placed.layer, "given", {})
+            for name, where, _ in placed.parameters:
+                if name in given:
+                    theta[where] = given[name].ravel()
+
+    @property
+    def fixed(self) -> list[slice]:
+        """Where parameters stand that training does not change."""
+        layers = (placed for placed in self.placed if not placed.trainable)
+        return [where for placed in layers for _, where, _ in placed.parameters]
+
+    @property
+    def first_trained(self) -> int:
+        """The first layer that training changes: no gradient is wanted before it."""
+        trained = (i for i, p in enumerate(self.placed) if p.trainable and p.parameters)
+        return next(trained, len(self.placed))
 
     def momentum(self) -> np.ndarray:
         """Share (s,) of the latest batch in the statistics that follow the batches."""
@@ -127,6 +155,7 @@ class Network:
                 if i and getattr(layer, "first", False):
                     raise ValueError("it takes codes, not what a layer gives. Let it be the first.")
                 parameters, out_shape = layer.init(rng, shape)
+                parameters = with_given(layer, parameters)
             except ValueError as error:
                 raise ValueError(self._incompatible(i, shape, error)) from error
             statistics = layer.statistics(shape) if layer.collective else {}

@@ -89,8 +89,8 @@ def test_a_random_state_goes_on_from_fit_to_fit():
     np.testing.assert_array_equal(again.fit(X, y).coefs_[0], second)
     assert model.best_loss_ is None
     assert len(model.validation_scores_) == 2
-    with pytest.raises(ValueError, match="random_state must be an integer"):
-        model.set_params(random_state=2**32).fit(X, y)
+    with pytest.raises(ValueError, match="random_state of MLPClassifier must be an integer"):
+        model.set_params(random_state=-1).fit(X, y)
 
 
 def test_several_labels_of_a_row_lazily_and_from_a_file(tmp_path):
