@@ -66,7 +66,8 @@ class HuberRegressor(LinearRegressor):
         From how many scales on a residual counts by its absolute value; at least 1, where the fit
         is one of least absolute deviations and s need not be unique.
     max_iter : int
-        Most reads that the solver may take after the first one.
+        Most steps of the solver. A step takes a read, and another one where it went too far; the
+        first read and that of the start are no steps.
     alpha : float
         Strength of the penalty, against the sum over rows; 0 for none.
     warm_start : bool

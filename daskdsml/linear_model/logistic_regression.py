@@ -67,7 +67,8 @@ class LogisticRegression(LinearClassifier):
         "newton-cholesky" is "newton", and "newton-cg", "sag" and "saga" are "auto"; "liblinear"
         penalises the intercept, which none of these does.
     max_iter : int
-        Most reads that the solver may take after the first one.
+        Most steps of the solver. A step takes a read, and another one where it went too far; the
+        first read and that of the start are no steps.
     verbose : bool
         Whether to show a progress bar with objective, KKT residual and seconds of each pass.
     warm_start : bool
@@ -86,7 +87,7 @@ class LogisticRegression(LinearClassifier):
     coef_ : array (1, p) of two classes, (K, p) of more, float64
     intercept_ : array (1,) or (K,)
     n_iter_ : array (1,)
-        Passes the solver took over all rows.
+        Steps of the solver.
     n_passes_ : int
         Complete reads of X, counted where blocks are read.
     converged_ : bool

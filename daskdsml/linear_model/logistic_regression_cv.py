@@ -91,7 +91,7 @@ class LogisticRegressionCV(LinearClassifier):
     tol : float
         KKT residual at which each model is done, as for `LogisticRegression`.
     max_iter : int
-        Most reads of each of two stages: all rows, and folds.
+        Most steps of each model: see `LogisticRegression`.
     class_weight : dict, "balanced" or None
         As for `LogisticRegression`; "balanced" counts all rows.
     n_jobs, verbose, random_state, cache, backend

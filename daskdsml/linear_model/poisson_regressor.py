@@ -24,7 +24,8 @@ class PoissonRegressor(GeneralizedRegressor):
         "newton" holds the Hessian of all p + 1 parameters; "lbfgs" does not: it begins with that of
         a sample, and takes more and cheaper reads. "auto" is as for `LogisticRegression`.
     max_iter : int
-        Most reads that the solver may take after the first one.
+        Most steps of the solver. A step takes a read, and another one where it went too far; the
+        first read and that of the start are no steps.
     tol : float
         The largest entry of the gradient of the objective, for centred columns of unit spread, at
         which the fit ends. ``history_`` keeps it for each pass. Newton also wants the step that
