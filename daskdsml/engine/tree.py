@@ -14,11 +14,15 @@ Node = tuple[int, int]
 
 
 class PartialSums(NamedTuple):
-    """What a task returns: the nodes of the tree it could add up, and what it read."""
+    """What a task returns: the nodes of the tree it could add up, and what it read.
+
+    ``signatures`` are those of the chunks it read, by their shard.
+    """
 
     nodes: dict
     n_rows: int
     n_bytes: int
+    signatures: dict
 
 
 def insert(nodes: dict, node: Node, value, n_leaves: int) -> None:
@@ -75,4 +79,5 @@ def height(n_leaves: int) -> int:
 def add_sums(sums: list[PartialSums], n_leaves: int) -> PartialSums:
     """Add what several tasks returned."""
     nodes = merge((s.nodes for s in sums), n_leaves)
-    return PartialSums(nodes, sum(s.n_rows for s in sums), sum(s.n_bytes for s in sums))
+    signatures = {index: chunks for s in sums for index, chunks in s.signatures.items()}
+    return PartialSums(nodes, sum(s.n_rows for s in sums), sum(s.n_bytes for s in sums), signatures)

@@ -18,6 +18,7 @@ from daskdsml.engine.chunk_tasks import packed
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.memory import fits
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
+from daskdsml.engine.signatures import Unchanged
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less.
 STREAM_TASKS_PER_THREAD = 2
@@ -57,6 +58,7 @@ class ClusterRows:
         self._shards, self.n_shards = list(self._sources), len(self._sources)
         self._keep, self._scattered = keep, scattered
         self._placed: tuple[frozenset, list] = (frozenset(), [])
+        self._unchanged = Unchanged()
         self.n_rows_read = self.n_bytes_read = 0
 
     def run(self, kernel, state, name):
@@ -70,7 +72,7 @@ class ClusterRows:
 
         It goes to the workers that hold the shards, where there are such.
         """
-        work, begin = partial(shd.fold_shards, kernel), shd.Folded(state)
+        work, begin = partial(shd.fold_shards, kernel), shd.Folded(state, 0, 0, {})
         return self._retry(lambda key: self._fold(work, begin, order, key), name).state
 
     def map(self, transform) -> ClusterRows:
@@ -107,6 +109,7 @@ class ClusterRows:
                 if not self._renew():
                     raise
                 continue
+            self._unchanged.check(result.signatures)
             self.n_rows_read += result.n_rows
             self.n_bytes_read += result.n_bytes
             return result

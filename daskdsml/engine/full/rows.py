@@ -20,6 +20,7 @@ from daskdsml.engine import memory, tree
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.full.shards import Held
 from daskdsml.engine.scheduling import current_client
+from daskdsml.engine.signatures import Unchanged
 
 # In-memory tables are cut into blocks of about this many bytes, not of fewer rows than this, nor
 # than there are columns where p x p sums are made: adding one takes as long as the products of a
@@ -98,6 +99,7 @@ class LocalRows:
         self._keep = memory.keeps(cache, table.n_bytes)
         self._scheduler, self._n_jobs = _configured_scheduler(), n_jobs
         self._pool: ProcessPoolExecutor | None = None
+        self._unchanged = Unchanged()
         self.n_rows_read = self.n_bytes_read = 0
         if self._scheduler in THREADED:
             return
@@ -123,6 +125,7 @@ class LocalRows:
             pieces = self._pieces(enumerate(self._shards))
             sums = self._call([partial(work, piece) for piece in pieces], name)
         total = tree.add_sums(sums, self.n_shards)
+        self._unchanged.check(total.signatures)
         self.n_rows_read += total.n_rows
         self.n_bytes_read += total.n_bytes
         return tree.root(total.nodes, self.n_shards)
@@ -130,12 +133,13 @@ class LocalRows:
     def fold(self, kernel, state, order, name):
         """The state after one block after another, shards in ``order``."""
         self._prepare()
-        work, folded = partial(shd.fold_shards, kernel), shd.Folded(state)
+        work, folded = partial(shd.fold_shards, kernel), shd.Folded(state, 0, 0, {})
         if is_dask_collection(self._shards[0]):
             (folded,) = self._compute([shd.delayed_fold(work, self._shards, order, folded)])
         else:
             shards = [(i, self._shards[i]) for i in order]
             (folded,) = self._call([partial(work, shards, folded)], name)
+        self._unchanged.check(folded.signatures)
         self.n_rows_read += folded.n_rows
         self.n_bytes_read += folded.n_bytes
         return folded.state

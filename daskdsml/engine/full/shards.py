@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import dask
@@ -11,9 +12,10 @@ import numpy as np
 from dask.base import is_dask_collection
 
 from daskdsml.contracts import Block
-from daskdsml.data.blocks import aligned_block, as_block, group, join_small, nbytes
+from daskdsml.data.blocks import Slice, aligned_block, as_block, group, join_small, nbytes
 from daskdsml.engine import tree
 from daskdsml.engine.scheduling import read_ahead
+from daskdsml.engine.signatures import signature
 from daskdsml.engine.tree import PartialSums
 from daskdsml.utils.threads import single_threaded_blas
 
@@ -33,21 +35,31 @@ class Stream(NamedTuple):
     chunks: tuple[Any, ...]
     transforms: tuple[Callable, ...] = ()
 
-    def __call__(self) -> Iterator[Block]:
-        raw = (as_block(read(), (self.index, i)) for i, read in enumerate(self.chunks))
-        for block in join_small(raw):
+    def __call__(self, signatures: list) -> Iterator[Block]:
+        """The blocks; those of chunks that could have changed are signed."""
+        for block in join_small(self._signed(signatures)):
             for transform in self.transforms:
                 block = transform(block)
             yield block
             del block  # or the next block would be made while this one is still held here
 
+    def _signed(self, signatures) -> Iterator[Block]:
+        for i, read in enumerate(self.chunks):
+            block = as_block(read(), (self.index, i))
+            if not isinstance(read, Slice):
+                signatures.append(signature(*block[:3]))
+            yield block
+            del block
+
 
 class Held(NamedTuple):
-    """A shard whose blocks are in memory."""
+    """A shard whose blocks are in memory, with the signatures of the chunks they were made of."""
 
     blocks: list[Block]
+    signatures: list
 
-    def __call__(self) -> Iterator[Block]:
+    def __call__(self, signatures: list) -> Iterator[Block]:
+        signatures += self.signatures
         return map(aligned_block, self.blocks)
 
 
@@ -55,8 +67,9 @@ class Folded(NamedTuple):
     """What a fold hands from task to task: a state, and what was read to come to it."""
 
     state: Any
-    n_rows: int = 0
-    n_bytes: int = 0
+    n_rows: int
+    n_bytes: int
+    signatures: dict
 
 
 def plan(chunk_bytes: list[float]) -> list[list[int]]:
@@ -81,18 +94,23 @@ def lay_out(table, tasks, chunk_bytes: list[float]) -> list:
 
 def hold(shard) -> Held:
     """Read a shard into memory."""
-    return Held(list(shard()))
+    signatures: list = []
+    return Held(list(shard(signatures)), signatures)
 
 
 def hold_chunks(index, chunks) -> Held:
     """Make a held shard of chunks that are in memory already."""
-    return Held(list(join_small(as_block(chunk, (index, i)) for i, chunk in enumerate(chunks))))
+    return hold(Stream(index, tuple(partial(_given, chunk) for chunk in chunks)))
+
+
+def _given(chunk):
+    return chunk
 
 
 def transformed(shard, transform):
     """The shard with ``transform`` applied to each block: now if held, at each read if streamed."""
     if isinstance(shard, Held):
-        return Held([transform(block) for block in shard.blocks])
+        return shard._replace(blocks=[transform(block) for block in shard.blocks])
     return shard._replace(transforms=(*shard.transforms, transform))
 
 
@@ -101,17 +119,17 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
 
     ``shards`` are pairs (index, shard) in ascending order of the index.
     """
-    read = Counter[str]()
+    read, signatures = Counter[str](), dict[int, list]()
 
     def values():
-        for index, block in _blocks(shards, read):
+        for index, block in _blocks(shards, read, signatures):
             yield index, kernel(state, block)
             del block
 
     # What is not finite is found by the sums, and then named with its row and column.
     with single_threaded_blas(), np.errstate(all="ignore"):
         nodes = tree.collect(values(), n_shards)
-    return PartialSums(nodes, read["rows"], read["bytes"])
+    return PartialSums(nodes, read["rows"], read["bytes"], signatures)
 
 
 def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded:
@@ -120,16 +138,24 @@ def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded
     The kernel leaves its arguments as they are, for a task may be made again.
     """
     state, read = folded.state, Counter(rows=folded.n_rows, bytes=folded.n_bytes)
+    signatures = dict(folded.signatures)
     with single_threaded_blas(), np.errstate(all="ignore"):
-        for _, block in _blocks(shards, read):
+        for _, block in _blocks(shards, read, signatures):
             state = kernel(state, block)
             del block
-    return Folded(state, read["rows"], read["bytes"])
+    return Folded(state, read["rows"], read["bytes"], signatures)
 
 
-def _blocks(shards, read: Counter) -> Iterator[tuple[int, Block]]:
-    """Blocks with the index of their shard; ``read`` counts their rows and bytes."""
-    blocks = ((index, block) for index, shard in shards for block in shard())
+def _blocks(shards, read: Counter, signatures: dict) -> Iterator[tuple[int, Block]]:
+    """Blocks with the index of their shard; ``read`` counts their rows and bytes.
+
+    ``signatures`` takes those of the chunks of each shard.
+    """
+    blocks = (
+        (index, block)
+        for index, shard in shards
+        for block in shard(signatures.setdefault(index, []))
+    )
     streams = any(isinstance(shard, Stream) for _, shard in shards)
     for index, block in read_ahead(blocks) if streams else blocks:
         read.update(rows=block.X.shape[0], bytes=nbytes(block.X))

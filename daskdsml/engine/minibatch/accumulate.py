@@ -43,7 +43,7 @@ def accumulate(kernel, state, partitions, lengths, n_rows: int) -> PartialSums:
 
     with single_threaded_blas(), np.errstate(all="ignore"):
         nodes = tree.collect(values(), len(lengths))
-    return PartialSums(nodes, n_rows_used, 0)
+    return PartialSums(nodes, n_rows_used, 0, {})
 
 
 def finished(generator):

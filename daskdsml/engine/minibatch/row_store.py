@@ -12,6 +12,7 @@ import numpy as np
 from daskdsml.data.blocks import aligned
 from daskdsml.engine.minibatch.row_buffer import BufferedRows, RowBlock, RowBuffer
 from daskdsml.engine.scheduling import read_ahead
+from daskdsml.engine.signatures import Unchanged, signature
 
 
 class SentRows(NamedTuple):
@@ -48,6 +49,7 @@ class RowStore:
         self._slots: dict[int, np.ndarray] = {}
         self._ahead: dict = {}
         self._reader: ThreadPoolExecutor | None = None
+        self._unchanged = Unchanged(joined=True)
         self._lock = threading.Lock()
         self._epoch = 0
         self.n_rows_read = 0
@@ -139,6 +141,7 @@ class RowStore:
     def _read(self, partition) -> RowBlock:
         source = self._sources[partition]
         rows = source()
+        self._unchanged.check({partition: [signature(rows.X, rows.y, rows.w)]})
         if isinstance(source, SentRows):
             self._sources.pop(partition, None)
         self._count(rows.n_rows)
