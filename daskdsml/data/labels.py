@@ -68,15 +68,16 @@ def known_classes(classes) -> np.ndarray:
     return distinct
 
 
-def encode(examples: Dataset, classes, class_weight=None) -> Dataset:
+def encode(examples: Dataset, classes, class_weight=None, others=False) -> Dataset:
     """Replace labels (n,) or (n, T) by their codes among sorted ``classes (K,)``, and `weigh`.
 
     Steps that do not count get the code 0. A label that is none of the classes raises ValueError,
-    at once or when Dask Arrays are read.
+    at once or when Dask Arrays are read; with ``others`` it gets the code -1, which none predicts.
     """
     y = examples.y
     mask = None if y.ndim == 1 else examples.mask
     options = {"classes": np.asarray(classes), "in_chunk": isinstance(y, da.Array)}
+    options["others"] = others
     coded = examples._replace(y=_blockwise(_codes, np.int64, y, mask, **options))
     return coded if class_weight is None else weigh(coded, class_weight)
 
@@ -192,12 +193,12 @@ def _passed(a, check):
     return a
 
 
-def _codes(y, mask, classes, in_chunk):
+def _codes(y, mask, classes, in_chunk, others):
     seen, stats = _stats_of(y, mask, known=classes)
     if stats.invalid:
         raise_invalid(stats, in_chunk=in_chunk)
     codes = codes_of(seen, classes)
-    if (codes < 0).any():
+    if not others and (codes < 0).any():
         raise ValueError(
             f"y holds the label {seen[codes < 0].tolist()[0]!r}, which is none of the classes "
             f"{classes.tolist()}. Name all classes at the first call, or fit anew."

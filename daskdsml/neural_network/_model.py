@@ -14,6 +14,7 @@ from daskdsml.neural_network import _storage
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._full_batch import train_full_batch
 from daskdsml.neural_network._predictor import SCORED_ROWS, network_for, score_at
+from daskdsml.neural_network._rows import open_examples
 from daskdsml.neural_network._training import TrainConfig, Trainer, train_epochs
 from daskdsml.neural_network._validation import (
     RowCounts,
@@ -23,7 +24,6 @@ from daskdsml.neural_network._validation import (
     check_warm,
     count_rows,
     hold_out,
-    open_examples,
     read_examples,
     schedule_of,
     solver_of,

@@ -27,7 +27,7 @@ class MultiLabel(NamedTuple):
         """That of what is predicted."""
         return np.dtype(np.intp)
 
-    def encoded(self, examples):
+    def encoded(self, examples, scored=False):
         """The examples as they are; ValueError where y has another shape, or holds other values."""
         if examples.y.shape[1:] != self.tail:
             raise ValueError(

@@ -10,17 +10,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.dataset import Dataset, checked_rows, is_dask
 from daskdsml.engine.full.predict import lazily
+from daskdsml.neural_network._rows import open_examples, told_of_shape
 from daskdsml.neural_network._validation import (
     check_mask,
     count_features,
-    open_examples,
     read_examples,
     unwrapped,
     validated,
 )
-from daskdsml.neural_network.backprop import Backprop
+from daskdsml.neural_network.backprop import Backprop, NotFiniteError
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.passes.evaluate import likeliest
+from daskdsml.passes.row_stats import raise_missing
 from daskdsml.utils import registry
 from daskdsml.utils.threads import single_threaded_blas
 
@@ -126,7 +127,7 @@ def predict(model, X, mask, finish, last, dtype=None):
     check_mask(network, examples.mask)
     if not is_dask(X):
         with single_threaded_blas():
-            return finish(Predictor(network, point, model._backend)(examples.X, examples.mask))
+            return finish(_scores_here(Predictor(network, point, model._backend), examples))
     # Solvers change the arrays in place: what is computed later has the weights of now.
     predictor = Predictor(network, Point(*map(np.copy, point)), model._backend)
     return lazily(
@@ -142,11 +143,21 @@ def predict(model, X, mask, finish, last, dtype=None):
     )
 
 
+def _scores_here(predictor, examples):
+    """Raw scores of rows in memory; ValueError names one that is not finite."""
+    try:
+        return predictor(examples.X, examples.mask)
+    except NotFiniteError:
+        with told_of_shape(examples.in_shape):
+            raise_missing(examples.X, whole=True)
+        raise
+
+
 def score(model, X, y, sample_weight=None, mask=None) -> float:
     """The metric of a fitted model on examples."""
     check_is_fitted(model)
     examples = read_examples(model, X, y, sample_weight, mask, reset=False)
-    examples = model._targets.encoded(examples)
+    examples = model._targets.encoded(examples, scored=True)
     check_mask(model._network, examples.mask)
     with open_examples(model, examples, rows=SCORED_ROWS) as batches, single_threaded_blas():
         return score_at(model, batches, model._train_state.point)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ from daskdsml.data.labels import check_weights, checked
 from daskdsml.data.validation import validate_dataset
 from daskdsml.data.weights import summed_weight
 from daskdsml.data.windows import WindowedSequences
-from daskdsml.engine.minibatch.batches import open_batches
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.bidirectional import Bidirectional
 from daskdsml.layers.conv1d import Conv1D
@@ -28,8 +26,6 @@ from daskdsml.utils import registry
 from daskdsml.utils.validation import check_epochs, check_number, seed_of
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-# Rows of a step where batch_size is "auto", as scikit-learn has it.
-AUTO_ROWS = 200
 
 
 def check_parameters(model) -> None:
@@ -280,25 +276,6 @@ def check_weight(weight) -> None:
             "No row (or step) has a positive weight; with all at zero there is nothing to learn "
             "from. Expected sample_weight and class_weight above 0, and a mask that leaves steps."
         )
-
-
-def batch_rows(model, n_rows) -> int:
-    """Rows of a step, of so many in all."""
-    return min(AUTO_ROWS if model.batch_size == "auto" else model.batch_size, n_rows)
-
-
-def open_examples(model, examples, *, shuffle=False, alone=True, rows=None):
-    """Batches of ``rows`` examples, or of as many as make a step, to be used in a ``with``."""
-    batches = open_batches(
-        examples,
-        batch_rows(model, examples.n_rows) if rows is None else rows,
-        shuffle=shuffle,
-        alone=alone,
-        seed=seed_of(model),
-        pool_bytes=model.pool_bytes,
-        cache=model.cache,
-    )
-    return closing(batches)
 
 
 def unwrapped(X) -> Any:

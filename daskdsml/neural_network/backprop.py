@@ -123,6 +123,10 @@ class Backprop:
         return statistics
 
 
+class NotFiniteError(ValueError):
+    """Rows that are not finite."""
+
+
 class _Buffers:
     """What a thread keeps from one batch to the next: buffers, and views of what does not move."""
 
@@ -207,7 +211,7 @@ def _step_weights(w, mask, shape):
 def _check_finite(array, name) -> None:
     # The sum of squares tells in one read by BLAS; one that overflows asks for a second look.
     if not np.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
-        raise ValueError(
+        raise NotFiniteError(
             f"Input {name} contains NaN or infinity, or a value too large for {array.dtype}. "
             "Impute, scale or drop the rows that hold them."
         )

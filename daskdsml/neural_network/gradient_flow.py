@@ -10,12 +10,8 @@ from sklearn.base import clone
 from daskdsml.neural_network._describe import aligned
 from daskdsml.neural_network._model import NeuralModel, build_network, find_backend, starting_point
 from daskdsml.neural_network._predictor import network_for
-from daskdsml.neural_network._validation import (
-    check_parameters,
-    check_weight,
-    open_examples,
-    training_examples,
-)
+from daskdsml.neural_network._rows import open_examples
+from daskdsml.neural_network._validation import check_parameters, check_weight, training_examples
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
 from daskdsml.utils import registry

@@ -12,8 +12,9 @@ from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
 from daskdsml.neural_network._multilabel import MultiLabel, named_labels
+from daskdsml.neural_network._rows import batch_rows
 from daskdsml.neural_network._training import TrainConfig
-from daskdsml.neural_network._validation import RowCounts, batch_rows, check_activation
+from daskdsml.neural_network._validation import RowCounts, check_activation
 from daskdsml.neural_network.network import Point
 from daskdsml.neural_network.neural_classifier import NeuralClassifier
 from daskdsml.optimizers.adam import Adam

@@ -289,9 +289,9 @@ class Classification(NamedTuple):
         """Number of classes."""
         return len(self.classes)
 
-    def encoded(self, examples):
-        """The examples with codes of classes."""
-        return encode(examples, self.classes)
+    def encoded(self, examples, scored=False):
+        """The examples with codes of classes; where ``scored``, -1 for labels that are none."""
+        return encode(examples, self.classes, others=scored)
 
     def weighted(self, examples):
         """The examples with weights of their classes: balanced ones are those of the fit."""

@@ -94,7 +94,7 @@ class NeuralRegressor(RegressorMixin, NeuralModel):
         return self._fit_epoch(X, y, sample_weight, mask)
 
     def predict(self, X, mask=None):
-        """Predictions (n,) or (n, K), float64, in the shape y had in `fit`. Lazy as X is.
+        """Predictions (n,), or (n, K) of K > 1 targets, float64. Lazy as X is.
 
         Parameters
         ----------
@@ -125,7 +125,8 @@ class NeuralRegressor(RegressorMixin, NeuralModel):
         return list(self.layers)
 
     def _learn_targets(self, examples, classes=None) -> None:
-        self._target_shape = examples.y.shape[1:]
+        shape = examples.y.shape[1:]
+        self._target_shape = () if shape == (1,) else shape  # a column is a vector
 
     @property
     def _targets(self) -> Regression:
@@ -146,8 +147,10 @@ class Regression(NamedTuple):
         """Number of targets."""
         return self.shape[0] if self.shape else 1
 
-    def encoded(self, examples):
+    def encoded(self, examples, scored=False):
         """The examples as they are; ValueError where y has another shape, or is out of range."""
+        if not self.shape and examples.y.shape[1:] == (1,):
+            examples = examples._replace(y=examples.y[:, 0])
         if examples.y.shape[1:] != self.shape:
             raise ValueError(
                 f"y has rows of shape {examples.y.shape[1:]}, but {self.model} was fitted to "

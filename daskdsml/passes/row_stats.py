@@ -106,15 +106,16 @@ def raise_invalid(stats: RowStats, names=None, in_chunk=False) -> None:
         )
 
 
-def raise_missing(X, index=None) -> None:
+def raise_missing(X, index=None, whole=False) -> None:
     """Raise ValueError if rows X (n, ...) of a chunk are not finite, so that none is predicted.
 
-    ``index`` are the labels (n,) of the rows, where they have any.
+    ``index`` are the labels (n,) of the rows, where they have any; ``whole`` tells that they are
+    all rows there are.
     """
     entry = _first_not_finite("X", X if sparse.issparse(X) else X.reshape(len(X), -1))
     if entry is not None:
         label = "" if index is None else f" The index of this one is {index[entry.row]!r}."
-        raise ValueError(_sentence(entry, None) + _chunk_note(X.shape[0]) + label)
+        raise ValueError(_sentence(entry, None) + _chunk_note(X.shape[0]) * (not whole) + label)
 
 
 def raise_overflow(*sums) -> None:

@@ -1,5 +1,7 @@
 """What neural estimators say of bad data and settings, as an impatient user types them."""
 
+from functools import partial
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from daskdsml.neural_network import (
     RNNClassifier,
     SequenceTagger,
 )
+from daskdsml.neural_network.gradient_flow import gradient_flow
 from daskdsml.optimizers.adam import Adam
 
 RNG = np.random.default_rng(0)
@@ -260,3 +263,48 @@ def test_a_callback_that_fails_leaves_the_epoch_before_it():
         model.fit(TABLE, LABELS)
     assert model.n_iter_ == 2
     assert np.isfinite(model.predict_proba(TABLE)).all()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_value_that_is_not_finite_is_named_wherever_it_is_met(lazy):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 3)), rng.integers(0, 2, 300)
+    bad = np.where((np.arange(300) == 130)[:, None] & (np.arange(3) == 2), np.nan, X)
+    Xd, yd = da.from_array(bad, chunks=(70, 3)), da.from_array(y, chunks=70)
+    given = (Xd, yd) if lazy else (bad, y)
+    model = NeuralClassifier([Dense(2)], max_iter=1).fit(X, y)
+    for call in (model.partial_fit, model.fit, model.score, partial(gradient_flow, model)):
+        with pytest.raises(ValueError, match="Input X contains NaN at row 130, column 2, but"):
+            call(*given)
+    with pytest.raises(ValueError, match="NaN at row 130, column 2"):
+        full = MLPClassifier(solver="lbfgs", max_iter=3)
+        full.fit(*given)
+    if not lazy:
+        with pytest.raises(ValueError, match="NaN at row 130, column 2"):
+            model.predict(bad)
+        with pytest.raises(ValueError, match="infinity at row 7, column 0"):
+            NeuralRegressor([Dense(1)]).fit(X, np.where(np.arange(300) == 7, np.inf, 1.0))
+        with pytest.raises(ValueError, match=r"row 130, column 2.*of shape \(1, 3\), flattened"):
+            NeuralClassifier([Flatten(), Dense(2)]).fit(bad[:, None], y)
+        with pytest.raises(ValueError, match="too large for float32"):
+            NeuralClassifier([Dense(2)]).fit(X * 1e60, y)
+
+
+def test_labels_that_were_not_learned_are_scored_as_wrong():
+    X, y = np.arange(6.0)[:, None] - 2.5, np.array([0, 0, 0, 1, 1, 1])
+    model = NeuralClassifier([Dense(1)], max_iter=200, learning_rate_init=0.1).fit(X, y)
+    np.testing.assert_allclose(model.score(X, [0, 0, 2, 1, 1, 1]), 5 / 6)
+    with pytest.raises(ValueError, match="Mix of label input types"):
+        model.score(X, list("001111"))
+
+
+def test_a_column_of_numbers_is_a_vector():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    column, row = X[:, :1] * 2.0, X[:, 0] * 2.0
+    for data in (X, da.from_array(X, chunks=(20, 2))):
+        model = NeuralRegressor([Dense(1)], max_iter=2, shuffle=False).fit(data, column)
+        assert model.predict(data).shape == (50,)
+        other = NeuralRegressor([Dense(1)], max_iter=2, shuffle=False).fit(data, row)
+        np.testing.assert_array_equal(model.weights_[0]["W"], other.weights_[0]["W"])
+        np.testing.assert_allclose(model.score(X, column), other.score(X, row))
+        model.partial_fit(X, row)

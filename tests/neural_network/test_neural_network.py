@@ -223,7 +223,7 @@ def test_tagger_never_looks_at_hidden_labels(lazy):
     np.testing.assert_array_equal(thetas(model), thetas(other))
     assert other.score(Xd, yd, mask=md) == np.mean((other.predict(X) == y)[mask])
     for learn in (model.fit, model.partial_fit):
-        with pytest.raises(ValueError, match="cannot be compared: NoneType, str"):
+        with pytest.raises(ValueError, match="Input y contains NaN at row"):
             learn(Xd, yd)
 
 
@@ -703,7 +703,7 @@ def test_a_call_that_fails_changes_nothing(blobs):
     before = model.predict_proba(X)
     with pytest.raises(ValueError, match="y holds 3 classes"):
         model.fit(X, y)
-    with pytest.raises(ValueError, match="NaN or infinity"):
+    with pytest.raises(ValueError, match="contains (NaN|infinity) at row"):
         model.fit(np.full_like(X, np.nan), y > 0)
     np.testing.assert_array_equal(model.predict_proba(X), before)
     np.testing.assert_array_equal(model.classes_, [False, True])
@@ -719,7 +719,7 @@ def test_an_epoch_that_fails_halfway_changes_nothing(blobs):
     model = small(shuffle=False).fit(X, y)
     before, state = thetas(model).copy(), model._train_state
     for learn in (model.partial_fit, model.fit):
-        with pytest.raises(ValueError, match="NaN or infinity"):
+        with pytest.raises(ValueError, match="contains (NaN|infinity) at row"):
             learn(late, y)
         np.testing.assert_array_equal(thetas(model), before)
         assert model._train_state[2:] == state[2:]
@@ -845,7 +845,7 @@ def test_layers_that_do_not_meet(layers, shape, message):
         ({"callbacks": [1]}, "callbacks must be callables"),
         ({"backend": "gpu"}, "Unknown backend 'gpu'"),
         ({"validation_fraction": 2.0, "early_stopping": True}, "validation_fraction"),
-        ({"random_state": "x"}, "random_state must be"),
+        ({"random_state": "x"}, "random_state of .* must be"),
         ({"clip_norm": -1.0}, "clip_norm"),
     ],
     ids=str,
@@ -857,9 +857,9 @@ def test_bad_settings(blobs, settings, message):
 
 def test_bad_data(blobs):
     X, y = blobs
-    with pytest.raises(ValueError, match="NaN or infinity"):
+    with pytest.raises(ValueError, match="contains (NaN|infinity) at row"):
         small().fit(np.where(X > 2, np.nan, X), y)
-    with pytest.raises(ValueError, match="NaN or infinity"):
+    with pytest.raises(ValueError, match="contains (NaN|infinity) at row"):
         small().fit(X, y).predict(np.where(X > 2, np.inf, X))
     with pytest.raises(ValueError, match="expected 3 or 4"):
         CNNClassifier().fit(X, y)
