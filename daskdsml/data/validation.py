@@ -25,6 +25,7 @@ from daskdsml.data.dataset import (
     series_to_array,
 )
 from daskdsml.data.windows import WindowedSequences
+from daskdsml.engine.clients import current_client
 
 
 def validate_dataset(
@@ -74,6 +75,7 @@ def validate_dataset(
     if not lazy:
         X = _local_rows(X, ranks, any_dtype, estimator)
     else:
+        current_client()  # tells what is wrong with it before Dask reads anything
         X = dask_rows(X, ranks)
         if any_dtype and max(X.numblocks[1:]) > 1:
             X = X.rechunk({axis: -1 for axis in range(1, X.ndim)})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psutil
 
+from daskdsml.engine.clients import current_worker, worker_info
+
 CACHES = ("auto", "memory", "none")
 # Data in this process's memory goes to a cluster only from this size on: reading 128 MiB takes this
 # process about as long as one pass on a cluster costs in messages alone.
@@ -30,10 +32,10 @@ def fits(n_bytes: float, client=None) -> bool:
     """Whether there is room for ``n_bytes``.
 
     They may take half of this machine's free memory, or what the workers of a client have left
-    before Dask would begin to spill.
+    before Dask would begin to spill; in a task, its thread's share of what its own worker has left.
     """
     if client is None:
-        return n_bytes <= 0.5 * psutil.virtual_memory().available
+        return n_bytes <= min(0.5 * psutil.virtual_memory().available, _room_in_task())
     workers = worker_info(client).values()
     if any(not worker["memory_limit"] for worker in workers):
         return True
@@ -42,7 +44,11 @@ def fits(n_bytes: float, client=None) -> bool:
     return n_bytes <= sum(max(room, 0.0) for room in free)
 
 
-def worker_info(client) -> dict:
-    """What the scheduler says of each worker, by address."""
-    # `Client.scheduler_info` may give what a periodic call has fetched meanwhile: no workers.
-    return client.sync(client.scheduler.identity)["workers"]
+def _room_in_task() -> float:
+    """Bytes that the task which this thread runs may take: as many as one on each other thread."""
+    worker = current_worker()
+    limit = worker and worker.memory_manager.memory_limit
+    if not limit:
+        return float("inf")
+    used = psutil.Process().memory_info().rss
+    return max(MEMORY_SHARE * limit - used, 0.0) / worker.state.nthreads

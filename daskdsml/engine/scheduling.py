@@ -1,14 +1,14 @@
-"""Where work goes: the Dask client, sums on its workers, and reading ahead."""
+"""Sums on workers, threads of this process, and reading ahead."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import dask
+from dask.system import CPU_COUNT
 
+from daskdsml.engine.clients import current_worker, wait_for
 from daskdsml.engine.tree import PartialSums, add_sums
 
 # How often blocks that this process had sent to workers are sent again after workers were lost.
@@ -19,28 +19,6 @@ SEND_SECONDS = 5
 FAN_IN = 8
 
 
-def current_client():
-    """The Dask client that work goes to, or None for this process.
-
-    None also inside a task of a worker: a pass that waited there for other tasks could wait for
-    ever. ``dask.config.set(scheduler=...)`` with a local scheduler wins over a client, as in Dask.
-    """
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return None
-    with suppress(ValueError):  # this thread runs no task
-        distributed.get_worker()
-        return None
-    scheduler = dask.config.get("scheduler", None)
-    if scheduler not in (None, "dask.distributed", "distributed"):
-        return None
-    try:
-        client = distributed.default_client()
-    except ValueError:
-        return None
-    return client if client.status == "running" else None
-
-
 def gather_sums(client, futures: list, n_leaves: int) -> PartialSums:
     """Add what tasks return as futures of `PartialSums`."""
     try:
@@ -49,10 +27,23 @@ def gather_sums(client, futures: list, n_leaves: int) -> PartialSums:
                 client.submit(add_sums, futures[i : i + FAN_IN], n_leaves, pure=False)
                 for i in range(0, len(futures), FAN_IN)
             ]
+        wait_for(client, futures)
         return add_sums(client.gather(futures), n_leaves)
     except BaseException:
         client.cancel(futures)
         raise
+
+
+def n_threads(n_jobs: int | None = None) -> int:
+    """Threads that this process has for a pass, or ``n_jobs``.
+
+    A task has its share of its worker's: it is not alone on the machine.
+    """
+    asked = n_jobs or dask.config.get("num_workers", None)
+    worker = current_worker()
+    if asked or worker is None:
+        return asked or CPU_COUNT
+    return max(worker.state.nthreads // max(worker.state.executing_count, 1), 1)
 
 
 def read_ahead(items: Iterable) -> Iterator:

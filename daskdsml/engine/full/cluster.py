@@ -15,13 +15,15 @@ from distributed.client import Future
 from daskdsml.data.blocks import split
 from daskdsml.engine import tree
 from daskdsml.engine.chunk_tasks import packed
+from daskdsml.engine.clients import wait_for
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.memory import fits
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
 from daskdsml.engine.signatures import Unchanged
 
-# Streams are cut finer than held shards, so that a slow or lost worker costs less.
-STREAM_TASKS_PER_THREAD = 2
+# Streams are cut finer than held shards, so that a slow or lost worker costs less, and that an
+# adaptive cluster sees a queue that more workers would shorten.
+STREAM_TASKS_PER_THREAD, STREAM_TASKS = 2, 32
 LOST = ("lost", "cancelled")
 # Two clients of one scheduler must not use the same key for different work.
 _process, _serial = uuid4().hex[:8], itertools.count()
@@ -182,6 +184,7 @@ class ClusterRows:
             for link, (worker, piece) in enumerate(pieces):
                 folded = self._submit(work, piece, worker, f"{name}-{link}", folded)
         try:
+            wait_for(self._client, [folded])
             return folded.result()
         except BaseException:
             self._client.cancel([folded])
@@ -197,7 +200,8 @@ class ClusterRows:
 
     def _stream_pieces(self, order) -> list:
         """Cut shards that are read by any worker into pieces, each for a task."""
-        n_tasks = sum(self._client.nthreads().values()) * STREAM_TASKS_PER_THREAD
+        n_threads = sum(self._client.nthreads().values())
+        n_tasks = max(n_threads * STREAM_TASKS_PER_THREAD, STREAM_TASKS)
         return [(None, [order[i] for i in piece]) for piece in split(len(order), n_tasks)]
 
     def _runs(self, order) -> list:

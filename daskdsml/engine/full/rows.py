@@ -10,16 +10,16 @@ from functools import partial
 import dask
 import numpy as np
 from dask.base import is_dask_collection
-from dask.system import CPU_COUNT
 
 from daskdsml.data.blocks import Slice, nbytes, split
 from daskdsml.data.columns import columns_first
 from daskdsml.data.dataset import Dataset
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine import memory, tree
+from daskdsml.engine.clients import current_client
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.full.shards import Held
-from daskdsml.engine.scheduling import current_client
+from daskdsml.engine.scheduling import n_threads
 from daskdsml.engine.signatures import Unchanged
 
 # In-memory tables are cut into blocks of about this many bytes, not of fewer rows than this, nor
@@ -53,7 +53,7 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
     memory.check_cache(cache)
     n_bytes = table.n_bytes
     small = n_bytes is None or n_bytes < memory.MIN_CLUSTER_BYTES or cache == "none"
-    client = None if table.is_local and small else current_client()
+    client = None if table.is_local and small else current_client(table.row_parts)
     if table.is_local:
         tasks, only_here = ct.ChunkTasks(_slices(table, square)), True
         sizes = [nbytes(table.X) / len(tasks.chunks)] * len(tasks.chunks)
@@ -178,7 +178,7 @@ class LocalRows:
         shards = list(shards)
         n_tasks = 1
         if self._scheduler != "synchronous":
-            threads = self._n_jobs or dask.config.get("num_workers", None) or CPU_COUNT
+            threads = n_threads(self._n_jobs)
             held = isinstance(self._shards[0], Held)
             per_thread = TASKS_IN_MEMORY if held else TASKS_PER_THREAD
             n_tasks = threads * per_thread if threads > 1 else 1
@@ -202,8 +202,7 @@ class LocalRows:
         if self._scheduler in PROCESSES and dask.config.get("pool", None) is None:
             # Dask would start new processes for each pass.
             self._pool = self._pool or ProcessPoolExecutor(
-                self._n_jobs or dask.config.get("num_workers", None) or CPU_COUNT,
-                mp_context=multiprocessing.get_context("spawn"),
+                n_threads(self._n_jobs), mp_context=multiprocessing.get_context("spawn")
             )
             options["pool"] = self._pool
         return options

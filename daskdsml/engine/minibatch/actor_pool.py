@@ -7,11 +7,10 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from daskdsml.engine.clients import POLL_SECONDS, Watch
 from daskdsml.engine.minibatch.actor import Reply, TrainingActor, deserialize, serialize
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS
 
-# How often to look whether a worker that has not replied yet is still there.
-POLL_SECONDS = 1.0
 # How long to wait for a worker that starts an actor.
 START_SECONDS = 60.0
 
@@ -55,7 +54,7 @@ class ActorPool:
             set_as_default=False,
             direct_to_workers=True,
         )
-        self._arguments = arguments
+        self._arguments, self._watch = arguments, Watch(client)
         self._n_rows_read: dict[str, int] = {}
         try:
             self.handles = [self._started(worker) for worker in self._workers()]
@@ -125,6 +124,7 @@ class ActorPool:
             except TimeoutError:
                 if self.handles[i].future.status != "finished":
                     raise
+                self._watch.look()
 
     def _workers(self) -> list[str]:
         """Addresses of all workers, once there is one."""

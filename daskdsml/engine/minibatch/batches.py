@@ -12,12 +12,12 @@ import numpy as np
 from daskdsml.data.blocks import split
 from daskdsml.data.dataset import Dataset
 from daskdsml.engine import memory, tree
+from daskdsml.engine.clients import current_client
 from daskdsml.engine.minibatch import partitions as pts
 from daskdsml.engine.minibatch.accumulate import accumulate, finished, pass_rows
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore
 from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, lay_out
-from daskdsml.engine.scheduling import current_client
 from daskdsml.network_contracts import Batch
 
 
@@ -65,7 +65,7 @@ def open_batches(
     """
     _check(batch_size, pool_bytes, cache)
     small = (examples.stored_bytes or np.inf) < memory.MIN_CLUSTER_BYTES
-    client = None if examples.is_local and small else current_client()
+    client = None if examples.is_local and small else current_client(examples.batch_parts)
     partitions = pts.cut(examples, remote=client is not None)
     sizes = (partitions.lengths, partitions.row_bytes, int(batch_size), pool_bytes)
     layout = lay_out(*sizes, examples.is_local, alone)

@@ -13,10 +13,10 @@ import dask
 
 from daskdsml.data.blocks import group
 from daskdsml.engine.chunk_tasks import packed
-from daskdsml.engine.memory import worker_info
+from daskdsml.engine.clients import POLL_SECONDS, Watch, worker_info
 from daskdsml.engine.minibatch.accumulate import accumulate
 from daskdsml.engine.minibatch.actor import receive_partition
-from daskdsml.engine.minibatch.actor_pool import POLL_SECONDS, ActorHandle, ActorPool
+from daskdsml.engine.minibatch.actor_pool import ActorHandle, ActorPool
 from daskdsml.engine.minibatch.row_store import SentRows
 from daskdsml.engine.scheduling import RESENDS, gather_sums
 from daskdsml.engine.tree import PartialSums
@@ -220,8 +220,9 @@ class PartitionFutures:
             self._futures.pop(i, None)
 
     def _wait(self, task, worker) -> None:
-        running = time.monotonic()
+        running, watch = time.monotonic(), Watch(self._client)
         while not _ended(task):
+            watch.look()
             status = worker_info(self._client).get(worker, {}).get("status")
             if status is None:  # the worker is lost
                 task.cancel()

@@ -1,0 +1,98 @@
+"""Which Dask client work goes to, and waiting for its workers."""
+
+import asyncio
+import os
+import signal
+
+import dask
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from tables import Source, classes, dask_rows
+
+from daskdsml.engine import clients, memory
+from daskdsml.engine.scheduling import n_threads
+from daskdsml.linear_model import LinearRegression, LogisticRegression
+from daskdsml.neural_network import MLPClassifier
+
+
+def room_in_task(n_bytes):
+    return memory.fits(n_bytes), n_threads()
+
+
+def test_a_task_keeps_what_its_worker_has_room_for(client):
+    (worker, *_) = clients.worker_info(client)
+    limit = clients.worker_info(client)[worker]["memory_limit"]
+    asked = [1e6, memory.MEMORY_SHARE * limit]
+    told = client.gather([client.submit(room_in_task, n, workers=[worker]) for n in asked])
+    assert told == [(True, 1), (False, 1)]
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(), MLPClassifier((3,), max_iter=2)])
+def test_persisted_collections_are_fitted_inside_tasks(client, model):
+    # As many tasks as there are threads: each waits for tasks that need one of these.
+    X, y, _ = classes(400, 4)
+    X, y = client.persist([dask_rows(X, 4), dask_rows(y, 4)])
+    there = [client.submit(model.fit, X, y, pure=False) for _ in range(2)]
+    with dask.config.set(scheduler="synchronous"):
+        here = LogisticRegression().fit(*client.compute([X, y], sync=True))
+    for fitted in client.gather(there):
+        if isinstance(model, LogisticRegression):
+            np.testing.assert_allclose(fitted.coef_, here.coef_, rtol=1e-7)
+        else:
+            assert fitted.n_iter_ == 2
+
+
+def test_an_asynchronous_client(client, tmp_path):
+    X, y = Source(tmp_path, n_blocks=4, rows=100, p=3).table()
+
+    async def main():
+        from distributed import Client
+
+        async with Client(client.scheduler.address, asynchronous=True):
+            for model in (LinearRegression(), MLPClassifier((3,), max_iter=2)):
+                with pytest.raises(RuntimeError, match="asyncio.to_thread"):
+                    model.fit(X, y)
+            return await asyncio.to_thread(LinearRegression().fit, X, y)
+
+    there = asyncio.run(main())
+    np.testing.assert_array_equal(there.coef_, LinearRegression().fit(X, y).coef_)
+
+
+def test_workers_without_the_package_are_named(client, monkeypatch):
+    monkeypatch.setattr(clients, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(clients.importlib.metadata, "version", lambda package: "1.0")
+    (worker, *_) = client.nthreads()
+    with pytest.raises(RuntimeError, match=f"cannot import no_such_package.*{worker}"):
+        clients.current_client()
+
+
+def test_a_frozen_worker_is_given_up_after_the_stall_timeout(client, tmp_path, monkeypatch):
+    X, y = Source(tmp_path, n_blocks=12, rows=2000, p=25).table()
+    monkeypatch.setattr(clients, "SILENT_SECONDS", 1.0)
+    before = LinearRegression(cache="none").fit(X, y)
+    pid = client.run(os.getpid)[min(client.nthreads())]
+    os.kill(pid, signal.SIGSTOP)
+    with dask.config.set({"daskdsml.stall-timeout": "3s"}):
+        with pytest.warns(RuntimeWarning, match="shows no sign of life"):
+            after = LinearRegression(cache="none").fit(X, y)
+    np.testing.assert_array_equal(before.coef_, after.coef_)
+
+
+def test_a_cluster_without_workers(tmp_path, monkeypatch):
+    from distributed import Client, LocalCluster
+
+    X, y = Source(tmp_path, n_blocks=4, rows=100, p=3).table()
+    monkeypatch.setattr(clients, "SILENT_SECONDS", 1.0)
+    options = {"dashboard_address": ":0", "threads_per_worker": 1}
+    with LocalCluster(n_workers=0, **options) as cluster, Client(cluster):
+        with (
+            dask.config.set({"daskdsml.stall-timeout": "2s"}),
+            pytest.warns(RuntimeWarning, match="no worker since"),
+            pytest.raises(RuntimeError, match="no worker for 2 seconds"),
+        ):
+            LinearRegression().fit(X, y)
+        monkeypatch.undo()
+        cluster.adapt(minimum=0, maximum=1, interval="200ms")
+        with pytest.warns(ConvergenceWarning):
+            assert MLPClassifier((3,), max_iter=2).fit(X, y).n_iter_ == 2
