@@ -15,6 +15,11 @@ from daskdsml.data.blocks import float_dtype, nbytes
 
 # Numbers of axes that a table may have.
 MATRIX = (2,)
+# Array-likes of more bytes are not read whole in silence.
+LARGEST_READ = 2**27
+# What says that an object's data are in memory, and packages whose objects always are there.
+MEMORY_PROTOCOLS = ("__array_interface__", "__cuda_array_interface__", "__dlpack__")
+MEMORY_PACKAGES = ("pandas", "polars", "pyarrow", "scipy")
 
 
 class Dataset(NamedTuple):
@@ -92,6 +97,27 @@ def is_dask_frame(X) -> bool:
     # Nobody can hold a Dask DataFrame without having imported its module, which is slow to import.
     frames = sys.modules.get("dask.dataframe")
     return frames is not None and isinstance(X, frames.DataFrame | frames.Series)
+
+
+def check_in_memory(part, name) -> None:
+    """Raise ValueError if ``part`` is a large array-like outside of memory, such as zarr.Array.
+
+    NumPy would read it whole. Those up to 128 MiB are left to it.
+    """
+    package = type(part).__module__.partition(".")[0]
+    stored = hasattr(part, "shape") and hasattr(part, "dtype") and not is_dask(part)
+    if not stored or package in MEMORY_PACKAGES:
+        return
+    n_bytes = np.prod(part.shape, dtype=float) * getattr(part.dtype, "itemsize", 8)
+    if n_bytes <= LARGEST_READ or any(hasattr(part, known) for known in MEMORY_PROTOCOLS):
+        return
+    remedy = {"zarr": "dask.array.from_zarr({})", "xarray": "{}.chunk().data"}
+    lazy = remedy.get(package, "dask.array.from_array({}, chunks='auto')").format(name)
+    raise ValueError(
+        f"{name} is a {package}.{type(part).__name__} of {n_bytes / 2**20:,.0f} MiB, which would "
+        "be read whole into this process's memory: expected an array in memory, or a Dask "
+        f"collection. Pass {lazy} to have it read chunk by chunk, or numpy.asarray({name})."
+    )
 
 
 def meta_of(X):

@@ -16,6 +16,7 @@ from sklearn.utils.validation import column_or_1d
 from daskdsml.data.dataset import (
     MATRIX,
     Dataset,
+    check_in_memory,
     check_not_empty,
     check_numeric,
     check_rank,
@@ -71,6 +72,9 @@ def validate_dataset(
     estimator : estimator instance, named in messages
     """
     X = X.X if isinstance(X, WindowedSequences) else X
+    given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups, "mask": mask}
+    for name, part in given.items():
+        check_in_memory(part, name)
     lazy = is_dask(X)
     if not lazy:
         X = _local_rows(X, ranks, any_dtype, estimator)

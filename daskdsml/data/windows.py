@@ -7,7 +7,7 @@ import numpy as np
 from dask.array import core as da
 from numpy.lib.stride_tricks import sliding_window_view
 
-from daskdsml.data.dataset import dask_rows, is_dask, is_dask_frame, plain
+from daskdsml.data.dataset import check_in_memory, dask_rows, is_dask, is_dask_frame, plain
 
 
 class WindowedSequences:
@@ -158,6 +158,7 @@ def _views(chunks, offset, count, window, stride):
 def _series(X):
     """A series (n_time, ...) as a NumPy array, or as a Dask Array of known chunks."""
     if not is_dask(X):
+        check_in_memory(X, "X")
         X = np.asarray(X)
     else:
         X = dask_rows(X) if is_dask_frame(X) and X.ndim == 2 else plain(X)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.data.columns import Spread, take_columns
-from daskdsml.data.dataset import is_dask, meta_of
+from daskdsml.data.dataset import check_in_memory, is_dask, meta_of
 from daskdsml.engine.full.predict import lazily
 
 if TYPE_CHECKING:  # a mixin, which its selectors mix with this
@@ -31,6 +31,7 @@ class LazySelection(SelectorMixin):
         An array (n, k), CSR or DataFrame; lazily for a Dask collection, with its rows' chunks.
         """
         if not is_dask(X):
+            check_in_memory(X, "X")
             return super().transform(X)
         check_is_fitted(self)
         validate_data(self, meta_of(X), skip_check_array=True, reset=False)

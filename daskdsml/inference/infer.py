@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daskdsml.data.dataset import is_dask
+from daskdsml.data.dataset import check_in_memory, is_dask
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.inference import least_squares, likelihood
@@ -145,6 +145,7 @@ def _dataset(X, y, sample_weight, groups, fitted):
     """The table, with y (n,), and groups that keep their types."""
     if y is None:
         raise ValueError("infer needs the y that the model was fitted to, but y is None.")
+    check_in_memory(groups, "groups")
     if groups is not None and not is_dask(groups):
         groups = _labels(groups)
         n = getattr(X, "shape", (np.nan,))[0]

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from daskdsml.contracts import Record
 from daskdsml.data.blocks import float_dtype
-from daskdsml.data.dataset import is_dask, meta_of
+from daskdsml.data.dataset import check_in_memory, is_dask, meta_of
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
@@ -277,6 +277,7 @@ def predict_rows(estimator, X, finish, columns=None, dtype=None):
     check_is_fitted(estimator)
     predictor = predictor_of(estimator)
     if not is_dask(X):
+        check_in_memory(X, "X")
         X = validate_data(
             estimator, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
         )

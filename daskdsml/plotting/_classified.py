@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml.data.dataset import is_dask, is_dask_frame, meta_of
+from daskdsml.data.dataset import check_in_memory, is_dask, is_dask_frame, meta_of
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.passes.classified import Question, classified
@@ -144,6 +144,7 @@ def _as_matrix(scores, argument):
     if is_dask_frame(scores):
         return scores.to_frame() if scores.ndim == 1 else scores
     if not is_dask(scores):
+        check_in_memory(scores, argument)
         scores = np.asarray(scores)
     if scores.ndim not in (1, 2):
         raise ValueError(
