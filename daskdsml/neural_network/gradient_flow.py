@@ -133,7 +133,10 @@ def gradient_flow(model, X, y, mask=None, sample_weight=None) -> GradientFlow:
     examples = training_examples(model, X, y, sample_weight, mask, first=fresh)
     if fresh:
         network = build_network(model, examples.in_shape, examples.mask)
-        backend, point = find_backend(model, examples), starting_point(model, network, warm=False)
+        backend, point = (
+            find_backend(model, network, examples.n_rows),
+            starting_point(model, network, warm=False),
+        )
     else:
         network, point = network_for(model, examples.in_shape), model._train_state.point
         backend = registry.find("backends", model._backend)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -127,6 +128,11 @@ class Network:
         return share
 
     @property
+    def multiplications(self) -> int:
+        """Multiplications with parameters on the way forward of a row."""
+        return sum(map(_multiplications, self.placed))
+
+    @property
     def layout(self) -> list:
         """What networks have alike that can go on with each other's weights."""
         return [(type(each.layer), each.parameters, each.statistics) for each in self.placed]
@@ -179,6 +185,15 @@ def _lay_out(arrays: dict, start: int):
     slices = (slice(*pair) for pair in pairwise(borders))
     named = zip(arrays.items(), slices, strict=True)
     return tuple((name, where, array.shape) for (name, array), where in named), borders[-1]
+
+
+def _multiplications(placed) -> int:
+    """Each parameter is met once at each place of an image, or step of a sequence."""
+    if getattr(placed.layer, "first", False):  # rows of a table are looked up
+        return 0
+    shape = max(placed.out_shape, placed.in_shape, key=len)
+    places = math.prod(shape[1:] if len(shape) == 3 else shape[:-1])
+    return places * sum(math.prod(own) for _, _, own in placed.parameters)
 
 
 def _end(slices) -> int:

@@ -92,7 +92,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     dtype : {"float32", "float64"}, default="float32"
         Of weights and of what is computed with them.
     backend : {"auto", "numpy", "numba", "cupy"}, default="auto"
-        "auto" compiles where there is much to learn from.
+        "auto" compiles where rows, epochs and layers make that pay: from 2**34 multiplications on.
     cache : {"auto", "memory", "none"}, default="auto"
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
     verbose : bool, default=False

@@ -35,7 +35,9 @@ from daskdsml.neural_network import (
     SequenceTagger,
     WindowedSequences,
 )
+from daskdsml.neural_network._model import COMPILE_FROM, backend_name, find_backend
 from daskdsml.neural_network._training import Epoch, TrainingBar
+from daskdsml.neural_network.network import Network
 from daskdsml.optimizers.adam import Adam
 
 
@@ -363,6 +365,26 @@ def test_sorted_labels_train_like_shuffled_ones():
         )
         scores.append(model.fit(Xd, y[rows]).score(X, y))
     assert scores[0] > scores[1] - 0.005
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "expected"),
+    [
+        ([Dense(5), Dense(2)], (7,), 7 * 5 + 5 + 5 * 2 + 2),
+        ([Dense(5)], (3, 7), 3 * (7 * 5 + 5)),
+        ([Conv2D(4, padding="same"), Flatten()], (6, 8), 6 * 8 * (4 * 9 + 4)),
+        ([Conv2D(4, stride=2), Dropout(0.5)], (2, 7, 9), 3 * 4 * (2 * 4 * 9 + 4)),
+        ([GRU(3)], (5, 2), 5 * 3 * 3 * (2 + 3 + 1)),
+        ([Embedding(1000, 2), GRU(3, return_sequences=True)], (5,), 5 * 3 * 3 * (2 + 3 + 1)),
+    ],
+)
+def test_work_is_counted_by_layers_and_epochs(layers, shape, expected):
+    network = Network(layers, shape)
+    assert network.multiplications == expected
+    least = -(-COMPILE_FROM // (expected * 10))
+    for n_rows, name in ((least - 1, "numpy"), (least, "numba")):
+        model = small(layers, max_iter=10)
+        assert backend_name(find_backend(model, network, n_rows)) == name
 
 
 def test_backends_agree(blobs):
