@@ -261,7 +261,8 @@ def publish(estimator, result, n_passes, solver) -> None:
     estimator.history_ = result.history
     estimator.solver_ = solver
     warn_of(result, estimator)
-    if result.null_space is not None:
+    # Where no optimum exists there is none of least norm.
+    if result.null_space is not None and result.status != "separated":
         # Of one output or of K coupled ones, with a row for each intercept or without.
         p, r = estimator.n_features_in_, result.null_space.shape[1]
         n_outputs = max(len(result.null_space) // (p + bool(estimator.fit_intercept)), 1)

@@ -21,6 +21,7 @@ from daskdsml.linear_model._base import (
     warn_of_alike,
 )
 from daskdsml.linear_model._initial import Cost, Start, started
+from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._sample import Sampler, sample_size
 from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import DataSummary, SummaryRequest
@@ -102,6 +103,8 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
         start = _start(estimator, family, problem, table, sampler, name)
         result = run_solver(estimator, problem, passes, start)
     publish(estimator, result, passes.n_passes(summary.stats.n_rows, table), name)
+    if name == "lbfgs":
+        result = least_norm(estimator, problem, sampler, result)
     result = result._replace(theta=problem.unshifted(result.theta))
     return IterativeFit(result, problem, summary)
 

@@ -16,12 +16,14 @@ from daskdsml.linear_model._base import (
     scales_of,
     warn_of_alike,
 )
+from daskdsml.linear_model._iterative import sampler_of, summary_request
+from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._routes import rotated
+from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.passes.objective import Problem
 from daskdsml.passes.shift import Shift
-from daskdsml.passes.summary import SummaryRequest
 from daskdsml.solvers.qr import MAX_CONDITION, SMALL_ENTRIES
 from daskdsml.utils import registry
 from daskdsml.utils.one_standard_error import RULES
@@ -85,20 +87,22 @@ def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
     ``then`` may read the rows once more.
     """
     with passes_over(estimator, table, solver, label) as passes:
-        problem = _problem_of(estimator, table, passes, penalty, solver)
+        problem, sampler = _problem_of(estimator, table, passes, penalty, solver)
         strategy = registry.find_strategy(solver, isinstance(passes.rows, ByColumns))
         start, progress = np.zeros(problem.size), passes.progress
         result = strategy.minimize(
             problem, passes.rows, solver, start, max_iter=max_iter, progress=progress
         )
         value = None if then is None else then(passes, result)
-    if problem.shift is not None:
+    if sampler is not None:
+        result = least_norm(estimator, problem, sampler, result)
         result = result._replace(theta=problem.unshifted(result.theta))
     n_rows = result.moments.stats.n_rows if result.moments else problem.n_rows
     return result, passes.n_passes(n_rows, table), value
 
 
-def _problem_of(estimator, table, passes, penalty, solver) -> Problem:
+def _problem_of(estimator, table, passes, penalty, solver):
+    """The problem, and for a search by gradients what draws rows of it, or None."""
     n, p = table.n_rows, table.n_features
     problem = Problem(
         SquaredError(),
@@ -110,18 +114,20 @@ def _problem_of(estimator, table, passes, penalty, solver) -> Problem:
         label=estimator._label,
     )
     if "gradient" not in solver.needs:
-        return problem._replace(n_rows=n or 0)
-    summary = passes.summarize(estimator, SummaryRequest(problem.backend, labels=False))
+        return problem._replace(n_rows=n or 0), None
+    sample = (0, 1.0) if penalty.strength else sample_size(table, all_rows=True)
+    summary = passes.summarize(estimator, summary_request(estimator, table, sample))
     scales = scales_of(estimator, summary, table)
     if problem.fit_intercept:
         shift, mean = scales["shift"] or Shift(), summary.span.total / summary.stats.weight
         scales["shift"] = shift._replace(target=mean)
     warn_of_alike(estimator, summary, scales["epsilon"])
-    return problem._replace(
+    problem = problem._replace(
         **scales,
         penalty=L2(penalty.strength / summary.stats.weight),
         backend=find_backend(estimator, summary.stats.n_rows * p),
     )
+    return problem, sampler_of(estimator, table, summary, None, sample)
 
 
 def _solver_of(estimator, name, table):

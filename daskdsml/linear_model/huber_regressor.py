@@ -27,6 +27,7 @@ from daskdsml.linear_model._iterative import (
     sampler_of,
     summary_request,
 )
+from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.huber_residual import HuberResidual
 from daskdsml.losses.penalties.l2 import L2
@@ -137,7 +138,8 @@ class HuberRegressor(LinearRegressor):
             # A start without a sample would be too far for a Hessian to tell the way.
             size = sample_size(table, all_rows=True)
             summary = passes.summarize(self, summary_request(self, table, size))
-            sample: Any = sampler_of(self, table, summary, None, size)()
+            sampler = sampler_of(self, table, summary, None, size)
+            sample: Any = sampler()
             loss = HuberResidual(float(self.epsilon))
             problem = problem_of(self, loss, L2(0.0), summary.stats.weight, table, summary)
             problem = _with_scale(problem, _unit(sample), float(self.alpha))
@@ -145,6 +147,8 @@ class HuberRegressor(LinearRegressor):
                 problem, sample = _moved(problem, sample, float(np.median(sample.y)))
             name = choose_solver(self, problem, table)
             result = run_solver(self, problem, passes, self._start(problem, sample, name))
+        if name == "lbfgs" and not self.alpha:
+            result = least_norm(self, problem, sampler, result)
         self._publish(result, problem, passes.n_passes(summary.stats.n_rows, table), name)
         mask = self.outliers(X, y)
         self._outliers = mask if isinstance(mask, np.ndarray) else None
