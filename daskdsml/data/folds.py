@@ -59,7 +59,7 @@ def partition(n_folds) -> Folds:
     return Folds(1 - test, test)
 
 
-def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
+def assign_folds(table: Dataset, cv=None, y=None, **others) -> tuple[Dataset, Folds]:
     """Label each row of a table with its cell under the splits of ``cv``.
 
     Parameters
@@ -70,6 +70,7 @@ def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
         A splitter sees the number of rows and, if y is in this process's memory, y.
     y : array (n,) or None
         The table's y where it is in this process's memory but X is not.
+    **others : what the splitter's ``split`` takes beside X and y, such as ``groups (n,)``
 
     Returns
     -------
@@ -90,17 +91,19 @@ def assign_folds(table: Dataset, cv=None, y=None) -> tuple[Dataset, Folds]:
         labels = np.arange(k, dtype=np.result_type(np.int16, np.min_scalar_type(k)))
         cells, folds = np.repeat(labels, sizes), partition(k)
     else:
-        cells, folds = _cells(splitter, n, table.y if isinstance(table.y, np.ndarray) else y)
+        y = table.y if isinstance(table.y, np.ndarray) else y
+        others = {name: np.asarray(value) for name, value in others.items()}
+        cells, folds = _cells(splitter, n, y, others)
     if not table.is_local:
         cells = da.from_array(cells, chunks=(table.X.chunks[0],))
     return table._replace(g=cells), folds
 
 
-def _cells(splitter, n, y):
+def _cells(splitter, n, y, others):
     """The cell of each row (n,), and the Folds, of any splitter."""
     cells = np.zeros(n, dtype=np.int64)
     counts = np.zeros((1, 0), dtype=np.int64)  # of each cell in train and test, split by split
-    for train, test in _splits(splitter, n, y):
+    for train, test in _splits(splitter, n, y, others):
         trained, tested = (np.bincount(rows, minlength=n) for rows in (train, test))
         most = int(tested.max(initial=0)) + 1
         roles, role = np.unique(trained * most + tested, return_inverse=True)
@@ -118,10 +121,10 @@ def _cells(splitter, n, y):
     return cells.astype(np.int16), Folds(counts[:, ::2].T, counts[:, 1::2].T)
 
 
-def _splits(splitter, n, y):
+def _splits(splitter, n, y, others):
     """Pairs (train, test) of rows; ValueError if there are no such rows, or y would be needed."""
     try:
-        for train, test in splitter.split(np.empty((n, 0)), y):
+        for train, test in splitter.split(np.empty((n, 0)), y, **others):
             yield np.arange(n)[train], np.arange(n)[test]
     except IndexError as error:
         raise ValueError(

@@ -13,6 +13,8 @@ from sklearn.model_selection import StratifiedKFold
 from daskdsml.contracts import Result
 from daskdsml.data.folds import Folds
 from daskdsml.data.labels import LabelCodes, codes_of
+from daskdsml.metrics._sums import RowMean
+from daskdsml.passes.evaluate import log_probabilities
 from daskdsml.passes.row_stats import RowStats, invalid_target
 from daskdsml.passes.scores import Scores, scores
 
@@ -63,6 +65,15 @@ class Weighted(NamedTuple):
 def _reweighed(kernel, class_weight, state, block):
     w = class_weight[block.y.astype(np.int64)]
     return kernel(state, block._replace(w=w if block.w is None else w * block.w))
+
+
+class LogLossOfScores(RowMean):
+    """Minus the mean log loss of raw scores: what a loss itself says, without any clipping."""
+
+    needs = "scores"
+
+    def score_rows(self, y, predicted, n_classes):
+        return log_probabilities(predicted)[np.arange(len(y)), y]
 
 
 class Coded(NamedTuple):

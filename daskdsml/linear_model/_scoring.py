@@ -22,12 +22,13 @@ class PredictionScorer(NamedTuple):
     """A scorer of scikit-learn as a metric: raw scores of all rows are kept, and judged in the end.
 
     ``model`` is an estimator of the kind to be judged; ``classes (K,)`` are the labels that codes
-    stand for, or None for a regression.
+    stand for, or None for a regression. ``weighted`` tells whether the scorer is given weights.
     """
 
     scorer: Any
     model: Any
     classes: Any = None
+    weighted: bool = True
 
     needs = "scores"
 
@@ -44,6 +45,7 @@ class PredictionScorer(NamedTuple):
         if total is None:
             raise ValueError("A score needs at least one row, but there is none.")
         y, z, w = total.parts
+        w = w if self.weighted else None
         coef, flat = np.eye(z.shape[1]), y.ndim == 1 and self.classes is None
         judged = fitted_copy(
             self.model, coef[0] if flat else coef, np.zeros(len(coef)), self.classes
@@ -79,10 +81,10 @@ def called(scorer, model, X, y, w) -> float:
         ) from error
 
 
-def scorer_of(scoring, model, sums=True):
+def scorer_of(scoring, model, weighted=True):
     """A metric of sums, a `PredictionScorer`, or the callable itself where it asks for rows.
 
-    Without ``sums`` predictions are kept for every score.
+    The sums are ``weighted``: predictions are kept for scores that are not to weigh rows.
 
     Raises
     ------
@@ -90,12 +92,12 @@ def scorer_of(scoring, model, sums=True):
         If ``scoring`` is neither a name of a score nor callable.
     """
     names = sorted({*registry.available("metrics"), *get_scorer_names()})
-    if sums and isinstance(scoring, str) and scoring in registry.available("metrics"):
+    if weighted and isinstance(scoring, str) and scoring in registry.available("metrics"):
         return registry.find("metrics", scoring)()
     if isinstance(scoring, str) and scoring in names:
-        return PredictionScorer(get_scorer(scoring), model)
+        return PredictionScorer(get_scorer(scoring), model, weighted=weighted)
     if isinstance(scoring, PREDICTION_SCORER):
-        return PredictionScorer(scoring, model)
+        return PredictionScorer(scoring, model, weighted=weighted)
     if callable(scoring):
         return scoring
     raise ValueError(

@@ -9,6 +9,7 @@ from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LinearRegressor, dataset_of
 from daskdsml.linear_model._folds import fit_folds
 from daskdsml.linear_model._least_squares import check_rule
+from daskdsml.linear_model._routing import routed, router_of_splits
 from daskdsml.linear_model.elastic_net import (
     ElasticNet,
     check_descent,
@@ -111,7 +112,7 @@ class ElasticNetCV(LinearRegressor):
     ):
         set_parameters(self, locals())
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, **params):
         """Fit all paths, choose and keep the chosen model.
 
         Parameters
@@ -122,6 +123,8 @@ class ElasticNetCV(LinearRegressor):
         sample_weight : array (n,), series, Dask collection of them, or None
             Weight of each row, in the fits and in the errors; an integer weight counts as that many
             equal rows of the same fold.
+        **params
+            With scikit-learn's metadata routing, what the splitter asks for, such as ``groups``.
 
         Returns
         -------
@@ -132,6 +135,7 @@ class ElasticNetCV(LinearRegressor):
         ValueError
             If data, folds or parameters cannot be used; the message names the remedy.
         """
+        split = routed(self, sample_weight, params).split
         ratios = self._ratios()
         check_descent(self)
         check_rule(self)
@@ -139,7 +143,7 @@ class ElasticNetCV(LinearRegressor):
         check_number(self, "eps", 0, strict=True, high=1)
         alphas = checked_alphas(self.alphas)
         table = dataset_of(self, X, y, sample_weight, known_rows=True)
-        table, folds = assign_folds(table, self.cv)
+        table, folds = assign_folds(table, self.cv, **split)
         n_sets, n_alphas = 1 + len(folds), alphas if isinstance(alphas, int) else len(alphas)
         n_paths, strengths = len(ratios) * n_sets, 1.0 if isinstance(alphas, int) else alphas
         name = route_of_descent(self, table, strengths, n_paths * n_alphas, n_sets)
@@ -150,6 +154,10 @@ class ElasticNetCV(LinearRegressor):
         result, errors, _ = fit_folds(self, table, folds, name, solver, specs)
         self._publish_best(result, errors, ratios)
         return self
+
+    def get_metadata_routing(self):
+        """What of a fit goes to the splitter: a MetadataRouter of scikit-learn."""
+        return router_of_splits(self)
 
     def _ratios(self) -> list[float]:
         """The l1_ratio to try."""

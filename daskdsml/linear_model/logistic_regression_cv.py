@@ -30,6 +30,7 @@ from daskdsml.linear_model._grid import (
     Coded,
     FoldCells,
     GridFits,
+    LogLossOfScores,
     Prepared,
     Weighted,
     check_every_class,
@@ -44,13 +45,26 @@ from daskdsml.linear_model._grid import (
 )
 from daskdsml.linear_model._iterative import problem_of, sampler_of, summary_request
 from daskdsml.linear_model._least_squares import check_rule
+from daskdsml.linear_model._routing import routed, router_of_scores
 from daskdsml.linear_model._sample import sample_size
+from daskdsml.linear_model._scoring import (
+    PredictionScorer,
+    asks_for_rows,
+    called,
+    check_kept,
+    check_kind,
+    fitted_copy,
+    scorer_of,
+    scores_on_rows,
+)
+from daskdsml.linear_model.logistic_regression import LogisticRegression
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.metrics._sums import Sums
+from daskdsml.metrics.neg_log_loss import NegLogLoss
 from daskdsml.passes.evaluate import probabilities
+from daskdsml.passes.gathered import group_labels
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.summary import strata
-from daskdsml.utils import registry
 from daskdsml.utils.one_standard_error import best_and_simplest
 from daskdsml.utils.validation import check_flag, set_parameters
 
@@ -83,9 +97,12 @@ class LogisticRegressionCV(LinearClassifier):
         sees the number of rows and, if y is in this process's memory, y.
     dual, penalty, intercept_scaling : False, "deprecated", 1
         As for `LogisticRegression`.
-    scoring : str
-        Name of a classification score of `daskdsml.metrics`, the greater the better, weighted by
-        ``sample_weight``. All but the log loss cost one read more.
+    scoring : str, callable (estimator, X, y) or None
+        Any score of classes of scikit-learn or `daskdsml.metrics`, the greater the better, weighted
+        by ``sample_weight``; None for "accuracy". All but the log loss cost one read more. Names
+        that are not in `daskdsml.metrics` and what ``make_scorer`` returns keep the raw scores of
+        all test rows in memory. Other callables are called with each model and its test rows,
+        those of a Dask collection as Dask Arrays.
     solver : {"auto"}
         L-BFGS with the Hessian of a sample for squares alone, proximal Newton with L1.
     tol : float
@@ -102,6 +119,8 @@ class LogisticRegressionCV(LinearClassifier):
     rule : {"min", "1se"}
         Whether the best mean score chooses, or the strongest penalty whose mean score is within one
         standard error of the best, which needs ``refit``.
+    use_legacy_attributes : False
+        Attributes have the shapes that scikit-learn 1.10 will give them by default.
 
     Attributes
     ----------
@@ -151,28 +170,35 @@ class LogisticRegressionCV(LinearClassifier):
         refit=True,
         intercept_scaling=1,
         random_state=None,
+        use_legacy_attributes=False,
         rule="min",
         cache="auto",
         backend="auto",
     ):
         set_parameters(self, locals())
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, **params):
         """Fit all models, and keep the best.
 
-        Parameters and warnings are those of `LogisticRegression.fit`. A ValueError also tells of a
-        class without a row in the training set of a fold, and of a test set without a score.
+        Parameters and warnings are those of `LogisticRegression.fit`, and with scikit-learn's
+        metadata routing what the splitter asks for. A ValueError also tells of a class without a
+        row in the training set of a fold, and of a test set without a score.
         """
-        Cs, shares, metric = self._check_parameters()
+        Cs, shares = self._check_parameters()
+        route = routed(self, sample_weight, params)
+        scorer = self._scorer(route.weighted)
         n_folds = stratified_folds(self.cv)
-        table = dataset_of(self, X, y, sample_weight, labels=True, known_rows=n_folds is None)
+        known = n_folds is None or asks_for_rows(scorer)
+        table = dataset_of(self, X, y, sample_weight, labels=True, known_rows=known)
         folds = None
         if n_folds is None:
-            table, folds = assign_folds(table, self.cv, None if is_dask(y) else np.ravel(y))
+            here = None if is_dask(y) else np.ravel(y)
+            table, folds = assign_folds(table, self.cv, here, **route.split)
         with passes_over(self, table) as passes:
-            cells = self._cells(table, passes, n_folds, folds, metric)
+            cells = self._cells(table, passes, n_folds, folds, scorer)
             fitted = self._fits(table, passes, cells, Cs, shares)
-            test_scores = self._test_scores(passes, cells, fitted, metric)
+            judged = table if route.weighted else table._replace(w=None)
+            test_scores = self._test_scores(passes, judged, cells, fitted, scorer)
         self.Cs_, self.l1_ratios_ = Cs, shares
         self._publish_all(cells, fitted, test_scores)
         n_passes = passes.n_passes(cells.summary.stats.n_rows, table)
@@ -180,7 +206,11 @@ class LogisticRegressionCV(LinearClassifier):
         publish(self, summed_up(fitted, passes.progress), n_passes, solver)
         return self
 
-    def _cells(self, table, passes, n_folds, folds, metric) -> FoldCells:
+    def get_metadata_routing(self):
+        """What of a fit goes to the splitter and to the scorer: a MetadataRouter."""
+        return router_of_scores(self, "accuracy", ("fit", "score"), classifier=True)
+
+    def _cells(self, table, passes, n_folds, folds, scorer) -> FoldCells:
         """The first pass, after which rows have class codes and cells of folds."""
         request = summary_request(self, table, sample_size(table, all_rows=True), labels=True)
         summary, blocks = passes.summarize(self, request, strata)
@@ -192,7 +222,12 @@ class LogisticRegressionCV(LinearClassifier):
             cell_of, counts = stratify(labels, blocks, n_folds)
             folds = partition(n_folds)
         check_every_class(labels, counts @ folds.train.T)
-        check_tests(metric, labels, counts @ folds.test.T)
+        tested = counts @ folds.test.T
+        if isinstance(scorer, PredictionScorer):
+            n_models = int(tested.sum()) * self._n_settings() * len(labels)
+            check_kept(n_models, self.scoring)
+        elif not asks_for_rows(scorer):
+            check_tests(scorer, labels, tested)
         passes.encode(Prepared(cell_of, LabelCodes(labels)))
         return FoldCells(summary, folds)
 
@@ -228,9 +263,22 @@ class LogisticRegressionCV(LinearClassifier):
         by_fold = fit_folds(search, rows, folds, starts, whole, solvers, passes.progress)
         return GridFits(problem, whole, by_fold).unshifted()
 
-    def _test_scores(self, passes, cells, fitted, metric):
+    def _n_settings(self) -> int:
+        return len(strengths(self.Cs)) * len(ratios(self.l1_ratios))
+
+    def _test_scores(self, passes, table, cells, fitted, scorer):
         """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""
-        if self.scoring == LOG_LOSS and self.class_weight is None:
+        labels = cells.summary.labels
+        if asks_for_rows(scorer):
+            (of_rows,) = passes.rows.run(group_labels, None, f"{self._label}-folds").parts
+            models = [[self._model(fitted, r, labels) for r in fold] for fold in fitted.folds]
+            return scores_on_rows(scorer, models, table, of_rows, cells.folds)
+        metric = scorer
+        if isinstance(scorer, PredictionScorer):
+            metric = scorer._replace(classes=labels)
+        if isinstance(scorer, NegLogLoss) and self.class_weight is not None:
+            metric = LogLossOfScores()
+        if isinstance(scorer, NegLogLoss) and self.class_weight is None:
             sums = np.array([[result.cells for result in fold] for fold in fitted.folds])
             losses = np.einsum("flcg,fg->flc", sums, cells.folds.test) * [-1.0, 1.0]
             totals = [Sums(pair) for pair in losses.reshape(-1, 2)]
@@ -241,6 +289,11 @@ class LogisticRegressionCV(LinearClassifier):
             with in_fold(fold):
                 values[fold, setting] = metric.value(total)
         return values
+
+    def _model(self, fitted, result, labels):
+        """The classifier with the parameters of a result."""
+        coef, intercept = fitted.problem.by_output(result.theta)
+        return fitted_copy(LogisticRegression(), coef, intercept, labels)
 
     def _counts(self, passes, cells, fitted, metric):
         """What the metric counts for each model of each fold on its test set, in one read."""
@@ -290,7 +343,12 @@ class LogisticRegressionCV(LinearClassifier):
         """The score named by ``scoring``, by weight; one pass over X and y."""
         check_is_fitted(self)
         predictor = predictor_of(self)
-        metric = registry.find("metrics", self.scoring)()
+        metric = self._scorer()
+        if asks_for_rows(metric):
+            w = None if sample_weight is None else np.asarray(sample_weight)
+            return called(metric, self, X, np.asarray(y), w)
+        if isinstance(metric, PredictionScorer):
+            metric = metric._replace(classes=self.classes_)
         judged = Judged(
             metric,
             probabilities,
@@ -303,7 +361,7 @@ class LogisticRegressionCV(LinearClassifier):
         return metric.value(total.totals[0])
 
     def _check_parameters(self):
-        """Penalties, shares of L1, and the metric."""
+        """Penalties and shares of L1."""
         check_classifier(self)
         if self.penalty != "deprecated":
             raise ValueError(
@@ -323,18 +381,18 @@ class LogisticRegressionCV(LinearClassifier):
                 "['auto'], which takes L-BFGS for squares alone and proximal Newton with an L1 "
                 "penalty."
             )
-        if self.scoring not in registry.available("metrics"):
+        if self.use_legacy_attributes is not False:
             raise ValueError(
-                f"Unknown scoring {self.scoring!r}: expected the name of one of the scores of "
-                f"daskdsml.metrics: {registry.available('metrics')}."
+                f"use_legacy_attributes must be False, got {self.use_legacy_attributes!r}: scores_ "
+                "and coefs_paths_ are arrays, with folds first, as scikit-learn 1.10 will have "
+                "them."
             )
-        return strengths(self.Cs), ratios(self.l1_ratios), self._metric()
+        self._scorer()
+        return strengths(self.Cs), ratios(self.l1_ratios)
 
-    def _metric(self):
-        metric = registry.find("metrics", self.scoring)()
-        if metric.needs == "predictions":
-            raise ValueError(
-                f"scoring={self.scoring!r} judges a regression, but this is a classifier. Use a "
-                "score of classes, such as 'neg_log_loss', 'accuracy' or 'roc_auc'."
-            )
-        return metric
+    def _scorer(self, weighted=True):
+        """What scores models: a metric, or a callable that asks for rows."""
+        name = "accuracy" if self.scoring is None else self.scoring
+        scorer = scorer_of(name, LogisticRegression(), weighted)
+        check_kind(scorer, name, regression=False)
+        return scorer

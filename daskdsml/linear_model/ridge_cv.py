@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.metrics import get_scorer
 
 from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
@@ -12,6 +13,7 @@ from daskdsml.linear_model._folds import fit_folds, scores_of_predictions
 from daskdsml.linear_model._least_squares import check_rule, intercepts_of, n_outputs_of
 from daskdsml.linear_model._leave_one_out import KeptSquares, leave_rows_out
 from daskdsml.linear_model._routes import rotated, suits_rotation
+from daskdsml.linear_model._routing import routed, router_of_scores
 from daskdsml.linear_model._scoring import (
     PredictionScorer,
     asks_for_rows,
@@ -125,22 +127,30 @@ class RidgeCV(LinearRegressor):
     ):
         set_parameters(self, locals())
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, **params):
         """Fit all paths, choose and keep the chosen model; as `LassoCV.fit`, of one output or more.
 
         X may have 4096 columns, or more if it has at most as many rows, in memory or of 128 MiB.
         """
-        alphas, scorer = self._check_parameters()
+        alphas = self._check_parameters()
+        route = routed(self, sample_weight, params)
+        scorer = self._scorer(route.weighted)
         table = dataset_of(self, X, y, sample_weight, multi_output=True, known_rows=True)
         n_axes = table.y.ndim
         if n_outputs_of(table) == 1 and n_axes == 2:
             table = table._replace(y=table.y[:, 0])
-        choose = self._leave_one_out if self.cv is None else self._cross_validate
-        choose(table, alphas, scorer, n_axes)
+        if self.cv is None:
+            self._leave_one_out(table, alphas, scorer, n_axes)
+        else:
+            self._cross_validate(table, alphas, scorer, n_axes, route)
         return self
 
+    def get_metadata_routing(self):
+        """What of a fit goes to the splitter and to the scorer: a MetadataRouter."""
+        return router_of_scores(self, MSE if self.cv is None else R2)
+
     def _check_parameters(self):
-        """Strengths in descending order, and what scores models."""
+        """Strengths in descending order."""
         check_rule(self)
         check_flag(self, "fit_intercept", "store_cv_results", "alpha_per_target")
         if self.gcv_mode not in (None, "auto", "svd", "eigen"):
@@ -166,18 +176,18 @@ class RidgeCV(LinearRegressor):
                 "alphas must be an array of strengths above 0 (with folds also 0), for instance "
                 f"numpy.geomspace(1e-3, 1e3, 50), got {self.alphas!r}."
             )
-        return checked_alphas(alphas), self._scorer()
+        return checked_alphas(alphas)
 
-    def _scorer(self):
+    def _scorer(self, weighted):
         """A metric or a callable, or the name of a score that errors in memory tell."""
         if self.cv is None and self.scoring is None:
             return MSE
-        if self.cv is not None and (self.scoring is None or self.scoring in (MSE, R2)):
+        if self.cv is not None and weighted and self.scoring in (None, MSE, R2):
             return self.scoring or R2
-        scorer = scorer_of(self.scoring, Ridge())
+        scorer = scorer_of(self.scoring, Ridge(), weighted)
         check_kind(scorer, self.scoring, regression=True)
         if self.cv is None and asks_for_rows(scorer):
-            return PredictionScorer(scorer, Ridge())
+            return PredictionScorer(scorer, Ridge(), weighted=weighted)
         return scorer
 
     def _leave_one_out(self, table, alphas, scorer, n_axes) -> None:
@@ -207,7 +217,7 @@ class RidgeCV(LinearRegressor):
         if self.store_cv_results and metric is None:
             metric = KeptSquares()
         elif self.store_cv_results and not isinstance(metric, PredictionScorer):
-            metric = scorer_of(self.scoring, Ridge(), sums=False)
+            metric = PredictionScorer(get_scorer(self.scoring), Ridge())
         if isinstance(metric, PredictionScorer | KeptSquares):
             check_kept(table.n_rows * m * n_outputs, self.scoring)
         together = isinstance(metric, PredictionScorer) and not self.alpha_per_target
@@ -215,13 +225,13 @@ class RidgeCV(LinearRegressor):
             return Judge(metric, (slice(None),))
         return Judge(metric, () if metric is None else tuple(range(n_outputs)))
 
-    def _cross_validate(self, table, alphas, scorer, n_axes) -> None:
+    def _cross_validate(self, table, alphas, scorer, n_axes, route) -> None:
         """Choose by the scores of folds."""
         if not table.is_local and has_few_rows(table):
             with passes_over(self, table) as passes:
                 table = in_memory(self, passes)._replace(extra_reads=1 + table.extra_reads)
-        table, folds = assign_folds(table, self.cv)
-        given, rotation = table, None
+        table, folds = assign_folds(table, self.cv, **route.split)
+        given, rotation = table if route.weighted else table._replace(w=None), None
         if suits_rotation(table, LARGEST_GRAM):
             table, rotation = rotated(table, self.fit_intercept)
         check_columns(table)

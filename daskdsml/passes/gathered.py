@@ -20,6 +20,11 @@ class Gathered(NamedTuple):
         return Gathered(tuple(None if a is None else np.concatenate([a, b]) for a, b in pairs))
 
 
+def group_labels(state, block) -> Gathered:
+    """Kernel: the groups of a block's rows. There is no state."""
+    return Gathered((block.g,))
+
+
 class TableRows(NamedTuple):
     """X (n, p) as a dense array, y and w of all rows."""
 

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.special import log_softmax, softmax
 from sklearn import linear_model as theirs
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
+from sklearn.metrics import fbeta_score, get_scorer, jaccard_score, make_scorer
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 from tables import Source, bootstraps, classes, csr_rows, dask_rows
 
@@ -106,6 +106,56 @@ def test_every_score(n_classes, scoring):
     assert mine.n_passes_ == len(mine.history_)
     here = mine.score(dask_rows(X, 2), dask_rows(y, 2))
     assert here == pytest.approx(get_scorer(scoring)(mine, X, y), rel=1e-12)
+
+
+def share_of_gains(model, X, y, sample_weight=None):
+    """A score that is no scorer of scikit-learn: it is given the model and the rows."""
+    p = np.asarray(model.predict_proba(X))
+    hits = p[np.arange(len(y)), np.searchsorted(model.classes_, y)] - np.abs(X[:, 0]) / 10.0
+    return float(np.average(np.asarray(hits), weights=sample_weight))
+
+
+OTHER_SCORES = {
+    "None": None,
+    "jaccard_weighted": make_scorer(jaccard_score, average="weighted"),
+    "matthews_corrcoef": "matthews_corrcoef",
+    "d2_log_loss_score": "d2_log_loss_score",
+    "made": make_scorer(fbeta_score, beta=2.0, average="macro"),
+    "callable": share_of_gains,
+}
+
+
+@pytest.mark.filterwarnings("ignore:Precision is ill-defined")  # of the reference
+@pytest.mark.parametrize("name", OTHER_SCORES)
+@pytest.mark.parametrize("n_classes, weighted", [(2, True), (3, False)])
+def test_every_other_score_of_scikit_learn(name, n_classes, weighted):
+    y, scoring, w = labels(n_classes), OTHER_SCORES[name], W if weighted else None
+    y = np.unique(y, return_inverse=True)[1]
+    for cv in (3, bootstraps(len(X), 2)):
+        options = {"Cs": CS, "cv": cv, "scoring": scoring, "use_legacy_attributes": False}
+        their = theirs.LogisticRegressionCV(
+            **options, l1_ratios=(0.0,), tol=1e-10, solver="newton-cholesky"
+        ).fit(X, y, w)
+        for A, t in ((X, y), (dask_rows(X, 3), dask_rows(y, 3))):
+            mine = LogisticRegressionCV(tol=1e-9, **options).fit(A, t, w)
+            np.testing.assert_allclose(mine.scores_, their.scores_, rtol=1e-5, atol=1e-7)
+            assert mine.C_ == pytest.approx(their.C_)
+            whole = their.score(X, y, sample_weight=w)
+            assert mine.score(A, t, w) == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("class_weight", [None, {0: 1.0, 1: 1.0 + 1e-12}])
+def test_log_loss_is_exact_where_probabilities_are_zero(class_weight):
+    # The test row of the other class is given the probability exp(-60), which is not clipped.
+    A = np.r_[np.linspace(-3.0, -1.0, 10), np.linspace(1.0, 3.0, 10), -60.0][:, None]
+    y = np.r_[np.zeros(10), np.ones(11)]
+    cv = [(np.arange(20), [20, 0])]
+    mine = LogisticRegressionCV(Cs=[1.0], cv=cv, tol=1e-9, class_weight=class_weight).fit(A, y)
+    slope, intercept = mine.coefs_paths_[0, 0, 0, 0]
+    z = slope * A[[20, 0], 0] + intercept
+    exact = -np.mean(np.logaddexp(0.0, [-z[0], z[1]]))
+    assert z[0] < -50.0
+    assert mine.scores_[0, 0, 0] == pytest.approx(exact, rel=1e-9)
 
 
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy", "roc_auc"])
