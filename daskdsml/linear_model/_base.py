@@ -20,7 +20,7 @@ from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.evaluate import LinearPredictor, errors
-from daskdsml.passes.loop import Progress
+from daskdsml.passes.progress import Progress
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow
 from daskdsml.passes.shift import Shift
 from daskdsml.passes.summary import DataSummary, summarize

@@ -31,6 +31,7 @@ from daskdsml.neural_network._validation import (
 )
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Network, Point
+from daskdsml.passes.progress import History
 from daskdsml.solvers.lbfgs import LBFGS
 from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import EarlyStopping
@@ -104,7 +105,7 @@ class NeuralModel(BaseEstimator):
             point = starting_point(self, network, warm, classes_before)
             backend = find_backend(self, network, examples.n_rows)
             config = self._train_config(count_rows(examples, network.steps))
-            self._network, self._backend, self.history_ = network, backend_name(backend), []
+            self._network, self._backend, self.history_ = network, backend_name(backend), History()
             by_epochs = not isinstance(config.solver, LBFGS)
             drawn = {"shuffle": self.shuffle and by_epochs, "alone": not network.collective}
             with (
@@ -140,7 +141,7 @@ class NeuralModel(BaseEstimator):
             if first or self.backend != "auto":
                 self._backend = backend_name(find_backend(self, network, examples.n_rows))
             if first:
-                self.history_ = []
+                self.history_ = History()
             self._network = network
             backend = registry.find("backends", self._backend)()
             backprop = Backprop(network_for(self, examples.in_shape), backend)

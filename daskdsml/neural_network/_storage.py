@@ -16,6 +16,7 @@ import numpy as np
 from daskdsml.layers._parameters import GivenWeights
 from daskdsml.neural_network._training import Epoch, TrainState
 from daskdsml.neural_network.network import Network
+from daskdsml.passes.progress import History
 from daskdsml.utils import registry
 
 FORMAT, VERSION = "daskdsml network", 2
@@ -68,7 +69,7 @@ def load_model(cls, path):
     model._network = Network(header["layers"], shape, loss, dtype)
     model._backend = header["backend"]
     model._train_state = _train_state(header["solver"], header["standing"], arrays)
-    model.history_ = [Epoch(*record) for record in header["history"]]
+    model.history_ = History(Epoch(*record) for record in header["history"])
     model._publish()
     return model
 

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
-from daskdsml.passes.loop import bar
+from daskdsml.passes.progress import bar
 from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
 from daskdsml.utils.validation import outside

@@ -1,55 +1,19 @@
-"""The one iteration loop: steps a solver to its end, keeps the history and shows progress."""
+"""The one iteration loop: steps a solver to its end."""
 
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from daskdsml.contracts import Record, Result
+from daskdsml.passes.progress import Progress
 
 # Reads that steps may take in all, as a multiple of their number and beyond that.
 READS_PER_STEP, MORE_READS = 2, 20
 # What only some solvers have to tell.
 EXTRAS = ("moments", "singular", "paths", "hessian", "columns", "cells", "gradient_norm")
-
-
-class Progress:
-    """History of a fit's passes and, if ``verbose``, a bar that shows them as they come."""
-
-    def __init__(self, label: str, verbose: bool):
-        self.history: list[Record] = []
-        self._bar = bar(label, unit="pass") if verbose else None
-
-    def add(self, record: Record) -> None:
-        """Keep one pass and show it: objective, criterion, seconds."""
-        self.history.append(record)
-        if self._bar is not None:
-            fields = [
-                (record.models > 1, f"{record.models} models"),
-                (record.objective == record.objective, f"objective {record.objective:.6g}"),
-                (record.gradient_norm == record.gradient_norm, f"KKT {record.gradient_norm:.1e}"),
-                (True, f"{record.seconds:.2f} s"),
-            ]
-            text = ", ".join(field for known, field in fields if known)
-            self._bar.set_postfix_str(f"{record.name}: {text}", refresh=False)
-            self._bar.update()
-
-    def close(self) -> None:
-        """Take the bar away, leaving its last state in view."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def bar(label: str, **options):
-    """A tqdm bar, in a notebook or a terminal."""
-    with warnings.catch_warnings():
-        # In Jupyter without ipywidgets tqdm warns that it will draw with text, which is fine.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-    return tqdm(desc=label, **options)
 
 
 def iterate(solver, objective, theta, max_iter: int, progress: Progress, known=None) -> Result:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from daskdsml.contracts import Result
-from daskdsml.passes.loop import Progress, iterate, iterate_together
+from daskdsml.passes.loop import iterate, iterate_together
 from daskdsml.passes.objective import Objective, Objectives
+from daskdsml.passes.progress import Progress
 from daskdsml.utils.threads import single_threaded_blas
 
 

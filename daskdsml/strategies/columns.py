@@ -9,8 +9,9 @@ from daskdsml.contracts import Block, Result
 from daskdsml.passes.column_gradient import ColumnGradient, ZeroGradient
 from daskdsml.passes.columns import ColumnMoments, Joining, column_products, columns_of
 from daskdsml.passes.features import chosen, products
-from daskdsml.passes.loop import Progress, iterate
+from daskdsml.passes.loop import iterate
 from daskdsml.passes.moments import group_moments
+from daskdsml.passes.progress import Progress
 from daskdsml.passes.row_products import RowSystem, Weighing, coefficients, row_products
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.utils.threads import single_threaded_blas

@@ -11,8 +11,9 @@ from daskdsml.contracts import Block
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
-from daskdsml.passes.loop import Progress, iterate
+from daskdsml.passes.loop import iterate
 from daskdsml.passes.objective import Objective, Problem
+from daskdsml.passes.progress import Progress
 from daskdsml.strategies.all_reduce import AllReduce
 from daskdsml.strategies.columns import Columns
 from daskdsml.utils import registry

@@ -31,8 +31,9 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.poisson import Poisson
-from daskdsml.passes.loop import Progress, iterate
+from daskdsml.passes.loop import iterate
 from daskdsml.passes.objective import Objective, Problem
+from daskdsml.passes.progress import Progress
 from daskdsml.passes.summary import SummaryRequest, labels_and_codes, summarize
 from daskdsml.solvers._curvature import DenseHessian, Diagonal, Kronecker
 from daskdsml.solvers.lbfgs import LBFGS
