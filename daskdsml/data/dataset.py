@@ -263,7 +263,13 @@ def check_numeric(dtype, name) -> None:
 
 
 def check_not_empty(shape) -> None:
-    """Raise ValueError if the matrix of this shape is known to have no rows or no columns."""
+    """Raise ValueError if an array of this shape is known to have no rows, or empty ones."""
+    if len(shape) > 2 and shape[0] != 0 and 0 in shape:
+        raise ValueError(
+            f"X has shape {tuple(shape)}, whose rows are empty: expected one entry or more along "
+            "each axis (time steps, features, channels). Drop empty sequences, or pad them and "
+            "pass mask."
+        )
     for length, axis in zip(shape, ("sample", "feature"), strict=False):
         if length == 0:
             raise ValueError(

@@ -46,6 +46,21 @@ def channels_first(layer, in_shape) -> tuple[int, int, int]:
     return (1,) * (3 - len(in_shape)) + tuple(in_shape)
 
 
+def check_data_format(layer) -> None:
+    """Raise ValueError unless ``data_format`` is one there is."""
+    if layer.data_format not in (None, "channels_first", "channels_last"):
+        raise ValueError(
+            f"data_format of {type(layer).__name__} must be 'channels_first', 'channels_last' or "
+            f"None, got {layer.data_format!r}."
+        )
+
+
+def ordered(shape, data_format) -> tuple:
+    """The shape of a row with its channels first."""
+    turned = data_format == "channels_last" and len(shape) == 3
+    return (shape[2], *shape[:2]) if turned else tuple(shape)
+
+
 def pair(layer, name, low):
     """The setting ``name``, an integer or two of them, as (vertical, horizontal).
 

@@ -18,6 +18,7 @@ from daskdsml.neural_network._rows import open_examples
 from daskdsml.neural_network._training import TrainConfig, Trainer, train_epochs
 from daskdsml.neural_network._validation import (
     RowCounts,
+    check_channels,
     check_mask,
     check_parameters,
     check_shape,
@@ -299,6 +300,7 @@ def build_network(model, in_shape, mask=None) -> Network:
     if known and (known.layers, known.in_shape, known.dtype) == (layers, in_shape, dtype):
         network = copy(known)  # to make one anew draws weights, only for their shapes
     else:
+        check_channels(layers[0], in_shape)
         network = Network(layers, in_shape, dtype=dtype)
     network.loss = model._targets.loss(network.out_shape)
     check_mask(network, mask)

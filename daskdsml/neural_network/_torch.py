@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from daskdsml.layers._images import ordered
 from daskdsml.layers.activation import Activation
 from daskdsml.layers.average_pool2d import AveragePool2D
 from daskdsml.layers.batch_norm import BatchNorm
@@ -110,6 +111,8 @@ def _batch_norm(layer, arrays, in_shape):
 
 
 def _conv2d(layer, arrays, in_shape):
+    turned = [ChannelsFirst()] if layer.data_format == "channels_last" and in_shape[2:] else []
+    in_shape = ordered(in_shape, layer.data_format)
     frame = layer._frame(tuple(in_shape[-2:]))
     (top, left), (bottom, right) = frame.before, frame.after
     filters, channels, *size = arrays["K"].shape
@@ -118,7 +121,8 @@ def _conv2d(layer, arrays, in_shape):
     conv = nn.Conv2d(channels, filters, tuple(size), stride=frame.stride, padding=padding)
     around = [] if even else [nn.ZeroPad2d((left, right, top, bottom))]
     conv = _filled(conv, weight=arrays["K"], bias=arrays["b"])
-    return [*_channels(in_shape), *around, conv, *_activation(layer.activation)]
+    before = [*turned, *_channels(in_shape), *around]
+    return [*before, conv, *_activation(layer.activation)]
 
 
 def _conv1d(layer, arrays, in_shape):
@@ -211,6 +215,13 @@ class Recurrence(nn.Module):
         first = tuple(state.expand(1, len(x), -1).contiguous() for state in self.first)
         states, _ = self.cell(x, first if len(first) > 1 else first[0] if first else None)
         return states if self.sequences else states[:, -1]
+
+
+class ChannelsFirst(nn.Module):
+    """Images (n, C, H, W) of rows (H, W, C)."""
+
+    def forward(self, x):
+        return x.permute(0, 3, 1, 2)
 
 
 class BothWays(nn.Module):

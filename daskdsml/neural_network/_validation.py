@@ -15,16 +15,21 @@ from daskdsml.data.labels import check_weights, checked
 from daskdsml.data.validation import validate_dataset
 from daskdsml.data.weights import summed_weight
 from daskdsml.data.windows import WindowedSequences
+from daskdsml.layers.average_pool2d import AveragePool2D
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.bidirectional import Bidirectional
 from daskdsml.layers.conv1d import Conv1D
+from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.embedding import Embedding
 from daskdsml.layers.gru import GRU
 from daskdsml.layers.lstm import LSTM
+from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.layers.rnn import RNN
 from daskdsml.utils import registry
 from daskdsml.utils.validation import check_epochs, check_number, seed_of
 
+# Channels that images have: grey, colours, colours with transparency.
+CHANNELS = (1, 3, 4)
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
 
@@ -281,6 +286,21 @@ def check_weight(weight) -> None:
 def unwrapped(X) -> Any:
     """The array behind a `WindowedSequences`; anything else as it is."""
     return X.X if isinstance(X, WindowedSequences) else X
+
+
+def check_channels(first, in_shape) -> None:
+    """Raise ValueError if rows of X look like images with their channels last."""
+    of_images = isinstance(first, Conv2D | MaxPool2D | AveragePool2D)
+    told = getattr(first, "data_format", None) is not None
+    if told or not of_images or len(in_shape) != 3:
+        return
+    if in_shape[2] in CHANNELS and in_shape[0] > max(CHANNELS) < in_shape[1]:
+        raise ValueError(
+            f"X has rows of shape {tuple(in_shape)}, which look like images with their channels "
+            f"last: {type(first).__name__} takes (channels, height, width). Pass X.transpose(0, 3, "
+            "1, 2), or data_format='channels_last' of Conv2D or CNNClassifier; 'channels_first' "
+            "takes them as they are."
+        )
 
 
 def check_shape(in_shape) -> None:

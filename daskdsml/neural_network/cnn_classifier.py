@@ -35,6 +35,8 @@ class CNNClassifier(NeuralClassifier):
         Whether each convolution is normalised by its batch before the activation.
     dropout : float, default=0.0
         Share of inputs dropped before each dense layer while training.
+    data_format : {"channels_first", "channels_last"} or None, default=None
+        Of X: images (C, H, W), or (H, W, C); see `Conv2D`.
 
     All other parameters and attributes are those of `NeuralClassifier`.
 
@@ -69,6 +71,7 @@ class CNNClassifier(NeuralClassifier):
         activation="relu",
         batch_norm=False,
         dropout=0.0,
+        data_format=None,
         solver="adam",
         learning_rate_init=0.001,
         learning_rate="constant",
@@ -106,9 +109,11 @@ class CNNClassifier(NeuralClassifier):
 
     def _layers(self, n_outputs):
         layers: list[Any] = []
-        for filters in self.filters:
-            activation = None if self.batch_norm else self.activation
-            layers.append(Conv2D(filters, self.kernel_size, padding="same", activation=activation))
+        activation = None if self.batch_norm else self.activation
+        same: dict[str, Any] = {"padding": "same", "activation": activation}
+        for i, filters in enumerate(self.filters):
+            data_format = None if i else self.data_format
+            layers.append(Conv2D(filters, self.kernel_size, data_format=data_format, **same))
             if self.batch_norm:
                 layers.append(BatchNorm(activation=self.activation))
             if self.pool_size > 1:

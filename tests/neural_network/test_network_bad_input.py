@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from daskdsml.layers.batch_norm import BatchNorm
+from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.flatten import Flatten
 from daskdsml.layers.gru import GRU
@@ -308,3 +309,28 @@ def test_a_column_of_numbers_is_a_vector():
         np.testing.assert_array_equal(model.weights_[0]["W"], other.weights_[0]["W"])
         np.testing.assert_allclose(model.score(X, column), other.score(X, row))
         model.partial_fit(X, row)
+
+
+def test_images_with_their_channels_last():
+    X, y = np.moveaxis(np.repeat(IMAGES, 3, axis=1), 1, 3), np.arange(60) % 2
+    first = np.ascontiguousarray(np.moveaxis(X, 3, 1))
+    settings = {"filters": (2,), "max_iter": 2}
+    for model in (CNNClassifier(**settings), NeuralClassifier([Conv2D(2), Flatten(), Dense(2)])):
+        with pytest.raises(ValueError, match=r"rows of shape \(8, 8, 3\), which look like images"):
+            model.fit(X, y)
+    here = CNNClassifier(**settings).fit(first, y)
+    last = CNNClassifier(**settings, data_format="channels_last")
+    for data in (X, lazy(X)):
+        np.testing.assert_array_equal(last.fit(data, y).predict_proba(X), here.predict_proba(first))
+    as_they_are = CNNClassifier(**settings, data_format="channels_first").fit(X, y)
+    assert as_they_are.weights_[0]["K"].shape == (2, 8, 3, 3)
+    with pytest.raises(ValueError, match="data_format of Conv2D must be"):
+        CNNClassifier(data_format="NHWC").fit(X, y)
+
+
+@pytest.mark.parametrize("shape", [(60, 0, 3), (60, 4, 0), (60, 1, 0, 8)])
+def test_rows_that_are_empty(shape):
+    model = RNNClassifier() if len(shape) == 3 else CNNClassifier()
+    for X in (np.zeros(shape), da.zeros(shape)):
+        with pytest.raises(ValueError, match="whose rows are empty: expected one entry or more"):
+            model.fit(X, np.arange(60) % 2)
