@@ -271,6 +271,22 @@ def test_tagging_script(tmp_path):
     assert pictures_in(tmp_path / "pictures") == ["tagging.png"]
 
 
+@pytest.mark.timeout(300)
+def test_edges_script(tmp_path):
+    options = ("--patches", "1500", "--epochs", "8", "--out", "pictures")
+    printed = printed_by("edges.py", *options, folder=tmp_path)
+    assert "0 Conv2D(4, padding='same', activation='relu', weights=<K (4, 1, 3, 3)>" in printed
+    rows = re.findall(
+        r"^  ([a-z, ]+?) +([0-9,]+) numbers learned +([0-9.]+) +([0-9.]+)", printed, re.M
+    )
+    learned = {name: count for name, count, _, _ in rows}
+    assert learned == {"bare pixels": "4,146", "edges, given": "1,074", "own filters": "1,178"}
+    fresh = {name: float(share) for name, *_, share in rows}
+    assert fresh["edges, given"] > 65.0
+    assert fresh["own filters"] > fresh["edges, given"] + 3.0
+    assert pictures_in(tmp_path / "pictures") == ["edges.png"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_gradients_script(tmp_path):
