@@ -17,7 +17,7 @@ from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.passes.progress import bar
 from daskdsml.utils import registry
-from daskdsml.utils.early_stopping import DROP, EarlyStopping
+from daskdsml.utils.early_stopping import DROP, SMALLEST_RATE, EarlyStopping
 from daskdsml.utils.validation import outside
 from daskdsml.utils.variation import Variation, warn_of_descent
 
@@ -164,7 +164,7 @@ def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) ->
         warn(_failed(trainer.failure, model))
     elif unfinished and model.tol is not None and n_epochs is None:
         warn(_out_of_epochs(model))
-    elif n_epochs is not None and model.history_[-1].learning_rate == 0.0:
+    elif n_epochs is not None and trainer.has_ended(model):
         warn(_out_of_schedule(model))
 
 
@@ -279,8 +279,15 @@ class Trainer:
         record = StepRecord(total.loss, total.weight, penalty * n_rows, n_rows, norm, 1, by_step)
         return train_state, record
 
+    def has_ended(self, model) -> bool:
+        """Whether the schedule, or "adaptive", left nothing of the learning rate."""
+        rate = model.history_[-1].learning_rate
+        dropped = self.config.stopping.adaptive and model._train_state.drop < 1.0
+        return rate == 0.0 or (dropped and rate <= SMALLEST_RATE)
+
     def _factor(self, train_state, step, plan) -> float:
-        return train_state.drop * self.config.factor(step, train_state.epoch, plan.n_steps(step))
+        drop = train_state.drop if self.config.stopping.adaptive else 1.0
+        return drop * self.config.factor(step, train_state.epoch, plan.n_steps(step))
 
     def _rate(self, train_state, step, plan) -> float:
         return self.config.solver.learning_rate * self._factor(train_state, step, plan)
@@ -346,9 +353,9 @@ def _failed(failure: Failure, model) -> str:
 def _out_of_schedule(model) -> str:
     return (
         f"{type(model).__name__} learned nothing from these rows: learning_rate="
-        f"{model.learning_rate!r} has come to its end at 0, after {model.n_iter_ - 1} epochs of "
-        f"max_iter={model.max_iter}. Raise max_iter, which the schedule is planned for, or set "
-        "learning_rate='constant'."
+        f"{model.learning_rate!r} has come to its end at {model.history_[-1].learning_rate:.1g}, "
+        f"after {model.n_iter_ - 1} epochs of max_iter={model.max_iter}. Set "
+        "learning_rate='constant', or raise max_iter, which most schedules are planned for."
     )
 
 

@@ -9,7 +9,8 @@ class SequenceTagger(NeuralClassifier):
     """A network of given layers that tells a class for each time step.
 
     Minimises the mean cross-entropy over all steps that ``mask`` does not hide, each weighed like
-    its row. Steps that are hidden are carried over by recurrent layers.
+    its row, or by a weight of its own (``sample_weight (n, T)``). Steps that are hidden are carried
+    over by recurrent layers. ``step_losses`` in ``history_`` tells the loss at each step.
 
     Parameters
     ----------

@@ -124,19 +124,12 @@ def test_scikit_learn_check_of_other_solvers(estimator, check):
     check(estimator)
 
 
-PERCEPTRONS = dict.fromkeys(
-    [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")],
-    "batches are made of other rows where some are repeated or left out, as in scikit-learn",
-)
-
-
 @pytest.mark.filterwarnings("ignore:MLP.* stopped after max_iter")
 @parametrize_with_checks(
     [
         model(dtype="float64", max_iter=60, learning_rate_init=0.01)
         for model in (MLPClassifier, MLPRegressor)
-    ],
-    expected_failed_checks=lambda model: PERCEPTRONS,
+    ]
 )
 def test_scikit_learn_check_of_perceptrons(estimator, check):
     check(estimator)

@@ -124,8 +124,6 @@ def of_unknown_length(a):
 @pytest.mark.parametrize("layout", [np.asarray, in_chunks, of_unknown_length])
 @EVERY_PAIR
 def test_a_y_of_one_column_has_the_shapes_of_scikit_learn(theirs, ours, layout):
-    if ours is neural_network.MLPRegressor:
-        pytest.skip("keeps the column of y")
     y = CODES if issubclass(ours, sklearn.base.ClassifierMixin) else np.abs(NUMBERS) + 0.1
     options = {"max_iter": 5} if "MLP" in ours.__name__ else {}
     with warnings.catch_warnings():

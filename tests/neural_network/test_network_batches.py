@@ -174,11 +174,24 @@ def test_the_end_of_a_schedule_is_told(table):
     X, y = table
     model = NeuralClassifier([Dense(3)], learning_rate="cosine", max_iter=3).fit(X, y)
     before = thetas(model).copy()
-    with pytest.warns(ConvergenceWarning, match="learned nothing.*after 3 epochs.*Raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match="at 0, after 3 epochs.*raise max_iter"):
         model.partial_fit(X, y)
     np.testing.assert_array_equal(thetas(model), before)
     model.set_params(max_iter=10).partial_fit(X, y)
     assert not np.array_equal(thetas(model), before)
+
+
+def test_an_adaptive_rate_that_has_come_to_its_end_is_told(table):
+    X, y = table
+    settings = {"learning_rate": "adaptive", "tol": 10.0, "n_iter_no_change": 1, "max_iter": 50}
+    model = NeuralClassifier([Dense(3)], learning_rate_init=0.05, **settings).fit(X, y)
+    assert model.converged_
+    with pytest.warns(ConvergenceWarning, match="come to its end at .*learning_rate='constant'"):
+        model.partial_fit(X, y)
+    before = thetas(model).copy()
+    model.set_params(learning_rate="constant").partial_fit(X, y)
+    assert model.history_[-1].learning_rate == 0.05
+    assert np.abs(thetas(model) - before).max() > 0.01
 
 
 def test_schedules_go_by_the_share_of_a_stream(table):
