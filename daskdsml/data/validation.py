@@ -5,13 +5,10 @@ Nothing here reads a Dask collection, except to learn chunk sizes that are unkno
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from dask.array import core as da
 from dask.array.wrap import full
-from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils import check_consistent_length
 
 from daskdsml.data.dataset import (
     MATRIX,
@@ -19,12 +16,12 @@ from daskdsml.data.dataset import (
     check_in_memory,
     check_not_empty,
     check_numeric,
-    check_rank,
     dask_rows,
     is_dask,
     plain,
     series_to_array,
 )
+from daskdsml.data.local import check_target_rank, local_rows, local_target, local_weights
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.clients import current_client
 
@@ -77,7 +74,7 @@ def validate_dataset(
         check_in_memory(part, name)
     lazy = is_dask(X)
     if not lazy:
-        X = _local_rows(X, ranks, any_dtype, estimator)
+        X = local_rows(X, ranks, any_dtype, estimator)
     else:
         current_client()  # tells what is wrong with it before Dask reads anything
         X = dask_rows(X, ranks)
@@ -121,36 +118,6 @@ def _check_steps(dataset, y_steps) -> None:
         )
 
 
-def _local_rows(X, ranks, any_dtype, estimator):
-    """X in this process's memory; finiteness is left to a pass, or to the loss of a network."""
-    if isinstance(X, np.ndarray):
-        check_rank(X, ranks)
-        if X.dtype.kind == "c":
-            check_numeric(X.dtype, "X")
-    try:
-        X = check_array(
-            X,
-            accept_sparse="csr",
-            dtype="numeric" if any_dtype else (np.float64, np.float32),
-            allow_nd=ranks != MATRIX,
-            ensure_2d=ranks == MATRIX,
-            ensure_all_finite=False,
-            estimator=estimator,
-            input_name="X",
-        )
-    except (TypeError, ValueError) as error:
-        if not re.search("could not convert|promoted", str(error)):
-            raise
-        why = str(error).partition(". ")[0]
-        raise ValueError(
-            f"X must hold numbers, but {why}. Encode or drop what is not a number."
-        ) from error
-    check_rank(X, ranks)
-    check_numeric(X.dtype, "X")
-    check_not_empty(X.shape)
-    return X
-
-
 def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
     """All parts as Dask Arrays with the row chunks of X."""
     parts = {"y": y, "sample_weight": w, "groups": g, "mask": mask}
@@ -169,7 +136,8 @@ def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
         extra_reads = 1
         check_not_empty(X.shape)
     y, w, g, mask = (
-        None if part is None else _like_rows(part, X, extra_reads > 0) for part in parts.values()
+        None if part is None else _like_rows(name, part, X, extra_reads > 0)
+        for name, part in parts.items()
     )
     return Dataset(X, y, w, g, mask, extra_reads)
 
@@ -182,8 +150,8 @@ def _needs_lengths(X, array) -> bool:
     return bool(unknown.any() and not (unknown.all() and array.numblocks[0] == X.numblocks[0]))
 
 
-def _like_rows(array, X, counted):
-    """``array``, or a number for all rows, as a Dask Array with the row chunks of X.
+def _like_rows(name, array, X, counted):
+    """The part ``name``, or a number for all rows, as a Dask Array with the row chunks of X.
 
     ``counted`` is True if the lengths of X were unknown, too: where both have as many chunks, these
     are taken as equal.
@@ -191,7 +159,7 @@ def _like_rows(array, X, counted):
     if array.ndim == 0:
         return full(X.shape[0], float(array), chunks=(X.chunks[0],))
     if not isinstance(array, da.Array):
-        _check_rows(array, X)
+        _check_rows(name, array, X)
         return da.from_array(array, chunks=(X.chunks[0], *((k,) for k in array.shape[1:])))
     known = not np.isnan(X.shape[0])
     if np.isnan(array.shape[0]) and known:
@@ -201,39 +169,30 @@ def _like_rows(array, X, counted):
             array = da.Array(array.dask, array.name, chunks, meta=array._meta)
         else:
             array = array.copy().compute_chunk_sizes()
-        _check_rows(array, X)
+    if known:
+        _check_rows(name, array, X)
     wanted = {0: X.chunks[0]} if known else {}
     if array.ndim == 2:
         wanted[1] = -1
     return array.rechunk(wanted) if wanted else array
 
 
-def _check_rows(array, X) -> None:
+def _check_rows(name, array, X) -> None:
     if array.shape[0] != X.shape[0]:
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: "
-            f"X has {X.shape[0]} rows, but y or sample_weight has {array.shape[0]}."
+            f"X has {X.shape[0]} rows and {name} has {array.shape[0]}."
         )
 
 
 def _target(y, labels, multi_output):
     """A target (n,), or (n, K) if ``multi_output``, in memory or as a Dask Array."""
     if not is_dask(y):
-        dtype = None if labels else "numeric"
-        if labels and isinstance(y, list | tuple) and len({isinstance(a, str) for a in y}) > 1:
-            y = np.array(y, dtype=object)  # NumPy would make text of all of them
-        y = check_array(y, dtype=dtype, ensure_2d=False, ensure_all_finite=False, input_name="y")
-        if y.ndim == 2 and not multi_output:
-            y = column_or_1d(y, warn=True)
-        return y if labels else np.asarray(y, dtype=np.float64)
+        return local_target(y, labels, multi_output)
     y = series_to_array(y, labels)
     if y.ndim == 2 and y.shape[1] == 1 and not multi_output:
         y = y[:, 0]
-    if y.ndim != 1 and not (multi_output and y.ndim == 2):
-        raise ValueError(
-            f"y should be a 1d array, got an array of shape {y.shape} instead. "
-            "Pass one column, such as y[:, 0]."
-        )
+    check_target_rank(y, multi_output)
     if not labels or y.dtype.kind == "c":
         check_numeric(y.dtype, "y")
     return y
@@ -245,11 +204,14 @@ def _weight(w, n, of_steps):
     They may be (n, T) if ``of_steps``.
     """
     lazy = is_dask(w)
-    w = series_to_array(w, labels=False) if lazy else np.asarray(w, dtype=np.float64)
+    w = series_to_array(w, labels=False) if lazy else local_weights(w)
     if w.ndim == 0 and n is not None:
         w = np.full(n, float(w))
     if w.ndim > 1 + of_steps or (lazy and w.ndim == 0):
-        raise ValueError(f"Sample weights must be 1D array or scalar, got {w.ndim}D array.")
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {w.ndim}D array of shape {w.shape}. "
+            "Pass one weight for each row, such as sample_weight[:, 0]."
+        )
     if lazy:
         check_numeric(w.dtype, "sample_weight")
     if n is not None and w.shape[:1] != (n,):

@@ -13,15 +13,16 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from daskdsml.contracts import Record
+from daskdsml.contracts import Block, Record
 from daskdsml.data.blocks import float_dtype
-from daskdsml.data.dataset import check_in_memory, is_dask, meta_of
+from daskdsml.data.dataset import MATRIX, check_rank, is_dask, meta_of
+from daskdsml.data.local import local_rows
 from daskdsml.data.validation import validate_dataset
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.evaluate import LinearPredictor, errors
 from daskdsml.passes.progress import Progress
-from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow
+from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow, row_stats_of
 from daskdsml.passes.shift import Shift
 from daskdsml.passes.summary import DataSummary, summarize
 from daskdsml.utils import registry
@@ -278,11 +279,14 @@ def predict_rows(estimator, X, finish, columns=None, dtype=None):
     check_is_fitted(estimator)
     predictor = predictor_of(estimator)
     if not is_dask(X):
-        check_in_memory(X, "X")
-        X = validate_data(
-            estimator, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
-        )
-        return finish(predictor(X))
+        rows = local_rows(X, estimator=estimator)
+        validate_data(estimator, X, skip_check_array=True, reset=False)
+        with np.errstate(invalid="ignore"):  # told of below, with the row
+            scores = predictor(rows)
+        if not np.isfinite(scores).all():
+            raise_invalid(row_stats_of(Block(rows), suspect_X=True), names_of(estimator))
+        return finish(scores)
+    check_rank(X, MATRIX)
     validate_data(estimator, meta_of(X), skip_check_array=True, reset=False)
     return lazily(
         X,
