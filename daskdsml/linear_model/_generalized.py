@@ -43,9 +43,9 @@ class LogLink(NamedTuple):
         """Raise ValueError if the least y is out of the range of the loss."""
         if not self.loss.takes(span.least):
             raise ValueError(
-                f"{self.name} expects {self.loss.expects}, but the least value of y is "
-                f"{span.least:g}: some value(s) of y are out of the valid range of the loss "
-                f"{type(self.loss).__name__!r}. Drop such rows, or correct them."
+                f"Some value(s) of y are out of the valid range of the loss "
+                f"{type(self.loss).__name__!r}: {self.name} expects {self.loss.expects}, but the "
+                f"least value of y is {span.least:g}. Drop such rows, or correct them."
             )
 
     def codes(self, summary) -> None:
