@@ -26,7 +26,7 @@ from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_under
 from daskdsml.passes.shift import Shift
 from daskdsml.passes.summary import DataSummary, summarize
 from daskdsml.utils import registry
-from daskdsml.utils.validation import outside
+from daskdsml.utils.validation import check_running, outside
 from daskdsml.utils.variation import warn_of_far
 
 # Below this many entries of X a fit takes less than compiling kernels would.
@@ -150,6 +150,7 @@ def dataset_of(estimator, X, y, sample_weight, *, reset=True, **kind):
 
     ``kind`` are options of `validate_dataset`.
     """
+    check_running(estimator)
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "

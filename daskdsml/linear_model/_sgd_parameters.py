@@ -23,10 +23,10 @@ PENALTIES = ("l2", "l1", "elasticnet", None)
 def check_parameters(estimator) -> None:
     """Raise ValueError if a parameter cannot be used."""
     _check_choices(estimator)
-    check_number(estimator, "alpha", 0, high=np.finfo(float).max)
-    check_number(estimator, "eta0", 0, strict=True)
-    check_number(estimator, "power_t", 0)
-    check_number(estimator, "epsilon", 0)
+    finite = np.finfo(float).max
+    for name in ("alpha", "power_t", "epsilon"):
+        check_number(estimator, name, 0, high=finite)
+    check_number(estimator, "eta0", 0, strict=True, high=finite)
     check_epochs(estimator)
     check_flag(estimator, "fit_intercept")
     if estimator.penalty == "elasticnet":

@@ -97,7 +97,7 @@ class Ridge(LinearRegressor):
         if self.max_iter is not None:
             check_number(self, "max_iter", 1, integer=True)
         if np.ndim(self.alpha) == 0:
-            check_number(self, "alpha", 0)
+            check_number(self, "alpha", 0, high=np.finfo(float).max)
             alpha = float(self.alpha)
         else:
             alpha = self._alphas(y)
@@ -139,9 +139,9 @@ class Ridge(LinearRegressor):
         alphas = np.asarray(self.alpha, dtype=float)
         shape = y.shape if hasattr(y, "shape") else np.shape(y)
         n_outputs = 1 if len(shape) == 1 else shape[1]
-        if alphas.shape != (n_outputs,) or not (alphas >= 0).all():
+        if alphas.shape != (n_outputs,) or not ((alphas >= 0) & (alphas < np.inf)).all():
             raise ValueError(
-                f"alpha must be a number of at least 0, or one such number for each of the "
+                f"alpha must be a finite number of at least 0, or one for each of the "
                 f"{n_outputs} outputs of y, got {self.alpha!r}."
             )
         return alphas

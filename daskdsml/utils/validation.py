@@ -105,6 +105,23 @@ def check_seed(estimator: Any) -> None:
         )
 
 
+def check_running(estimator: Any) -> None:
+    """Raise ValueError unless seed, threads and progress, where there are such, can be used."""
+    if hasattr(estimator, "random_state"):
+        check_seed(estimator)
+    n_jobs = getattr(estimator, "n_jobs", None)
+    if n_jobs is not None and (not isinstance(n_jobs, numbers.Integral) or n_jobs == 0):
+        raise ValueError(
+            f"n_jobs of {type(estimator).__name__} must be a number of threads or None, got "
+            f"{n_jobs!r}. Use None, or -1, for all."
+        )
+    if not isinstance(getattr(estimator, "verbose", False), numbers.Integral | np.bool_):
+        raise ValueError(
+            f"verbose of {type(estimator).__name__} must be True or False, or a number, got "
+            f"{estimator.verbose!r}."
+        )
+
+
 def seed_of(estimator: Any) -> int:
     """A seed of what an estimator draws: 0 without one, so that fits can be repeated.
 

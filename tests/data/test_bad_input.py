@@ -412,5 +412,5 @@ def test_a_dask_series_is_no_table():
     series = dd.from_pandas(pd.Series(np.arange(30.0)), npartitions=2)
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         LinearRegression().fit(series, series)
-    with pytest.raises(ValueError, match="X does not contain any features"):
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead for X"):
         LinearRegression().fit(np.arange(9.0)[:, None], np.arange(9.0)).predict(series)

@@ -86,6 +86,10 @@ def test_unknown_option_lists_the_known(model, name, layout):
 
 
 PARAMETERS = [
+    (Ridge, "random_state", -1), (Lasso, "random_state", "x"), (LassoCV, "random_state", -1),
+    (LinearRegression, "n_jobs", 0), (LinearRegression, "n_jobs", "two"),
+    (LinearRegression, "verbose", "loud"), (Ridge, "alpha", np.inf),
+    (Ridge, "alpha", np.array([np.inf])),
     (Ridge, "alpha", -1.0), (Ridge, "alpha", np.nan), (Ridge, "alpha", "1"), (Ridge, "tol", -1),
     (Ridge, "alpha", np.array([1.0, -1.0])), (Ridge, "max_iter", 0), (Ridge, "positive", "yes"),
     (LinearRegression, "fit_intercept", 1), (LinearRegression, "positive", None),

@@ -395,15 +395,16 @@ PARAMETERS = [
     ("batch_size", 1.5, "batch_size of .* must be an integer"),
     ("loss", "logistic", "Unknown loss 'logistic' of .*expected one of .*'squared_error'"),
     ("penalty", "l3", "Unknown penalty 'l3'.*'elasticnet'"),
-    ("eta0", 0.0, "eta0 of .* must be a number above 0, got 0.0"),
-    ("eta0", None, "eta0 of .* must be a number above 0, got None"),
+    ("eta0", 0.0, "eta0 of .* must be a number above 0 and finite, got 0.0"),
+    ("eta0", None, "eta0 of .* must be a number above 0 and finite, got None"),
     ("alpha", -1.0, "alpha of .* must be a number of at least 0"),
     ("max_iter", 0, "max_iter of .* at least 1"), ("tol", -1.0, "tol of .* at least 0"),
     ("average", 0, "average of .* at least 1"), ("average", "yes", "average of .* an integer"),
     ("shuffle", 1, "shuffle of .* must be True or False"), ("power_t", -1.0, "power_t"),
     ("early_stopping", None, "early_stopping of .* must be True or False"),
     ("n_iter_no_change", 0, "n_iter_no_change"), ("random_state", "chance", "random_state"),
-    ("epsilon", -1.0, "epsilon"),
+    ("epsilon", -1.0, "epsilon"), ("epsilon", np.inf, "epsilon .* finite"),
+    ("eta0", np.inf, "eta0 .* finite"), ("power_t", np.inf, "power_t .* finite"),
 ]  # fmt: skip
 
 
