@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 from dask.delayed import Delayed
+from scipy import sparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d
 
@@ -99,6 +100,8 @@ def local_weights(w):
 
 def check_collection(name, given) -> None:
     """Raise ValueError if ``given`` is no rows at all, saying what would make some of it."""
+    if sparse.issparse(given):  # SciPy's matrices of keys are dicts, too
+        return
     what = f"a {type(given).__name__}"
     remedy = next((text for kind, text in REMEDIES.items() if isinstance(given, kind)), None)
     if isinstance(given, list | tuple) and any(map(is_dask, given)):

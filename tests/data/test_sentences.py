@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dask.delayed import delayed
+from scipy import sparse
 from tables import dask_rows
 
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge, SGDRegressor
@@ -84,6 +85,12 @@ def test_regressions_of_one_output_name_a_column_to_pass(layout):
         Ridge().fit(layout(X), layout(y))
     with pytest.raises(ValueError, match=r"got an array of shape \(40, 2\).* such as y\[:, 0\]"):
         SGDRegressor().fit(layout(X), layout(X))
+
+
+def test_a_sparse_matrix_of_keys_is_no_dict():
+    mine, dense = Ridge().fit(sparse.dok_array(X), Y), Ridge().fit(X, Y)
+    np.testing.assert_allclose(mine.coef_, dense.coef_, rtol=1e-12)
+    np.testing.assert_allclose(mine.predict(sparse.dok_array(X)), dense.predict(X), rtol=1e-12)
 
 
 def test_weights_and_y_keep_their_precision_beside_single_precision_rows():
