@@ -9,6 +9,7 @@ import dask.array
 import numpy as np
 from dask.array import core as da
 from dask.core import flatten
+from dask.delayed import Delayed
 from scipy import sparse
 
 from daskdsml.data.blocks import float_dtype, nbytes
@@ -106,7 +107,7 @@ def check_in_memory(part, name) -> None:
     """
     package = type(part).__module__.partition(".")[0]
     stored = hasattr(part, "shape") and hasattr(part, "dtype") and not is_dask(part)
-    if not stored or package in MEMORY_PACKAGES:
+    if not stored or package in MEMORY_PACKAGES or isinstance(part, Delayed):
         return
     n_bytes = np.prod(part.shape, dtype=float) * getattr(part.dtype, "itemsize", 8)
     if n_bytes <= LARGEST_READ or any(hasattr(part, known) for known in MEMORY_PROTOCOLS):
