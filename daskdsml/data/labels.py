@@ -12,6 +12,7 @@ from dask.array import core as da
 
 from daskdsml.contracts import Block
 from daskdsml.data.dataset import Dataset
+from daskdsml.engine.clients import compute
 from daskdsml.passes.row_stats import RowStats, invalid_target, raise_invalid
 
 
@@ -26,7 +27,7 @@ def classes_of(examples: Dataset) -> tuple[np.ndarray, np.ndarray]:
         count = dask.delayed(_counted, pure=False)
         blocks = y.to_delayed().ravel()
         masks = [None] * len(blocks) if mask is None else mask.to_delayed().ravel()
-        counted = dask.compute(*map(count, blocks, masks))
+        counted = compute(*map(count, blocks, masks))
     else:
         counted = (_counted(y, mask),)
     _check_labels_met(counted)

@@ -9,6 +9,7 @@ import numpy as np
 from dask.array import core as da
 
 from daskdsml.data.dataset import Dataset
+from daskdsml.engine.clients import compute
 
 
 def summed_weight(examples: Dataset, of_steps: bool) -> float:
@@ -29,7 +30,7 @@ def summed_weight(examples: Dataset, of_steps: bool) -> float:
         [None] * given.numblocks[0] if part is None else part.to_delayed().ravel()
         for part in (w, mask)
     ]
-    return steps * math.fsum(dask.compute(*map(dask.delayed(_summed, pure=False), *parts)))
+    return steps * math.fsum(compute(*map(dask.delayed(_summed, pure=False), *parts)))
 
 
 def _summed(w, mask) -> float:

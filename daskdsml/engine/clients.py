@@ -76,15 +76,31 @@ def worker_info(client) -> dict:
     return client.sync(client.scheduler.identity)["workers"]
 
 
-def wait_for(client, futures) -> None:
-    """Wait until futures have ended, telling of workers that show no sign of life meanwhile."""
+def gathered(client, futures) -> list:
+    """Results of futures, which are cancelled if one fails, or who waits for them is interrupted.
+
+    Workers that show no sign of life meanwhile are told of.
+    """
     watch, ended = Watch(client), threading.Semaphore(0)
-    for future in futures:
-        # Dask's own `wait` raises at its timeout, and the traceback would hold the futures.
-        future.add_done_callback(lambda _: ended.release())
-    for _ in futures:
-        while not ended.acquire(timeout=POLL_SECONDS):
-            watch.look()
+    try:
+        for future in futures:
+            # Dask's own `wait` raises at its timeout, and the traceback would hold the futures.
+            future.add_done_callback(lambda _: ended.release())
+        for _ in futures:
+            while not ended.acquire(timeout=POLL_SECONDS):
+                watch.look()
+        return client.gather(futures)
+    except BaseException:
+        client.cancel(futures)
+        raise
+
+
+def compute(*collections) -> tuple:
+    """`dask.compute` that tells of silent workers, and whose tasks end where it is interrupted."""
+    client = current_client(collections)
+    if client is None:
+        return dask.compute(*collections)
+    return tuple(gathered(client, client.compute(list(collections))))
 
 
 class Watch:
@@ -169,7 +185,7 @@ def _usable(client):
     if not client.nthreads():
         # A task that waits has a cluster start workers, if it adapts to what there is to do.
         waiting = client.submit(importlib.util.find_spec, PACKAGE, pure=False)
-        wait_for(client, [waiting])
+        gathered(client, [waiting])
     workers = frozenset(client.nthreads())
     without = _without_package(client, sorted(workers - _checked.get(client, frozenset())))
     if without:

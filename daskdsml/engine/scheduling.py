@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import dask
 from dask.system import CPU_COUNT
 
-from daskdsml.engine.clients import current_worker, wait_for
+from daskdsml.engine.clients import current_worker, gathered
 from daskdsml.engine.tree import PartialSums, add_sums
 
 # How often blocks that this process had sent to workers are sent again after workers were lost.
@@ -21,17 +21,12 @@ FAN_IN = 8
 
 def gather_sums(client, futures: list, n_leaves: int) -> PartialSums:
     """Add what tasks return as futures of `PartialSums`."""
-    try:
-        while len(futures) > FAN_IN:
-            futures = [
-                client.submit(add_sums, futures[i : i + FAN_IN], n_leaves, pure=False)
-                for i in range(0, len(futures), FAN_IN)
-            ]
-        wait_for(client, futures)
-        return add_sums(client.gather(futures), n_leaves)
-    except BaseException:
-        client.cancel(futures)
-        raise
+    while len(futures) > FAN_IN:
+        futures = [
+            client.submit(add_sums, futures[i : i + FAN_IN], n_leaves, pure=False)
+            for i in range(0, len(futures), FAN_IN)
+        ]
+    return add_sums(gathered(client, futures), n_leaves)
 
 
 def n_threads(n_jobs: int | None = None) -> int:
@@ -53,9 +48,12 @@ def read_ahead(items: Iterable) -> Iterator:
     """
     iterator = iter(items)
     end = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="daskdsml-read") as reader:
+    reader = ThreadPoolExecutor(1, thread_name_prefix="daskdsml-read")
+    try:
         ahead = reader.submit(next, iterator, end)
         while (item := ahead.result()) is not end:
             ahead = reader.submit(next, iterator, end)
             yield item
             del item
+    finally:
+        reader.shutdown(wait=False)  # who is interrupted does not wait for the block that is read

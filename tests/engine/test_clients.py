@@ -1,18 +1,22 @@
 """Which Dask client work goes to, and waiting for its workers."""
 
 import asyncio
+import gc
 import os
 import signal
+import threading
+import time
 
 import dask
+import dask.array as da
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
-from tables import Source, classes, dask_rows
+from tables import Source, classes, dask_rows, wait_until
 
 from daskdsml.engine import clients, memory
 from daskdsml.engine.scheduling import n_threads
-from daskdsml.linear_model import LinearRegression, LogisticRegression
+from daskdsml.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from daskdsml.neural_network import MLPClassifier
 
 
@@ -77,6 +81,24 @@ def test_a_frozen_worker_is_given_up_after_the_stall_timeout(client, tmp_path, m
         with pytest.warns(RuntimeWarning, match="shows no sign of life"):
             after = LinearRegression(cache="none").fit(X, y)
     np.testing.assert_array_equal(before.coef_, after.coef_)
+
+
+@pytest.mark.parametrize("model", [SGDClassifier(max_iter=3), MLPClassifier((3,), max_iter=2)])
+def test_an_interrupted_fit_leaves_nothing_behind(client, model, caplog):
+    def slowly(block):
+        time.sleep(0.3)
+        return block + np.arange(block.shape[1])
+
+    X = da.zeros((60 * 200, 5), chunks=(200, 5)).map_blocks(slowly)
+    y = X.map_blocks(lambda block: block[:, 0] > 0, drop_axis=1, dtype=bool)
+    interrupt = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    wait_until(lambda: not any(client.processing().values()))
+    wait_until(lambda: not any(client.has_what().values()))
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_cluster_without_workers(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from distributed.client import Future
 from daskdsml.data.blocks import split
 from daskdsml.engine import tree
 from daskdsml.engine.chunk_tasks import packed
-from daskdsml.engine.clients import wait_for
+from daskdsml.engine.clients import gathered
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.memory import fits
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
@@ -183,12 +183,7 @@ class ClusterRows:
             pieces = self._runs(order) if self._held else self._stream_pieces(order)
             for link, (worker, piece) in enumerate(pieces):
                 folded = self._submit(work, piece, worker, f"{name}-{link}", folded)
-        try:
-            wait_for(self._client, [folded])
-            return folded.result()
-        except BaseException:
-            self._client.cancel([folded])
-            raise
+        return gathered(self._client, [folded])[0]
 
     def _submit(self, work, piece, worker, key, *arguments) -> Future:
         """Have a task do ``work`` on some shards, preferably on ``worker``."""
