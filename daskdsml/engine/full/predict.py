@@ -63,25 +63,23 @@ def _of_array(X, mask, predictor, finish, tail, dtype, name):
     model[()] = predictor
     token = tokenize(X.name, getattr(mask, "name", None), predictor, finish, tail)
     boxed = arrays.from_array(model, chunks=(), name=f"{name}-model-{token}", asarray=False)
-    given = [boxed, (), X, tuple(range(X.ndim))]
-    if mask is not None:
-        # Axes of their own: the result keeps the rows alone.
-        given += [mask, (0, X.ndim)]
-    rows = (0, *(X.ndim + 1 + axis for axis in range(len(tail))))
-    return arrays.blockwise(
+    given = [boxed] if mask is None else [boxed, mask[(..., *[None] * (X.ndim - mask.ndim))]]
+    return X.map_blocks(
         _finished_block,
-        rows,
         *given,
         finish=finish,
-        new_axes={axis: length for axis, length in zip(rows[1:], tail, strict=True)},
-        dtype=np.dtype(dtype),
-        meta=np.empty((0,) * len(rows), dtype=dtype),
         name=f"{name}-{token}",
+        drop_axis=list(range(1, X.ndim)),
+        new_axis=list(range(1, 1 + len(tail))),
+        chunks=(X.chunks[0], *((length,) for length in tail)),
+        dtype=np.dtype(dtype),
+        meta=np.empty((0,) * (1 + len(tail)), dtype=dtype),
     )
 
 
-def _finished_block(model, *blocks, finish):
-    return _finished(model.item(), finish, *map(_alone, blocks))
+def _finished_block(X, model, mask=None, *, finish):
+    masks = () if mask is None else (mask.reshape(mask.shape[:2]),)
+    return _finished(model.item(), finish, X, *masks)
 
 
 def _finished_part(part, predictor, finish, columns):
@@ -104,10 +102,3 @@ def _finished(predictor, finish, X, *mask, index=None):
         if not np.isfinite((X.data if sparse.issparse(X) else X).sum(dtype=float)):
             raise_missing(X, index)
         return finish(predictor(X, *mask))
-
-
-def _alone(block):
-    """The only block in the nested lists that Dask makes of axes the result does not have."""
-    while isinstance(block, list):
-        (block,) = block
-    return block
