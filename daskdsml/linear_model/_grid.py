@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from daskdsml.metrics._sums import RowMean
 from daskdsml.passes.evaluate import log_probabilities
 from daskdsml.passes.row_stats import RowStats, invalid_target
 from daskdsml.passes.scores import Scores, scores
+from daskdsml.utils.validation import outside
 
 
 class FoldCells(NamedTuple):
@@ -121,6 +123,23 @@ def strengths(Cs) -> np.ndarray:
             f"{Cs!r}."
         )
     return values
+
+
+def shares_of(model) -> np.ndarray:
+    """Shares of L1, as the deprecated ``penalty`` has them if it is given: a warning."""
+    shares = {"l1": (1.0,), "l2": (0.0,)}.get(model.penalty, model.l1_ratios)
+    if model.penalty is None:
+        raise ValueError(
+            "penalty=None leaves nothing to choose. Use LogisticRegression(C=numpy.inf)."
+        )
+    if model.penalty != "deprecated":
+        warnings.warn(
+            f"'penalty' of {type(model).__name__} is deprecated, as in scikit-learn since 1.8: use "
+            f"l1_ratios={shares!r} in place of penalty={model.penalty!r}.",
+            FutureWarning,
+            stacklevel=outside(),
+        )
+    return ratios(shares)
 
 
 def ratios(l1_ratios) -> np.ndarray:

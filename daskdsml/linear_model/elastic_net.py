@@ -12,6 +12,7 @@ from daskdsml.linear_model._base import (
     find_solver,
     publish,
 )
+from daskdsml.linear_model._gram import check_products, gram_of
 from daskdsml.linear_model._least_squares import (
     MOST_PASSES,
     check_one_output,
@@ -40,8 +41,10 @@ class ElasticNet(LinearRegressor):
         Share of the L1 penalty, from 0 (ridge) to 1 (lasso).
     fit_intercept : bool
         Whether to fit ``b0``.
-    precompute : bool or "auto"
-        Cross products are made where they can be held, so every value has the same effect.
+    precompute : bool, "auto" or array (p, p)
+        Cross products are made where they can be held, so every value has the same effect. A Gram
+        matrix of the data (see `daskdsml.linear_model._gram.check_products`) saves nothing: it is
+        compared with that of the read, and refused if it is another.
     max_iter : int
         Most sweeps over the coordinates.
     copy_X : bool
@@ -111,8 +114,11 @@ class ElasticNet(LinearRegressor):
     ):
         set_parameters(self, locals())
 
-    def fit(self, X, y, sample_weight=None):
-        """Fit the coefficients: parameters and errors are those of `LinearRegression.fit`."""
+    def fit(self, X, y, sample_weight=None, check_input=True):
+        """Fit the coefficients: parameters and errors are those of `LinearRegression.fit`.
+
+        Data are always checked, so both values of ``check_input`` have the same effect.
+        """
         check_number(self, "alpha", 0, high=np.finfo(float).max)
         check_number(self, "l1_ratio", 0, high=1)
         check_flag(self, "warm_start")
@@ -121,6 +127,7 @@ class ElasticNet(LinearRegressor):
         check_flag(self, "fit_intercept", "positive")
         table = dataset_of(self, X, y, sample_weight, multi_output=True)
         n_axes, n_outputs = table.y.ndim, n_outputs_of(table)
+        gram = gram_of(self.precompute, table.n_features)
         name = route_of_descent(self, table, self.alpha * self.l1_ratio)
         if name == "working_set":
             check_one_output(table, name, "coordinate_descent")
@@ -128,6 +135,7 @@ class ElasticNet(LinearRegressor):
             table = table if n_axes == 1 else table._replace(y=table.y[:, 0])
         solver = descent_solver(self, name, table)._replace(start=self._last_fit(table))
         result, n_passes, _ = solve(self, table, solver, penalty, MOST_PASSES)
+        check_products(gram, None, result, table.X.dtype, self.fit_intercept)
         publish_linear(self, result, n_axes)
         publish(self, result, n_passes, name)
         last = [sets[0][-1] for sets in result.paths.fits]
@@ -195,10 +203,9 @@ def check_descent(estimator) -> None:
             "same effect."
         )
     precompute = estimator.precompute
-    if not isinstance(precompute, bool) and not (
-        isinstance(precompute, str) and precompute == "auto"
-    ):
+    known = isinstance(precompute, bool) or np.ndim(precompute) == 2
+    if not known and not (isinstance(precompute, str) and precompute == "auto"):
         raise ValueError(
-            "precompute must be True, False or 'auto', which have the same effect, got "
-            f"{type(precompute).__name__}: a Gram matrix is made from data, not taken."
+            "precompute must be True, False or 'auto', which have the same effect, or the Gram "
+            f"matrix of the columns, got {precompute!r}."
         )

@@ -8,6 +8,7 @@ from daskdsml.contracts import PathSpec
 from daskdsml.data.folds import assign_folds
 from daskdsml.linear_model._base import LinearRegressor, dataset_of
 from daskdsml.linear_model._folds import fit_folds
+from daskdsml.linear_model._gram import check_products, gram_of
 from daskdsml.linear_model._least_squares import check_rule
 from daskdsml.linear_model._routing import routed, router_of_splits
 from daskdsml.linear_model.elastic_net import (
@@ -151,7 +152,9 @@ class ElasticNetCV(LinearRegressor):
             check_sparse(table, strengths)
         specs = [PathSpec(alphas, ratio, eps=self.eps) for ratio in ratios]
         solver = descent_solver(self, name, table, n_paths)
+        gram = gram_of(self.precompute, table.n_features)
         result, errors, _ = fit_folds(self, table, folds, name, solver, specs)
+        check_products(gram, None, result, table.X.dtype, self.fit_intercept)
         self._publish_best(result, errors, ratios)
         return self
 

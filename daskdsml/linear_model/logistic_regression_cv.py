@@ -13,6 +13,7 @@ from daskdsml.data.folds import assign_folds, partition, stratify
 from daskdsml.data.labels import LabelCodes
 from daskdsml.linear_model._base import (
     Passes,
+    asked_solver,
     dataset_of,
     evaluate,
     passes_over,
@@ -38,7 +39,7 @@ from daskdsml.linear_model._grid import (
     check_weight,
     counts_of,
     in_fold,
-    ratios,
+    shares_of,
     stratified_folds,
     strengths,
     summed_up,
@@ -95,8 +96,10 @@ class LogisticRegressionCV(LinearClassifier):
         An integer k, or None for 5, stands for k stratified folds, as scikit-learn's
         StratifiedKFold without shuffling makes them, from the labels of any collection. A splitter
         sees the number of rows and, if y is in this process's memory, y.
-    dual, penalty, intercept_scaling : False, "deprecated", 1
+    dual, intercept_scaling : False, 1
         As for `LogisticRegression`.
+    penalty : {"deprecated", "l1", "l2", "elasticnet"}
+        Deprecated: "l1" and "l2" stand for ``l1_ratios`` of 1 and 0.
     scoring : str, callable (estimator, X, y) or None
         Any score of classes of scikit-learn or `daskdsml.metrics`, the greater the better, weighted
         by ``sample_weight``; None for "accuracy". All but the log loss cost one read more. Names
@@ -105,6 +108,7 @@ class LogisticRegressionCV(LinearClassifier):
         those of a Dask collection as Dask Arrays.
     solver : {"auto"}
         L-BFGS with the Hessian of a sample for squares alone, proximal Newton with L1.
+        scikit-learn's names stand for "auto": the optimum is the same.
     tol : float
         KKT residual at which each model is done, as for `LogisticRegression`.
     max_iter : int
@@ -149,6 +153,9 @@ class LogisticRegressionCV(LinearClassifier):
     _label = "logistic-cv"
     _likelihood = "categorical"
     _solvers = ()
+    _equivalent_solvers = dict.fromkeys(
+        ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"), "auto"
+    )
     warm_start = False
 
     def __init__(
@@ -195,7 +202,8 @@ class LogisticRegressionCV(LinearClassifier):
             here = None if is_dask(y) else np.ravel(y)
             table, folds = assign_folds(table, self.cv, here, **route.split)
         with passes_over(self, table) as passes:
-            cells = self._cells(table, passes, n_folds, folds, scorer)
+            n_settings = len(Cs) * len(shares)
+            cells = self._cells(table, passes, n_folds, folds, scorer, n_settings)
             fitted = self._fits(table, passes, cells, Cs, shares)
             judged = table if route.weighted else table._replace(w=None)
             test_scores = self._test_scores(passes, judged, cells, fitted, scorer)
@@ -210,7 +218,7 @@ class LogisticRegressionCV(LinearClassifier):
         """What of a fit goes to the splitter and to the scorer: a MetadataRouter."""
         return router_of_scores(self, "accuracy", ("fit", "score"), classifier=True)
 
-    def _cells(self, table, passes, n_folds, folds, scorer) -> FoldCells:
+    def _cells(self, table, passes, n_folds, folds, scorer, n_settings) -> FoldCells:
         """The first pass, after which rows have class codes and cells of folds."""
         request = summary_request(self, table, sample_size(table, all_rows=True), labels=True)
         summary, blocks = passes.summarize(self, request, strata)
@@ -224,8 +232,7 @@ class LogisticRegressionCV(LinearClassifier):
         check_every_class(labels, counts @ folds.train.T)
         tested = counts @ folds.test.T
         if isinstance(scorer, PredictionScorer):
-            n_models = int(tested.sum()) * self._n_settings() * len(labels)
-            check_kept(n_models, self.scoring)
+            check_kept(int(tested.sum()) * n_settings * len(labels), self.scoring)
         elif not asks_for_rows(scorer):
             check_tests(scorer, labels, tested)
         passes.encode(Prepared(cell_of, LabelCodes(labels)))
@@ -262,9 +269,6 @@ class LogisticRegressionCV(LinearClassifier):
             folds.append((train, weight, penalties))
         by_fold = fit_folds(search, rows, folds, starts, whole, solvers, passes.progress)
         return GridFits(problem, whole, by_fold).unshifted()
-
-    def _n_settings(self) -> int:
-        return len(strengths(self.Cs)) * len(ratios(self.l1_ratios))
 
     def _test_scores(self, passes, table, cells, fitted, scorer):
         """Scores (n_folds, L) on the test sets: from the last pass of each model, or one more."""
@@ -363,11 +367,6 @@ class LogisticRegressionCV(LinearClassifier):
     def _check_parameters(self):
         """Penalties and shares of L1."""
         check_classifier(self)
-        if self.penalty != "deprecated":
-            raise ValueError(
-                f"penalty={self.penalty!r} is not taken: scikit-learn 1.9 deprecates it. Use Cs "
-                "for its strength, np.inf in Cs for none, and l1_ratios for its kind."
-            )
         check_flag(self, "refit")
         check_rule(self)
         if self.rule == "1se" and not self.refit:
@@ -375,12 +374,7 @@ class LogisticRegressionCV(LinearClassifier):
                 "rule='1se' needs refit=True: without it each fold has a penalty of its own, and "
                 "the score of one fold has no standard error. Set refit=True or rule='min'."
             )
-        if self.solver != "auto":
-            raise ValueError(
-                f"Unknown solver {self.solver!r} of {type(self).__name__}: expected one of "
-                "['auto'], which takes L-BFGS for squares alone and proximal Newton with an L1 "
-                "penalty."
-            )
+        asked_solver(self)
         if self.use_legacy_attributes is not False:
             raise ValueError(
                 f"use_legacy_attributes must be False, got {self.use_legacy_attributes!r}: scores_ "
@@ -388,7 +382,7 @@ class LogisticRegressionCV(LinearClassifier):
                 "them."
             )
         self._scorer()
-        return strengths(self.Cs), ratios(self.l1_ratios)
+        return strengths(self.Cs), shares_of(self)
 
     def _scorer(self, weighted=True):
         """What scores models: a metric, or a callable that asks for rows."""

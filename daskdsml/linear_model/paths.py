@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from daskdsml.contracts import PathSpec
 from daskdsml.linear_model._base import dataset_of, publish
+from daskdsml.linear_model._gram import check_products, checked, gram_of
 from daskdsml.linear_model._least_squares import (
     MOST_PASSES,
     check_one_output,
@@ -37,7 +38,8 @@ class Path:
 
     ``alphas (m,)`` in descending order; ``coefs (p, m)`` or (K, p, m); ``dual_gaps (m,)`` or (K, m)
     bound how far each objective is from its minimum; ``intercepts (m,)`` or (K, m), zero without
-    ``fit_intercept``; ``n_iters`` are sweeps; ``n_passes`` reads of X.
+    ``fit_intercept``; ``n_iters`` are sweeps, the fourth it unpacks to if it ``gives_n_iters``;
+    ``n_passes`` reads of X.
     """
 
     alphas: np.ndarray
@@ -46,15 +48,17 @@ class Path:
     intercepts: np.ndarray
     n_iters: Any
     n_passes: float
+    gives_n_iters: bool = False
 
     def __iter__(self):
-        return iter((self.alphas, self.coefs, self.dual_gaps))
+        fourth = (self.n_iters,) if self.gives_n_iters else ()
+        return iter((self.alphas, self.coefs, self.dual_gaps, *fourth))
 
     def __getitem__(self, index):
         return (*self,)[index]
 
     def __len__(self):
-        return 3
+        return 4 if self.gives_n_iters else 3
 
 
 def lasso_path(
@@ -63,6 +67,12 @@ def lasso_path(
     *,
     eps=1e-3,
     alphas=100,
+    precompute="auto",
+    Xy=None,
+    copy_X=True,
+    coef_init=None,
+    return_n_iter=False,
+    check_input=True,
     fit_intercept=False,
     positive=False,
     sample_weight=None,
@@ -88,6 +98,12 @@ def enet_path(
     l1_ratio=0.5,
     eps=1e-3,
     alphas=100,
+    precompute="auto",
+    Xy=None,
+    copy_X=True,
+    coef_init=None,
+    return_n_iter=False,
+    check_input=True,
     fit_intercept=False,
     positive=False,
     sample_weight=None,
@@ -111,6 +127,15 @@ def enet_path(
     alphas : int or array (m,)
         Strengths of the penalty, against half the mean squared error; an integer stands for a
         geometric grid of that many from the smallest alpha that leaves no coefficient.
+    precompute : as for `ElasticNet`
+    Xy : array (p,) or (p, K), or None
+        Cross products of X and y: compared with those of the read, as a Gram matrix is.
+    copy_X, check_input : bool
+        X is never written to and always checked, so both values have the same effect.
+    coef_init : array (p,) or (K, p), or None
+        Coefficients that the fit of the first alpha begins with.
+    return_n_iter : bool
+        Whether the result unpacks into four, the last being ``n_iters``.
     fit_intercept : bool
         Whether each fit has an intercept. As in scikit-learn the default is no: centre X and y
         before, or set it.
@@ -139,12 +164,15 @@ def enet_path(
         backend=backend,
         verbose=verbose,
     )
+    model.precompute = precompute
     check_number(model, "l1_ratio", 0, strict=True, high=1)
     check_descent(model)
     good = isinstance(eps, numbers.Real)
     if not (good and 0.0 < eps <= 1.0):
         raise ValueError(f"eps must be a number above 0 and up to 1, got {eps!r}.")
-    return _path(model, X, y, sample_weight, PathSpec(checked_alphas(alphas), l1_ratio, eps=eps))
+    spec = PathSpec(checked_alphas(alphas), l1_ratio, eps=eps)
+    path = _path(model, X, y, sample_weight, spec, Xy, coef_init)
+    return replace(path, gives_n_iters=bool(return_n_iter))
 
 
 def ridge_path(
@@ -198,7 +226,7 @@ def ridge_path(
     return _path(model, X, y, sample_weight, PathSpec(checked_alphas(alphas), 0.0, summed=True))
 
 
-def _path(model, X, y, sample_weight, spec) -> Path:
+def _path(model, X, y, sample_weight, spec, Xy=None, start=None) -> Path:
     """The fits of ``spec`` for each output of y."""
     check_flag(model, "fit_intercept", "positive")
     table = dataset_of(model, X, y, sample_weight, multi_output=True)
@@ -210,10 +238,17 @@ def _path(model, X, y, sample_weight, spec) -> Path:
         check_sparse(table, model.alpha * model.l1_ratio)
     if not isinstance(spec.alphas, int) and (name == "working_set" or spec.l1_ratio == 0.0):
         check_sparse(table, strengths)
-    outputs = range(n_outputs_of(table))
+    K, p = n_outputs_of(table), table.n_features
+    outputs = range(K)
+    gram = gram_of(model.precompute, p)
+    Xy = None if Xy is None else checked("Xy", Xy, (p,) if table.y.ndim == 1 else (p, K))
     solver = Eigen() if spec.l1_ratio == 0.0 else descent_solver(model, name, table)
     solver = solver._replace(specs=tuple(spec._replace(output=k) for k in outputs))
+    if start is not None:
+        start = np.atleast_2d(checked("coef_init", start, (p,) if table.y.ndim == 1 else (K, p)))
+        solver = solver._replace(start=start.astype(float))
     result, n_passes, _ = solve(model, table, solver, L2(0.0), MOST_PASSES, label="path")
+    check_products(gram, Xy, result, table.X.dtype, model.fit_intercept)
     publish(model, result, n_passes, name)
     paths = [_of_output(result, k, model) for k in outputs]
     alphas, *values = zip(*paths, strict=True)

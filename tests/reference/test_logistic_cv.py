@@ -108,6 +108,16 @@ def test_every_score(n_classes, scoring):
     assert here == pytest.approx(get_scorer(scoring)(mine, X, y), rel=1e-12)
 
 
+@pytest.mark.parametrize("penalty, ratio", [("l1", 1.0), ("l2", 0.0), ("elasticnet", 0.5)])
+def test_the_deprecated_penalty(penalty, ratio):
+    options = {"Cs": CS, "cv": 3, "l1_ratios": (0.5,)}
+    with pytest.warns(FutureWarning, match=f"l1_ratios=.* in place of penalty='{penalty}'"):
+        mine = LogisticRegressionCV(penalty=penalty, solver="saga", **options).fit(X, TWO)
+    other = LogisticRegressionCV(**{**options, "l1_ratios": (ratio,)}).fit(X, TWO)
+    np.testing.assert_array_equal(mine.coef_, other.coef_)
+    np.testing.assert_array_equal(mine.l1_ratios_, [ratio])
+
+
 def share_of_gains(model, X, y, sample_weight=None):
     """A score that is no scorer of scikit-learn: it is given the model and the rows."""
     p = np.asarray(model.predict_proba(X))

@@ -421,6 +421,51 @@ def test_rows_left_out_with_weights_by_brute_force(intercept):
         assert mine.mse_path_[k, 0] == pytest.approx(np.average(squares, weights=w), rel=1e-10)
 
 
+def grams(A, w):
+    """Gram matrices that scikit-learn takes for the same fit."""
+    centred = A - np.average(A, axis=0, weights=w)
+    shares = np.ones(len(A)) if w is None else w * len(A) / w.sum()
+    return [centred.T @ (shares[:, None] * centred), A.T @ (shares[:, None] * A)]
+
+
+@WEIGHTED
+@EVERY_SOLVER
+def test_a_gram_matrix_of_the_data_is_taken(weighted, solver):
+    w = W if weighted else None
+    cases = [(ours.Lasso, {"alpha": 0.1}), (ours.LassoCV, {"alphas": [0.1], "cv": 3})]
+    for model, options in cases:
+        plain = model(**options, solver=solver, **TIGHT).fit(X, Y, w)
+        for gram in grams(X, w):
+            for A in (X, dask_rows(X, 7)):
+                mine = model(**options, precompute=gram, solver=solver, **TIGHT).fit(A, Y, w)
+                np.testing.assert_allclose(mine.coef_, plain.coef_, rtol=1e-9, atol=1e-12)
+        wrong = grams(X, w)[0]
+        wrong[0, 0] *= 1.01
+        with pytest.raises(ValueError, match="Gram matrix.*did not pass validation.*Leave it out"):
+            model(**options, precompute=wrong, solver="coordinate_descent").fit(X, Y, w)
+
+
+@pytest.mark.parametrize("n_outputs", [None, 3])
+def test_a_path_takes_products_and_a_start(n_outputs):
+    y = Y if n_outputs is None else OUTPUTS
+    start = np.ones(X.shape[1] if n_outputs is None else (3, X.shape[1]))
+    options = {"alphas": [0.5, 0.1, 0.01], "l1_ratio": 0.7, "coef_init": start}
+    given = {"precompute": X.T @ X, "Xy": X.T @ y, "copy_X": False, "check_input": False}
+    alphas, coefs, gaps, n_iters = ours.enet_path(
+        X, y, return_n_iter=True, **given, **options, **TIGHT
+    )
+    plain = ours.enet_path(dask_rows(X, 7), y, alphas=[0.5, 0.1, 0.01], l1_ratio=0.7, **TIGHT)
+    assert len(plain) == 3
+    np.testing.assert_array_equal(alphas, plain.alphas)
+    np.testing.assert_allclose(coefs, plain.coefs, rtol=1e-7, atol=1e-9)
+    assert np.shape(n_iters) == gaps.shape
+    given["Xy"] = 1.01 * given["Xy"]
+    with pytest.raises(ValueError, match="'Xy' parameter did not pass validation"):
+        ours.enet_path(X, y, **given, **options)
+    with pytest.raises(ValueError, match="coef_init must be finite numbers of shape"):
+        ours.enet_path(X, y, coef_init=np.ones(1))
+
+
 @pytest.mark.parametrize("model", [ours.LassoCV, ours.RidgeCV])
 def test_one_standard_error_by_hand(model):
     alphas = np.geomspace(1.0, 1e-3, 15) * (1.0 if model is ours.LassoCV else 1e3)
