@@ -46,7 +46,7 @@ class Backprop:
         value, weight, dout, by_step = self.loss(batch, z)
         buffers = self._buffers
         gradient, grads, params = buffers.gradient, buffers.grads, buffers.params(point)
-        for i in reversed(range(self.network.first_trained, len(tapes))):
+        for i in reversed(range(self.network.first_wanted, len(tapes))):
             layer, (tape, step) = self.network.placed[i].layer, tapes[i]
             dout = layer.backward(self._kernels, params[i], tape, dout, grads[i], step)
             if layer.collective:
@@ -93,7 +93,7 @@ class Backprop:
         mask = None if batch.mask is None else self.backend.put(batch.mask)
         for i, placed in enumerate(self.network.placed):
             watched = None if watch is None else watch[i]
-            inner = i > self.network.first_trained
+            inner = i > self.network.first_wanted
             step = Step(training, mask, _Rows(batch, i), buffers.work[i], inner, watched)
             forward = placed.layer.forward(self._kernels, params[i], x, step)
             x, tape = (yield from forward) if placed.layer.collective else forward

@@ -114,10 +114,17 @@ class Network:
         return [where for placed in layers for _, where, _ in placed.parameters]
 
     @property
-    def first_trained(self) -> int:
-        """The first layer that training changes: no gradient is wanted before it."""
-        trained = (i for i, p in enumerate(self.placed) if p.trainable and p.parameters)
-        return next(trained, len(self.placed))
+    def first_wanted(self) -> int:
+        """The first layer whose gradient is wanted: behind fixed ones that the network begins with.
+
+        Layers without parameters in front of trained ones are asked for theirs.
+        """
+        first = 0
+        for i, placed in enumerate(self.placed):
+            if placed.parameters and placed.trainable:
+                break
+            first = i + 1 if placed.parameters else first
+        return first
 
     def momentum(self) -> np.ndarray:
         """Share (s,) of the latest batch in the statistics that follow the batches."""

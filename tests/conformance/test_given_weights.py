@@ -115,6 +115,14 @@ def test_layers_before_a_frozen_one_are_trained_through_it():
     )
 
 
+def test_only_fixed_layers_at_the_beginning_are_asked_for_no_gradient():
+    fixed, behind = Dense(4, trainable=False), [Flatten(), Dense(2)]
+    for layers, first in (([Flatten(), *behind], 0), ([Flatten(), fixed, *behind], 2)):
+        assert Network(layers, (3, 2)).first_wanted == first
+    assert Network([Flatten(), Dense(3), fixed, *behind], (3, 2)).first_wanted == 0
+    assert Network([Flatten(), Flatten()], (3, 2)).first_wanted == 0
+
+
 def test_both_directions_begin_with_what_their_layer_is_given():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 5, 2)), rng.normal(size=60)
