@@ -25,8 +25,6 @@ from daskdsml.engine.signatures import Unchanged
 # adaptive cluster sees a queue that more workers would shorten.
 STREAM_TASKS_PER_THREAD, STREAM_TASKS = 2, 32
 LOST = ("lost", "cancelled")
-# Two clients of one scheduler must not use the same key for different work.
-_process, _serial = uuid4().hex[:8], itertools.count()
 
 
 class ClusterRows:
@@ -84,7 +82,7 @@ class ClusterRows:
         rows._shards = list(rows._sources)
         if self._held:
             rows._shards = [
-                self._client.submit(shd.transformed, shard, transform, key=_key("encode", i))
+                self._client.submit(shd.transformed, shard, transform, key=_key("encode"))
                 for i, shard in enumerate(self._shards)
             ]
         return rows
@@ -106,7 +104,7 @@ class ClusterRows:
             self._hold()
         for _ in range(RESENDS):
             try:
-                result = attempt(f"{name}-{next(_serial)}")
+                result = attempt(_key(name))
             except CancelledError:
                 if not self._renew():
                     raise
@@ -133,7 +131,7 @@ class ClusterRows:
         if is_dask_collection(source):
             return self._client.compute(source, **_on(worker))
         if not self._scattered:
-            return self._client.submit(shd.hold, source, key=_key("read", i), **_on(worker))
+            return self._client.submit(shd.hold, source, key=_key("read"), **_on(worker))
         return self._send(i, worker)
 
     def _send(self, i: int, worker) -> Future:
@@ -143,7 +141,7 @@ class ClusterRows:
             there = worker if worker in self._client.nthreads() else None
             try:
                 sent = self._client.scatter(
-                    {_key("rows", i): held},
+                    {_key("rows"): held},
                     workers=None if there is None else [there],
                     hash=False,
                     direct=True,
@@ -230,5 +228,6 @@ def _on(worker) -> dict:
     return {} if worker is None else {"workers": [worker], "allow_other_workers": True}
 
 
-def _key(name: str, i) -> str:
-    return f"{name}-{_process}-{next(_serial)}-{i}"
+def _key(name: str) -> str:
+    """A key that no other work has: clients of other processes share the scheduler."""
+    return f"{name}-{uuid4().hex}"
