@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 
 from daskdsml.contracts import Paths, Record
 from daskdsml.linear_model._base import publish
@@ -15,7 +17,7 @@ from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.solvers._moments import rounded_spread
 from daskdsml.utils.threads import single_threaded_blas
-from daskdsml.utils.validation import check_flag
+from daskdsml.utils.validation import check_flag, outside
 
 
 def fit_folds(estimator, table, folds, name, solver, specs, judge=None):
@@ -76,21 +78,15 @@ class FoldTests(NamedTuple):
     def r2(self, errors) -> np.ndarray:
         """Coefficients of determination of these ``errors``, of their shape.
 
-        Of a test set in which y does not vary it is 1 if nothing is missed, and else 0.
-
-        Raises
-        ------
-        ValueError
-            If a test set has less than two rows.
+        Of a test set in which y does not vary it is 1 if nothing is missed, and else 0; of one row
+        it is NaN, with a warning, as scikit-learn's.
         """
         scores = np.empty_like(errors)
         for f, (_, test) in enumerate(self.splits):
             tested = self.paths.groups.of(test)
             if tested.stats.n_rows < 2:
-                raise ValueError(
-                    f"The test set of fold {f} has one row, of which R2 tells nothing: expected "
-                    "two or more. Use scoring='neg_mean_squared_error', or fewer folds."
-                )
+                scores[:, :, f] = np.nan
+                continue
             for i, spec in enumerate(self.specs):
                 k = len(tested.mean) - len(self.specs) + spec.output
                 floor = rounded_spread(tested.mean[k], 1.0, tested.stats.n_rows)
@@ -98,6 +94,13 @@ class FoldTests(NamedTuple):
                 share = errors[i, :, f] * tested.weight / (tested.cross[k, k] if varies else 1.0)
                 exact = np.where(errors[i, :, f] <= floor, 1.0, 0.0)
                 scores[i, :, f] = 1.0 - share if varies else exact
+        if np.isnan(scores).any():
+            warnings.warn(
+                "R2 is not defined for test sets of one row, so the first alpha is taken. Use "
+                "scoring='neg_mean_squared_error', or fewer folds.",
+                UndefinedMetricWarning,
+                stacklevel=outside(),
+            )
         return scores
 
 

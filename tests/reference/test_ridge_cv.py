@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn.linear_model as theirs
 from scipy import sparse
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer, mean_pinball_loss
 from sklearn.model_selection import LeaveOneOut, ShuffleSplit
 from tables import csr_rows, dask_rows
@@ -170,10 +171,16 @@ def test_penalty_zero_is_for_folds():
         ours.RidgeCV((0.0, 1.0)).fit(X, y)
 
 
-def test_r2_of_one_row_is_refused():
+def test_r2_of_one_row_is_not_defined():
     X, y, _ = table(20, 3)
-    with pytest.raises(ValueError, match="fold 0 has one row.*neg_mean_squared_error"):
-        ours.RidgeCV(cv=LeaveOneOut()).fit(X, y)
+    options = {"alphas": (1.0, 0.1, 10.0), "cv": LeaveOneOut()}
+    with pytest.warns(UndefinedMetricWarning, match="not defined.*neg_mean_squared_error"):
+        mine = ours.RidgeCV(**options).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        their = theirs.RidgeCV(**options).fit(X, y)
+    assert mine.alpha_ == their.alpha_ == 1.0
+    assert np.isnan([mine.best_score_, their.best_score_]).all()
 
 
 def test_scores_weigh_rows():
