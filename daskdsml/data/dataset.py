@@ -10,6 +10,7 @@ import numpy as np
 from dask.array import core as da
 from dask.core import flatten
 from dask.delayed import Delayed
+from dask.highlevelgraph import MaterializedLayer
 from scipy import sparse
 
 from daskdsml.data.blocks import float_dtype, nbytes
@@ -119,6 +120,25 @@ def check_in_memory(part, name) -> None:
         "be read whole into this process's memory: expected an array in memory, or a Dask "
         f"collection. Pass {lazy} to have it read chunk by chunk, or numpy.asarray({name})."
     )
+
+
+def check_not_released(array, name) -> None:
+    """Raise ValueError if chunks that a cluster was to hold for a plain Dask Array were released.
+
+    Persisted collections are graphs of futures, which end as cancelled where somebody cancels them,
+    and where their client is closed or restarted.
+    """
+    for layer in array.dask.layers.values():
+        if not isinstance(layer, MaterializedLayer):
+            continue  # it computes
+        nodes = (getattr(node, "value", node) for node in layer.values())
+        released = sum(getattr(node, "status", None) == "cancelled" for node in nodes)
+        if released:
+            raise ValueError(
+                f"{name} was persisted on a cluster, but {released} of its chunks were released: "
+                "they were cancelled, or their client was closed or restarted. Persist it again "
+                "with the current client."
+            )
 
 
 def meta_of(X):

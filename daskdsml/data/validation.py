@@ -15,6 +15,7 @@ from daskdsml.data.dataset import (
     Dataset,
     check_in_memory,
     check_not_empty,
+    check_not_released,
     check_numeric,
     dask_rows,
     is_dask,
@@ -122,6 +123,9 @@ def _aligned(X, y, w, g, mask, known_rows) -> Dataset:
     """All parts as Dask Arrays with the row chunks of X."""
     parts = {"y": y, "sample_weight": w, "groups": g, "mask": mask}
     given = {name: part for name, part in parts.items() if part is not None}
+    for name, part in {"X": X, **given}.items():
+        if is_dask(part):
+            check_not_released(part, name)
     for name, part in given.items():
         known = part.ndim > 0 and not np.isnan(part.shape[0] + X.shape[0])
         if known and part.shape[0] != X.shape[0]:

@@ -28,6 +28,7 @@ from daskdsml.engine import memory
 from daskdsml.engine.full.cluster import ClusterRows
 from daskdsml.engine.full.rows import LocalRows, open_rows
 from daskdsml.linear_model import LassoCV, LinearRegression, LogisticRegression, Ridge, RidgeCV
+from daskdsml.neural_network import MLPClassifier
 
 MODELS = {"ols": LinearRegression, "ridge": Ridge, "logistic": LogisticRegression}
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -248,6 +249,16 @@ def test_errors_of_workers_reach_the_user(client, tmp_path):
     for cache in ("none", "memory"):
         with pytest.raises(ValueError, match="X contains NaN at row "):
             LogisticRegression(cache=cache).fit(X, y)
+
+
+@pytest.mark.parametrize("part", ["X", "y"])
+@pytest.mark.parametrize("model", [LogisticRegression(), MLPClassifier((4,), max_iter=1, tol=None)])
+def test_released_collections_are_named(client, part, model):
+    X = da.random.default_rng(0).normal(size=(400, 4), chunks=(100, 4)).persist()
+    y = (X[:, 0] > 0).astype(int).persist()
+    client.cancel({"X": X, "y": y}[part])
+    with pytest.raises(ValueError, match=f"{part} was persisted .* 4 of its chunks were released"):
+        model.fit(X, y)
 
 
 def test_predictions_are_lazy_and_made_on_the_workers(client, tmp_path):

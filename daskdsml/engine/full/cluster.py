@@ -113,7 +113,10 @@ class ClusterRows:
             self.n_rows_read += result.n_rows
             self.n_bytes_read += result.n_bytes
             return result
-        raise RuntimeError(f"Workers that held the data were lost {RESENDS} times during {name!r}.")
+        raise RuntimeError(
+            f"Blocks of the data were lost {RESENDS} times during {name!r}: workers that held them "
+            "ended, or what they are made of was cancelled. Look at the logs of the workers."
+        )
 
     def _hold(self) -> None:
         """Have each worker read, or be sent, a run of neighbouring shards to keep."""
