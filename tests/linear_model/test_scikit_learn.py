@@ -29,7 +29,6 @@ PAIRS = [
 ]
 # Not taken: arguments that scikit-learn deprecates, or that switch checks off.
 LEFT_OUT = {"check_input", "use_legacy_attributes", "params", "score_params"}
-LEFT_OUT |= {"alpha_per_target", "store_cv_results", "gcv_mode"}
 EVERY_PAIR = pytest.mark.parametrize("theirs, ours", PAIRS, ids=lambda kind: kind.__name__)
 
 
