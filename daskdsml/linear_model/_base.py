@@ -27,7 +27,7 @@ from daskdsml.passes.shift import Shift
 from daskdsml.passes.summary import DataSummary, summarize
 from daskdsml.utils import registry
 from daskdsml.utils.validation import check_running, outside
-from daskdsml.utils.variation import warn_of_far
+from daskdsml.utils.variation import DESCENT_ROUNDING, warn_of_far
 
 # Below this many entries of X a fit takes less than compiling kernels would.
 COMPILE_FROM = 2**24
@@ -237,7 +237,7 @@ def shift_of(estimator, summary, table, constant=False) -> Shift | None:
 def warn_of_alike(estimator, summary, epsilon) -> None:
     """Warn of columns that are all but alike, for they hardly vary and no intercept stands by."""
     variation = summary.variation
-    far = variation.far(epsilon)
+    far = variation.far(max(epsilon, DESCENT_ROUNDING))
     still = ~variation.varies & (summary.mean() != 0.0)
     if not estimator.fit_intercept and far.any() and far.sum() + still.sum() > 1:
         why = "Without an intercept they are all but the same column, and digits are lost."

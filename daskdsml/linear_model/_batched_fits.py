@@ -9,6 +9,7 @@ import numpy as np
 from daskdsml.data.dataset import Dataset
 from daskdsml.engine.full.rows import open_rows
 from daskdsml.linear_model._initial import (
+    MATRIX_PROMISE,
     PLAIN_PROMISE,
     SAMPLE_TOL,
     Cost,
@@ -101,7 +102,8 @@ def _smooth_starts(problem, block, penalties, theta):
 def smooth_solver(problem, tol, hessian, n_rows=np.inf) -> LBFGS:
     """L-BFGS that begins with the Hessian of a loss, plus that of the penalty of ``problem``."""
     hessian = hessian + np.diag(problem.penalty.l2 * problem.penalised)
-    return LBFGS(tol, curvature=DenseHessian.of(problem, hessian, n_rows), floor=0.0)
+    curvature = DenseHessian.of(problem, hessian, n_rows)
+    return LBFGS(tol, curvature=curvature, promise=MATRIX_PROMISE * tol, floor=0.0)
 
 
 class Search(NamedTuple):

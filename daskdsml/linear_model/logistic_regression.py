@@ -44,7 +44,7 @@ class LogisticRegression(LinearClassifier):
         The KKT residual at which the fit ends: the largest entry of the gradient of the mean
         objective, for centred columns of unit spread, or with an L1 penalty its distance from the
         penalty's subdifferential. ``history_`` keeps it for each pass. What a further step promises
-        is then also small beside the objective (up to 50 ``tol`` of it where classes are all but
+        is then also small beside the objective (a fifth of ``tol`` of it where classes are all but
         separated, less elsewhere), and the step that remains below a twentieth of a standard error
         (of "lbfgs" a fiftieth); it is then taken, by "lbfgs" if the last one went as predicted.
     fit_intercept : bool

@@ -22,6 +22,7 @@ MAX_SLOW_STEPS, SLOW_RATIO = 3, 0.5
 # The step that may remain, in standard errors: a model of the curvature, which promises too little
 # where it is too stiff, is given less than Newton's method.
 STEP_IN_ERRORS = 0.02
+UNTAKEN_SHARE = 0.1
 # Rejected trials in a row after which a curvature is given up.
 MAX_REJECTED = 3
 # A rise of the objective, in units of what was promised, from which on nothing is to be learnt.
@@ -29,7 +30,7 @@ MAX_RISE_RATIO = 10.0
 # Share of the coefficients that may differ from those at which the curvature was made.
 MOVED_SHARE = 0.02
 # The most that a step may promise at the end, in units of ``tol`` times the objective.
-MAX_PROMISE_IN_TOL = 50.0
+MAX_PROMISE_IN_TOL = 0.2
 
 
 class _State(NamedTuple):
@@ -87,8 +88,10 @@ class LBFGS(NamedTuple):
     Stops when the standardised gradient is at most ``tol`` in every entry and the next step
     promises at most ``promise`` (None is ``tol``) times the objective (where classes are all but
     separated, gradients are small far from the optimum; with each pass since the gradient was first
-    small it may be ``growth`` times more, up to 50 ``tol``) and is below a fiftieth of a standard
-    error. If the last decrease was as predicted, that next step is then taken: it costs nothing.
+    small it may be ``growth`` times more, up to a fifth of ``tol``) and is below a fiftieth of a
+    standard error, or a tenth of that where it is not taken because losses of groups of rows belong
+    to the point that was evaluated. If the last decrease was as predicted, that next step is
+    otherwise taken: it costs nothing.
     Or when the objective can be lowered no further in the precision of the data. If nothing but the
     data bounds the coefficients and the objective goes on falling for ten steps with such small
     gradients, the optimum lies at infinity: status "separated".
@@ -133,7 +136,9 @@ class LBFGS(NamedTuple):
         pairs, curvature = reached.pairs, reached.curvature
         # Where values no longer tell points apart, gradients still do for a while.
         exhausted = (pairs or curvature) and -slope <= noise and norm > 0.5 * state.gradient_norm
-        close = self.promise is None or step_in_errors(slope * length, problem) <= STEP_IN_ERRORS
+        # A step that is not taken is to be shorter: see `_last_step_counts`.
+        most = STEP_IN_ERRORS * (1.0 if here.cells is None else UNTAKEN_SHARE)
+        close = self.promise is None or step_in_errors(slope * length, problem) <= most
         small = norm <= self.tol
         late = state.waited + 1 if small or state.waited else 0
         promised = -slope * length / max(abs(here.value), self.tol)

@@ -464,3 +464,18 @@ def test_fits_of_one_step_get_to_the_optimum_of_one_fit(model):
         warnings.simplefilter("ignore", ConvergenceWarning)
         away = [np.abs(model.fit(X, y).coef_ - best).max() for _ in range(30)]
     assert away[-1] < max(1e-3 * away[0], 1e-7)
+
+
+@pytest.mark.parametrize("C, most", [(1e2, 1e-2), (1e5, 0.2)])
+def test_all_but_separated_classes_do_not_end_far_from_the_minimum(C, most):
+    """Gradients are small long before the objective is."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 300)) * np.logspace(0, -3, 300) @ rng.normal(size=(300, 300))
+    y = (X @ rng.normal(size=300) > 0).astype(int)
+    exact = LogisticRegression(C=C, solver="newton", tol=1e-10, max_iter=500).fit(X, y)
+    ours = LogisticRegression(C=C, solver="lbfgs", max_iter=1000).fit(X, y)
+    values = [
+        np.logaddexp(0.0, -(2 * y - 1) * m.decision_function(X)).sum() + (m.coef_**2).sum() / 2 / C
+        for m in (ours, exact)
+    ]
+    assert values[1] <= values[0] * (1.0 + 1e-9) <= values[1] * (1.0 + most)
