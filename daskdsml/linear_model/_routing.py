@@ -33,6 +33,8 @@ def routed(estimator, sample_weight, params) -> Routed:
         return Routed({})
     if sample_weight is not None:
         params = {**params, "sample_weight": sample_weight}
+    if not params:  # what process_routing returns for nothing has no end when it is searched
+        return Routed({})
     given = process_routing(estimator, "fit", **params)
     if "scorer" not in given:
         return Routed(dict(given.splitter.split))

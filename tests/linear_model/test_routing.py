@@ -105,3 +105,12 @@ def test_weights_pass_through_a_search(routing):
     params = {"sample_weight": W, "groups": GROUPS}
     found = cross_validate(model, X, Y, cv=GroupKFold(3), params=params, error_score="raise")
     assert found["test_score"].shape == (3,)
+
+
+@every_model
+def test_routing_of_nothing_changes_nothing(name):
+    y = LABELS if name == "LogisticRegressionCV" else Y
+    plain = made(ours, name, cv=3).fit(X, y)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = made(ours, name, cv=3).fit(X, y)
+    np.testing.assert_array_equal(routed.coef_, plain.coef_)
