@@ -112,7 +112,7 @@ def check_collection(name, given) -> None:
         raise ValueError(f"{name} is {what}: expected {ROWS}. {remedy}.")
 
 
-def told(name, given, error) -> ValueError:
+def told(name, given, error) -> Exception:
     """The error of NumPy or scikit-learn, told of the part it is about, with a remedy."""
     why = re.split(r"\.(?=[ A-Z]|$)", str(error))[0]
     if "inhomogeneous" in str(error) and isinstance(given, list | tuple):
@@ -122,8 +122,9 @@ def told(name, given, error) -> ValueError:
             f"{name} has rows of different lengths: row 0 has {lengths[0]} entries, row {odd} has "
             f"{lengths[odd]}. Pass as many for each row; pad sequences, and pass mask."
         )
+    kind = TypeError if isinstance(error, TypeError) else ValueError
     if re.search("could not convert|promoted|float\\(\\) argument|not compatible", why):
-        return ValueError(
+        return kind(
             f"{name} must hold numbers, but {why}. Encode or drop what is not a number."
         )
-    return ValueError(str(error))
+    return kind(str(error))

@@ -90,9 +90,15 @@ def test_an_interrupted_fit_leaves_nothing_behind(client, model, caplog):
     X = da.zeros((60 * 200, 5), chunks=(200, 5)).map_blocks(slowly)
     y = X.map_blocks(lambda block: block[:, 0] > 0, drop_axis=1, dtype=bool)
     interrupt = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    # The processes of a parallel test run ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupt.start()
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, y)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    finally:
+        interrupt.cancel()
+        signal.signal(signal.SIGINT, before)
     wait_until(lambda: not any(client.processing().values()))
     wait_until(lambda: not any(client.has_what().values()))
     gc.collect()

@@ -54,7 +54,7 @@ FITTING = {
     SGDClassifier: {"alpha": 0.1, "average": True}, SGDRegressor: {"tol": 1e-5},
 }  # fmt: skip
 # Hardly penalised, probabilities in float32 are 1, whose logarithms are exact and not 0.
-CHECKED = {LogisticRegressionCV: {"Cs": (0.1, 1.0)}}
+CHECKED = {LogisticRegressionCV: {"Cs": (0.1, 1.0), "cv": 3}}
 METHODS = ["predict", "decision_function", "predict_proba", "predict_log_proba"]
 
 
@@ -88,7 +88,7 @@ def expected_failures(model):
         return WEIGHTS
     if isinstance(model, SGDRegressor):
         return WEIGHTS | FAR_FROM_ZERO
-    if isinstance(model, LassoCV | ElasticNetCV) or getattr(model, "cv", None):
+    if isinstance(model, LassoCV | ElasticNetCV) or (isinstance(model, RidgeCV) and model.cv):
         return FOLDS
     one_output = getattr(model, "solver", None) in ("lbfgs", "working_set") and is_regressor(model)
     return ONE_OUTPUT if one_output and not isinstance(model, ONE_ALWAYS) else {}
