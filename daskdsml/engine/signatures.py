@@ -31,10 +31,10 @@ def signature(X, y=None, w=None) -> list:
 def _signature(a) -> tuple[float, float]:
     if sparse.issparse(a):
         a = np.stack([a.data, a.indices.astype(a.data.dtype)], axis=1)
-    if a.dtype.kind == "O":
+    if a.dtype.kind in "OS":
         from pandas.util import hash_array  # slow to import, and only some labels need it
 
-        a = hash_array(a.ravel()).reshape(a.shape)
+        a = hash_array(a.ravel().astype(object, copy=False)).reshape(a.shape)
     elif a.dtype.kind == "U":
         a = np.ascontiguousarray(a).view(np.uint32)
     a = a.reshape(len(a), int(np.prod(a.shape[1:])))

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from daskdsml.data.labels import LabelCodes, check_class_weight
+from daskdsml.data.labels import LabelCodes, check_class_weight, known_classes
 from daskdsml.linear_model._base import predict_rows
 from daskdsml.linear_model._classifier import Categorical, LinearClassifier
 from daskdsml.linear_model._sgd import descend, descend_once
@@ -300,7 +300,7 @@ class SGDClassifier(LinearClassifier):
             )
         if classes is None:
             return known
-        classes = np.unique(np.asarray(classes))
+        classes = known_classes(classes)
         if known is not None and not np.array_equal(known, classes):
             raise ValueError(
                 f"classes={classes[:10].tolist()} is not the same as on the last call to "

@@ -69,7 +69,8 @@ def invalid_target(y, known=None, whose="those of the fit") -> InvalidValue | No
     """The first of the targets ``y (n,)`` or ``(n, K)`` that cannot be used.
 
     It is not finite, missing, or a label of another kind than those before it, or than ``known``
-    ones (``whose`` says which these are): text cannot be compared with numbers.
+    ones (``whose`` says which these are): text cannot be compared with numbers, and a fraction is
+    none of the labels that whole numbers name.
     """
     if y.dtype.kind in "fc":
         entry = _first_not_finite("y", y)
@@ -78,7 +79,11 @@ def invalid_target(y, known=None, whose="those of the fit") -> InvalidValue | No
     if entry is not None or not y.size or (known is None and y.dtype.kind != "O"):
         return entry
     known, whose = (y.ravel(), "those before it") if known is None else (known, whose)
-    return _first_of_another_kind(y.ravel(), known[0], whose) if len(known) else None
+    if not len(known):
+        return None
+    if y.dtype.kind == "f" and known.dtype.kind in "biuf":
+        return _first_fraction(y.ravel(), known, whose)
+    return _first_of_another_kind(y.ravel(), known[0], whose)
 
 
 def raise_invalid(stats: RowStats, names=None, in_chunk=False) -> None:
@@ -201,6 +206,16 @@ def _first_of_another_kind(y, one, whose) -> InvalidValue | None:
     return InvalidValue("y", row, 0, _plain(y[row]), others)
 
 
+def _first_fraction(y, known, whose) -> InvalidValue | None:
+    """The first of the numbers ``y (n,)`` that is not whole, where all ``known`` ones are."""
+    bad = y % 1 != 0
+    if not bad.any() or (known % 1 != 0).any():
+        return None
+    row = int(np.argmax(bad))
+    others = f"{whose} are whole numbers, such as {_plain(known[0])!r}"
+    return InvalidValue("y", row, 0, _plain(y[row]), others)
+
+
 def _kind(label) -> str:
     return _kind_of_type(type(label))
 
@@ -208,7 +223,7 @@ def _kind(label) -> str:
 def _kind_of_type(kind: type) -> str:
     if issubclass(kind, numbers.Number | np.bool_):
         return "number"
-    return "string" if issubclass(kind, str | bytes) else kind.__name__
+    return "string" if issubclass(kind, str) else kind.__name__
 
 
 def _plain(label):

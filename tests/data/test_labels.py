@@ -94,3 +94,24 @@ def test_blocks_of_different_kinds(model):
         few_epochs(model).fit(
             da.from_array(X, chunks=(20, 2)), da.concatenate(parts).astype(object)
         )
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@MODELS
+def test_a_score_refuses_measurements_and_bytes(model):
+    """scikit-learn: "Classification metrics can't handle a mix of binary and continuous"."""
+    fitted, named = few_epochs(model).fit(X, CODES), few_epochs(model).fit(X, TEXT)
+    for y in (CODES + 0.25 * (np.arange(40) == 7), X[:, 0]):
+        for rows in ((X, y), in_chunks(y)):
+            with pytest.raises(ValueError, match=r"y holds .* are whole numbers, such as 0"):
+                fitted.score(*rows)
+    for rows in ((X, TEXT.to_numpy().astype("S1")), in_chunks(TEXT.to_numpy().astype("S1"))):
+        with pytest.raises(ValueError, match=r"y holds b'.' at row 0, .* of kind string"):
+            named.score(*rows)
+        few_epochs(model).fit(*rows)
+
+
+def test_sgd_refuses_classes_that_no_row_can_have():
+    for classes in ([0.0, np.nan, 1.0], [0], [[0, 1]]):
+        with pytest.raises(ValueError, match=r"classes must be a list of two labels or more"):
+            SGDClassifier().partial_fit(X, CODES, classes=classes)
