@@ -124,7 +124,5 @@ def told(name, given, error) -> Exception:
         )
     kind = TypeError if isinstance(error, TypeError) else ValueError
     if re.search("could not convert|promoted|float\\(\\) argument|not compatible", why):
-        return kind(
-            f"{name} must hold numbers, but {why}. Encode or drop what is not a number."
-        )
+        return kind(f"{name} must hold numbers, but {why}. Encode or drop what is not a number.")
     return kind(str(error))

@@ -12,8 +12,6 @@ EPSILON = np.finfo(np.float64).eps
 TIE = 1e-10
 # Whether rounding made what is left of a column is asked where less than this share is left.
 DOUBTFUL = 1e-3
-# A CSR block sums its squares before it centres them, one row after another.
-SPARSE_ROUNDING = 1e-11
 
 
 class SelectionPath(NamedTuple):
@@ -40,14 +38,13 @@ class SelectionPath(NamedTuple):
         return coef * self.scale[-1] / self.scale[self.order[:m]]
 
 
-def forward_path(moments, sparse: bool = False) -> SelectionPath:
+def forward_path(moments) -> SelectionPath:
     """The whole path from the moments of [X y], as far as columns are independent.
 
-    Moments are about the mean with an intercept, about zero without; those of ``sparse`` (CSR)
-    blocks lose digits to the mean. Each step takes the column j with the largest
-    ``c_j**2 / d_j``, where ``c`` are the covariances of the residual with what is left of the
-    columns, and ``d`` their squares: the diagonal of the Schur complement. The next row of the
-    factor updates both, in O(k p).
+    Moments are about the mean with an intercept, about zero without. Each step takes the column j
+    with the largest ``c_j**2 / d_j``, where ``c`` are the covariances of the residual with what is
+    left of the columns, and ``d`` their squares: the diagonal of the Schur complement. The next row
+    of the factor updates both, in O(k p).
 
     References
     ----------
@@ -55,7 +52,7 @@ def forward_path(moments, sparse: bool = False) -> SelectionPath:
     Lucas, C. (2004). LAPACK-style codes for level 2 and 3 pivoted Cholesky factorizations.
     """
     cross, p = moments.cross, len(moments.mean) - 1
-    scale, noise = _units(moments, sparse)
+    scale, noise = _units(moments)
     rows = np.empty((p, p + 1))
     rest = np.ones(p + 1)  # the diagonal of the Schur complement; its last entry is the RSS
     slope = cross[p, :p] / (scale[p] * scale[:p])
@@ -109,13 +106,10 @@ def test_errors(path: SelectionPath, train, test) -> np.ndarray:
     return np.maximum(errors, 0.0) * path.scale[-1] ** 2 / test.weight
 
 
-def _units(moments, sparse) -> tuple[np.ndarray, np.ndarray]:
+def _units(moments) -> tuple[np.ndarray, np.ndarray]:
     """Scale (p + 1,) of [X y], and what rounding leaves of a unit square (inf for a constant)."""
     square, p = np.diag(moments.cross), len(moments.mean) - 1
-    lost = np.full(p + 1, (8.0 * EPSILON) ** 2)
-    if sparse:
-        lost[:p], lost[p] = SPARSE_ROUNDING, 64.0 * EPSILON
-    floor = lost * moments.weight * moments.mean**2
+    floor = (8.0 * EPSILON) ** 2 * moments.weight * moments.mean**2
     constant = ~(square > floor)
     square = np.where(constant, 1.0, square)
     noise = 10.0 * EPSILON * max(p, 100) + floor / square

@@ -6,7 +6,6 @@ import numbers
 import time
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -155,13 +154,12 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
         table, folds = self._validate(X, y, sample_weight)
         n_requested = self._n_requested(table.n_features)
         total = self._read(table, folds)
-        is_sparse = sparse.issparse(table.X if table.is_local else table.X._meta)
         # What is computed must not depend on the number of threads.
         with single_threaded_blas():
             all_rows = self._centred(total if folds is None else total.of())
-            path = forward_path(all_rows, is_sparse)
+            path = forward_path(all_rows)
             self._check_target(total.stats, all_rows, path)
-            values, n_selected = self._apply_criterion(path, total, folds, is_sparse)
+            values, n_selected = self._apply_criterion(path, total, folds)
             if n_requested is not None:
                 self._check_length(path, n_requested)
                 n_selected = n_requested
@@ -270,7 +268,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
                 "sum to the number of rows, or use criterion='cv'."
             )
 
-    def _apply_criterion(self, path, total, folds, is_sparse):
+    def _apply_criterion(self, path, total, folds):
         """The criterion of each model of the path, and how many columns are best by it."""
         if self.criterion != "cv":
             n = total.stats.weight
@@ -279,15 +277,15 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
                 return values, criteria.before_larger(values, self.p_enter)
             return values, int(np.argmin(values))  # of those that tie, the fewest columns
         self.mse_path_ = np.column_stack(
-            [self._fold_errors(total, cells, len(path.rss), is_sparse) for cells in folds]
+            [self._fold_errors(total, cells, len(path.rss)) for cells in folds]
         )
         best, simplest = best_and_simplest(-self.mse_path_)
         return self.mse_path_.mean(axis=1), simplest if self.rule == "1se" else best
 
-    def _fold_errors(self, total, cells, size, is_sparse) -> np.ndarray:
+    def _fold_errors(self, total, cells, size) -> np.ndarray:
         """Errors (size,) on the test cells of a split, of the path made on its training cells."""
         train, test = (self._centred(total.of(labels)) for labels in cells)
-        path = forward_path(train, is_sparse)
+        path = forward_path(train)
         errors = test_errors(path, train, test)
         return np.pad(errors, (0, size), mode="edge")[:size]
 

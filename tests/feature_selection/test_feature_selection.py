@@ -259,6 +259,21 @@ def test_on_a_cluster(criterion, client):
     assert mine.transform(dask_rows(X, 3)).compute().shape == mine.transform(X).shape
 
 
+@pytest.mark.parametrize("criterion", ["bic", "cv"])
+def test_columns_far_from_zero_are_selected_as_if_they_were_centred(criterion):
+    """A shift of a column, here by 1e9 spreads, leaves the order, sums of squares and errors."""
+    rng = np.random.default_rng(3)
+    A = rng.integers(-1000, 1000, size=(120, 4)) / 1000.0
+    b = A @ [1.0, 0.5, 0.0, 0.2] + rng.normal(size=120)
+    right = ForwardStepwiseSelector(criterion=criterion).fit(A, b)
+    far = A + [0.0, 0.0, 1e6, 0.0] + np.array([1e9, 0.0, 0.0, 0.0])
+    for B in (far, dask_rows(far, 4), sparse.csr_matrix(far)):
+        mine = ForwardStepwiseSelector(criterion=criterion).fit(B, b)
+        np.testing.assert_array_equal(mine.order_, right.order_)
+        np.testing.assert_allclose(mine.rss_path_, right.rss_path_, rtol=1e-6)
+        np.testing.assert_allclose(mine.criterion_path_, right.criterion_path_, rtol=1e-6)
+
+
 def test_constant_and_dependent_columns_never_enter():
     rng = np.random.default_rng(8)
     A = rng.normal(size=(300, 6)) * [1e-6, 1.0, 1e8, 1.0, 3.0, 1.0] + [0.0, 1e5, 0.0, 0.0, 1.0, 0.0]
