@@ -142,7 +142,8 @@ def show_chances(models, X, y) -> None:
     back = (y == "back").mean().compute()
     print(f"\nOf {len(y):,} fresh patients {100 * back:.1f} % came back. Foretold on average:")
     for name, model in models.items():
-        print(f"  {name:<28} {100 * float(model.predict_proba(X)[:, 1].mean()):.1f} %")
+        chance = float(model.predict_proba(X)["back"].mean().compute())
+        print(f"  {name:<28} {100 * chance:.1f} %")
     text = """Both tell equally well who is at greater risk, and that is all that
         class_weight="balanced" leaves right: its probabilities are those of a world where every
         other patient comes back."""

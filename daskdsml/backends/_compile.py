@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+import threading
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import resolve_name
@@ -20,6 +21,8 @@ from numba.core.caching import FunctionCache
 
 # "reassoc" lets LLVM sum in vector lanes; NaN and infinity keep their meaning.
 FAST: Any = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+# Python 3.11 counts how deep it parses for all threads together: two at once end in a SystemError.
+_PARSING = threading.Lock()
 
 
 def kernel(function):
@@ -88,7 +91,9 @@ def _source_of(name):
 
 def _imports_of(name, source):
     """Full names that a module imports at its top: modules, or names within modules."""
-    for node in ast.parse(source).body:
+    with _PARSING:
+        body = ast.parse(source).body
+    for node in body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

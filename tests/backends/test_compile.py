@@ -1,7 +1,11 @@
 """What the disk cache of the compiled kernels depends on, and how processes share it."""
 
+import ast
 import importlib
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -113,3 +117,21 @@ def test_processes_that_save_at_once_keep_their_own_code(tmp_path, monkeypatch):
     one.save("one", "code of the one")
     assert other.load("other") == "code of the other"
     assert one.load("one") in ("code of the one", None)
+
+
+def test_threads_parse_in_turn(monkeypatch):
+    """Python 3.11 fails where two parse at once."""
+    busy, overlaps = threading.Lock(), []
+
+    def parse(source):
+        if not busy.acquire(blocking=False):
+            overlaps.append(source)
+            return ast.Module([], [])
+        time.sleep(0.02)
+        busy.release()
+        return ast.Module([], [])
+
+    monkeypatch.setattr(_compile.ast, "parse", parse)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: list(_compile._imports_of("numpy", "")), range(8)))
+    assert not overlaps
