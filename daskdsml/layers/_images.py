@@ -55,10 +55,22 @@ def check_data_format(layer) -> None:
         )
 
 
-def ordered(shape, data_format) -> tuple:
-    """The shape of a row with its channels first."""
-    turned = data_format == "channels_last" and len(shape) == 3
-    return (shape[2], *shape[:2]) if turned else tuple(shape)
+def told_format(layers) -> str | None:
+    """How the images are laid out that ``layers`` are given, as these tell; None if none does.
+
+    Raises
+    ------
+    ValueError
+        If they tell both formats.
+    """
+    told = {getattr(layer, "data_format", None) for layer in layers} - {None}
+    if len(told) > 1:
+        raise ValueError(
+            "layers have data_format 'channels_first' and 'channels_last', but it tells of the "
+            "images in X, which are the same for all layers. Give one of both, to the first layer "
+            "or to all."
+        )
+    return told.pop() if told else None
 
 
 def pair(layer, name, low):

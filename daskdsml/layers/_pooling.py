@@ -19,6 +19,7 @@ class Pool2D:
 
     size: int | tuple[int, int] = 2
     stride: int | tuple[int, int] | None = None
+    data_format: str | None = None
 
     penalised: ClassVar[frozenset[str]] = frozenset()
     collective: ClassVar[bool] = False
@@ -26,6 +27,7 @@ class Pool2D:
     _run_back: ClassVar[Callable]
 
     def __post_init__(self):
+        _images.check_data_format(self)
         self._settings()
 
     def init(self, rng, in_shape):

@@ -16,7 +16,7 @@ class AveragePool2D(Pool2D):
 
     Parameters
     ----------
-    size, stride : see `MaxPool2D`
+    size, stride, data_format : see `MaxPool2D`
 
     References
     ----------

@@ -28,9 +28,10 @@ class Conv2D(_filters.FilterLayer):
     activation : str or None, default=None
         Name of ``act`` (see `Activation`), but "softmax"; None for the identity.
     data_format : {"channels_first", "channels_last"} or None, default=None
-        "channels_last" takes rows (H, W, C), as image files have them; what comes out has channels
-        first. None is "channels_first", but rows of X that look as if their channels came last
-        are refused.
+        Of the images that the network is given, whichever of its layers tells it: "channels_last"
+        are rows (H, W, C), as image files have them. Inside, channels come first. Where no layer
+        tells, that is meant of X, too, but rows that look as if their channels came last are
+        refused.
     weights : array (filters, C, height, width), dict of arrays or None, default=None
         ``K`` to begin with, or ``{"K": ..., "b": ...}``; of one channel also (filters, height,
         width), or (height, width) of one filter.
@@ -82,7 +83,6 @@ class Conv2D(_filters.FilterLayer):
         ValueError
             For a shape that is none of images, or smaller than a window.
         """
-        in_shape = _images.ordered(in_shape, self.data_format)
         channels, *sides = _images.channels_first(self, in_shape)
         frame = self._frame(sides)
         shape = (self.filters, channels, *frame.size)
@@ -91,7 +91,7 @@ class Conv2D(_filters.FilterLayer):
 
     def forward(self, kernels, params, x, step):
         """Images (n, filters, H', W') and the tape."""
-        images = self._channels_first(x, step)
+        images = x.reshape(len(x), *_images.channels_first(self, x.shape[1:]))
         frame = self._frame(images.shape[2:])
         act = activation_of(self)
         out = kernels.convolve(images, params["K"], params["b"], frame, act, step.work)
@@ -105,20 +105,7 @@ class Conv2D(_filters.FilterLayer):
         dx = kernels.convolve_back(
             images, params["K"], out, dout, frame, act, grads, step.inner, step.work
         )
-        if dx is None or self.data_format != "channels_last":
-            return None if dx is None else dx.reshape(shape)
-        back = step.work("back", shape)
-        back[...] = dx.transpose(0, 2, 3, 1) if len(shape) == 4 else dx[:, 0]
-        return back
-
-    def _channels_first(self, x, step):
-        """Images (n, C, H, W) of rows as they came."""
-        shape = _images.channels_first(self, _images.ordered(x.shape[1:], self.data_format))
-        if self.data_format != "channels_last" or x.ndim == 3:
-            return x.reshape(len(x), *shape)
-        images = step.work("images", (len(x), *shape))
-        images[...] = x.transpose(0, 3, 1, 2)
-        return images
+        return None if dx is None else dx.reshape(shape)
 
     def _frame(self, shape):
         size, stride, padding = self._settings()

@@ -19,6 +19,8 @@ class MaxPool2D(Pool2D):
     ----------
     size : int or pair (vertical, horizontal), default=2
     stride : int, pair, or None for ``size``, default=None
+    data_format : {"channels_first", "channels_last"} or None, default=None
+        Of the images that the network is given; see `Conv2D`.
 
     Raises
     ------

@@ -300,7 +300,7 @@ def build_network(model, in_shape, mask=None) -> Network:
     if known and (known.layers, known.in_shape, known.dtype) == (layers, in_shape, dtype):
         network = copy(known)  # to make one anew draws weights, only for their shapes
     else:
-        check_channels(layers[0], in_shape)
+        check_channels(layers, in_shape)
         network = Network(layers, in_shape, dtype=dtype)
     network.loss = model._targets.loss(network.out_shape)
     check_mask(network, mask)

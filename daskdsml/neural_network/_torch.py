@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from daskdsml.layers._images import ordered
 from daskdsml.layers.activation import Activation
 from daskdsml.layers.average_pool2d import AveragePool2D
 from daskdsml.layers.batch_norm import BatchNorm
@@ -54,6 +53,8 @@ def to_torch(network: Network, point: Point):
             module_of(placed.layer, own, placed.in_shape)
             for placed, own in zip(network.placed, arrays, strict=True)
         ]
+        if network.channels_last:
+            modules[0] = nn.Sequential(ChannelsFirst(), modules[0])
         return nn.Sequential(*modules).eval()
 
 
@@ -111,8 +112,6 @@ def _batch_norm(layer, arrays, in_shape):
 
 
 def _conv2d(layer, arrays, in_shape):
-    turned = [ChannelsFirst()] if layer.data_format == "channels_last" and in_shape[2:] else []
-    in_shape = ordered(in_shape, layer.data_format)
     frame = layer._frame(tuple(in_shape[-2:]))
     (top, left), (bottom, right) = frame.before, frame.after
     filters, channels, *size = arrays["K"].shape
@@ -121,8 +120,7 @@ def _conv2d(layer, arrays, in_shape):
     conv = nn.Conv2d(channels, filters, tuple(size), stride=frame.stride, padding=padding)
     around = [] if even else [nn.ZeroPad2d((left, right, top, bottom))]
     conv = _filled(conv, weight=arrays["K"], bias=arrays["b"])
-    before = [*turned, *_channels(in_shape), *around]
-    return [*before, conv, *_activation(layer.activation)]
+    return [*_channels(in_shape), *around, conv, *_activation(layer.activation)]
 
 
 def _conv1d(layer, arrays, in_shape):

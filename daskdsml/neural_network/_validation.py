@@ -15,6 +15,7 @@ from daskdsml.data.labels import check_weights, checked
 from daskdsml.data.validation import validate_dataset
 from daskdsml.data.weights import summed_weight
 from daskdsml.data.windows import WindowedSequences
+from daskdsml.layers._images import told_format
 from daskdsml.layers.average_pool2d import AveragePool2D
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.bidirectional import Bidirectional
@@ -288,18 +289,17 @@ def unwrapped(X) -> Any:
     return X.X if isinstance(X, WindowedSequences) else X
 
 
-def check_channels(first, in_shape) -> None:
+def check_channels(layers, in_shape) -> None:
     """Raise ValueError if rows of X look like images with their channels last."""
-    of_images = isinstance(first, Conv2D | MaxPool2D | AveragePool2D)
-    told = getattr(first, "data_format", None) is not None
-    if told or not of_images or len(in_shape) != 3:
+    of_images = [each for each in layers if isinstance(each, Conv2D | MaxPool2D | AveragePool2D)]
+    if not of_images or told_format(layers) is not None or len(in_shape) != 3:
         return
     if in_shape[2] in CHANNELS and in_shape[0] > max(CHANNELS) < in_shape[1]:
         raise ValueError(
             f"X has rows of shape {tuple(in_shape)}, which look like images with their channels "
-            f"last: {type(first).__name__} takes (channels, height, width). Pass X.transpose(0, 3, "
-            "1, 2), or data_format='channels_last' of Conv2D or CNNClassifier; 'channels_first' "
-            "takes them as they are."
+            f"last: {type(of_images[0]).__name__} takes (channels, height, width). Pass "
+            "X.transpose(0, 3, 1, 2), or data_format='channels_last' of Conv2D, pooling layers or "
+            "CNNClassifier; 'channels_first' takes them as they are."
         )
 
 

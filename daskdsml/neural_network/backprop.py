@@ -104,16 +104,17 @@ class Backprop:
         return x
 
     def inputs(self, X):
-        """Rows as the first layer takes them: (n, *in_shape) in the network's dtype.
+        """Rows as the first layer takes them, in the network's dtype.
 
         Raises
         ------
         ValueError
             If a value is not finite: compiled maxima would turn NaN into zeros unseen.
         """
-        X = np.ascontiguousarray(X, dtype=self.network.dtype)
-        _check_finite(X, "X")
-        return self.backend.put(X.reshape(len(X), *self.network.in_shape))
+        rows = np.reshape(X, (len(X), *self.network.in_shape))
+        rows = np.ascontiguousarray(self.network.arranged(rows), dtype=self.network.dtype)
+        _check_finite(rows, "X")
+        return self.backend.put(rows)
 
     def _statistics(self, tapes):
         statistics = np.empty(self.network.n_statistics, self.network.dtype)

@@ -111,9 +111,8 @@ class CNNClassifier(NeuralClassifier):
         layers: list[Any] = []
         activation = None if self.batch_norm else self.activation
         same: dict[str, Any] = {"padding": "same", "activation": activation}
-        for i, filters in enumerate(self.filters):
-            data_format = None if i else self.data_format
-            layers.append(Conv2D(filters, self.kernel_size, data_format=data_format, **same))
+        for filters in self.filters:
+            layers.append(Conv2D(filters, self.kernel_size, data_format=self.data_format, **same))
             if self.batch_norm:
                 layers.append(BatchNorm(activation=self.activation))
             if self.pool_size > 1:

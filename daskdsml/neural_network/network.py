@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.layers._images import told_format
 from daskdsml.layers._parameters import with_given
 
 
@@ -55,11 +56,13 @@ class Network:
     ------
     ValueError
         If a layer cannot take what the one before it gives; the message names both and the shapes.
+        If layers tell different formats of the images they are given.
     """
 
     def __init__(self, layers, in_shape, loss=None, dtype=np.float32):
         self.layers, self.in_shape, self.loss = tuple(layers), tuple(in_shape), loss
         self.dtype = np.dtype(dtype)
+        self.channels_last = told_format(layers) == "channels_last" and len(self.in_shape) == 3
         self.placed = tuple(self._place_layers(np.random.default_rng(0)))
         self.out_shape = self.placed[-1].out_shape if self.placed else self.in_shape
         ends = [(0, 0)] + [(_end(each.parameters), _end(each.statistics)) for each in self.placed]
@@ -79,6 +82,10 @@ class Network:
                 for name, where, _ in placed.statistics:
                     statistics[where] = np.ravel(first[name])
         return Point(theta, statistics)
+
+    def arranged(self, X):
+        """Rows X (n, *in_shape) as the first layer takes them: images with their channels first."""
+        return np.moveaxis(X, 3, 1) if self.channels_last else X
 
     def views(self, theta, statistics=None) -> list[dict]:
         """Each layer's arrays as views into ``theta`` and, where given, the ``statistics``."""
@@ -163,6 +170,8 @@ class Network:
 
     def _place_layers(self, rng):
         shape, d, s = self.in_shape, 0, 0
+        if self.channels_last:
+            shape = (shape[2], *shape[:2])
         for i, layer in enumerate(self.layers):
             try:
                 if i and getattr(layer, "first", False):

@@ -55,7 +55,7 @@ SETTINGS = [
     (Dropout(0.6), (3, 2)),
     (Dropout(0.5), (2, 3, 4)),
     (Conv1D(3, 2, padding="causal", activation="tanh"), (5, 2)),
-    (Conv2D(2, (2, 3), 1, "same", "tanh", "channels_last"), (4, 5, 2)),
+    (Conv2D(2, (2, 3), 1, "same", "tanh"), (2, 4, 5)),
     (Conv2D(3, (3, 2), (2, 1), 1, "relu"), (2, 6, 5)),
     (MaxPool2D((2, 3)), (2, 5, 7)),
     (AveragePool2D(3, 2), (2, 7, 6)),

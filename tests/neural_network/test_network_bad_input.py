@@ -6,11 +6,14 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from daskdsml.layers.average_pool2d import AveragePool2D
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.dense import Dense
+from daskdsml.layers.dropout import Dropout
 from daskdsml.layers.flatten import Flatten
 from daskdsml.layers.gru import GRU
+from daskdsml.layers.max_pool2d import MaxPool2D
 from daskdsml.neural_network import (
     CNNClassifier,
     MLPClassifier,
@@ -326,6 +329,47 @@ def test_images_with_their_channels_last():
     assert as_they_are.weights_[0]["K"].shape == (2, 8, 3, 3)
     with pytest.raises(ValueError, match="data_format of Conv2D must be"):
         CNNClassifier(data_format="NHWC").fit(X, y)
+
+
+def images_last(first, second, pool):
+    """A network that is told of channels last by some of its layers."""
+    return [
+        Dropout(0.2),
+        Conv2D(5, data_format=first),
+        AveragePool2D(2, 1, pool),
+        BatchNorm(),
+        Conv2D(4, 2, data_format=second),
+        Flatten(),
+        Dense(2),
+    ]
+
+
+LAST = "channels_last"
+
+
+@pytest.mark.parametrize(
+    "told", [(LAST, LAST, LAST), (LAST, None, None), (None, LAST, None), (None, None, LAST)]
+)
+def test_channels_last_told_by_any_layer_are_those_of_the_images(told):
+    X, y = np.random.default_rng(0).normal(size=(60, 8, 7, 3)), np.arange(60) % 2
+    first = np.ascontiguousarray(np.moveaxis(X, 3, 1))
+    last = NeuralClassifier(images_last(*told), max_iter=3).fit(X, y)
+    here = NeuralClassifier(images_last(None, None, None), max_iter=3).fit(first, y)
+    assert last.weights_[4]["K"].shape == (4, 5, 2, 2)
+    assert last.out_shape_ == (2,)
+    for one, other in zip(last.weights_, here.weights_, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+    np.testing.assert_array_equal(last.predict_proba(lazy(X)), here.predict_proba(first))
+    assert last.describe().layers[1].output_shape == (5, 6, 5)
+
+
+def test_layers_that_tell_both_formats():
+    model = NeuralClassifier(images_last(LAST, "channels_first", None))
+    with pytest.raises(ValueError, match="Give one of both, to the first layer or to all"):
+        model.fit(np.ones((60, 8, 8, 3)), np.arange(60) % 2)
+    with pytest.raises(ValueError, match="data_format of MaxPool2D must be"):
+        MaxPool2D(data_format="NHWC")
 
 
 @pytest.mark.parametrize("shape", [(60, 0, 3), (60, 4, 0), (60, 1, 0, 8)])

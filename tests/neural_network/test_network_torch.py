@@ -40,6 +40,10 @@ NETS = {
     "batch norm of images": ([Conv2D(4), BatchNorm(epsilon=1e-3), Flatten()], (3, 7, 6)),
     "one channel": ([Conv2D(4, activation="tanh"), Flatten(), Dense(2)], (7, 6)),
     "channels last": ([Conv2D(4, data_format="channels_last"), Flatten(), Dense(2)], (7, 6, 3)),
+    "channels last, pooled first": (
+        [MaxPool2D(data_format="channels_last"), Conv2D(4), BatchNorm(), Flatten()],
+        (7, 6, 3),
+    ),
     "stride and padding": ([Conv2D(4, (3, 2), (2, 1), (1, 0), "relu"), Flatten()], (3, 9, 8)),
     "same, odd": ([Conv2D(4, 3, padding="same"), Flatten()], (3, 7, 6)),
     "same, even": ([Conv2D(4, (4, 2), (1, 2), "same"), Flatten()], (3, 7, 6)),
