@@ -114,7 +114,7 @@ def check_collection(name, given) -> None:
 
 def told(name, given, error) -> Exception:
     """The error of NumPy or scikit-learn, told of the part it is about, with a remedy."""
-    why = re.split(r"\.(?=[ A-Z]|$)", str(error))[0]
+    why = re.split(r"\.(?= |[A-Z][a-z]* |$)", str(error))[0]
     if "inhomogeneous" in str(error) and isinstance(given, list | tuple):
         lengths = [np.size(row) for row in given]
         odd = next((i for i, length in enumerate(lengths) if length != lengths[0]), 0)
