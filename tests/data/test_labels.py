@@ -1,5 +1,6 @@
 """Labels that cannot be used: missing, or of another kind, at the fit and at a score."""
 
+import dask
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
@@ -39,7 +40,7 @@ MIXED = {"text": spoiled("object", "no"), "number": np.where(np.arange(40) == 7,
 
 
 def few_epochs(model):
-    return model(max_iter=2, batch_size=20) if model is MLPClassifier else model()
+    return model(max_iter=2, batch_size=20, tol=None) if model is MLPClassifier else model()
 
 
 def in_chunks(y):
@@ -115,3 +116,51 @@ def test_sgd_refuses_classes_that_no_row_can_have():
     for classes in ([0.0, np.nan, 1.0], [0], [[0, 1]]):
         with pytest.raises(ValueError, match=r"classes must be a list of two labels or more"):
             SGDClassifier().partial_fit(X, CODES, classes=classes)
+
+
+FRAME = pd.DataFrame(X, columns=["a", "b"])
+LABELS = {
+    "text": TEXT,
+    "object": TEXT.astype(object),
+    "bytes": TEXT.str.encode("ascii").astype(object),
+    "array": TEXT.to_numpy().astype(str),
+    "nullable text": TEXT.astype("string"),
+    "category": TEXT.astype("category"),
+    "codes": pd.Series(CODES).astype("category"),
+    "bool": pd.Series(CODES == 1),
+    "bool objects": pd.Series(CODES == 1).astype(object),
+    "int": pd.Series(CODES).astype("int32"),
+    "nullable": pd.Series(CODES).astype("Int64"),
+    "float": pd.Series(CODES * 1.0),
+    "dates": pd.Series(pd.to_datetime("2024-01-01") + CODES * pd.Timedelta(days=1)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask's own set_index
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("arrow", [True, False])
+@pytest.mark.parametrize("model", [LogisticRegression, MLPClassifier])
+def test_predicted_labels_are_in_the_dtype_that_is_promised(kind, arrow, model, tmp_path):
+    with dask.config.set({"dataframe.convert-string": arrow}):
+        table = dd.from_pandas(FRAME, npartitions=4)
+        fitted = few_epochs(model).fit(FRAME, LABELS[kind])
+        labels = fitted.predict(table)
+        values = labels.compute()
+        assert labels.dtype == values.dtype
+        np.testing.assert_array_equal(values, fitted.predict(FRAME))
+        assert labels.partitions[0].loc[:-1].compute().dtype == values.dtype  # of no row
+        if values.dtype == object:  # which Dask cannot store without a schema
+            return
+        table.assign(p=labels).to_parquet(tmp_path)
+        assert len(table.assign(p=labels).set_index("p").loc[values[0]].compute())
+
+
+@MODELS
+def test_predicted_text_can_be_merged_with_text(model):
+    fitted = few_epochs(model).fit(FRAME, TEXT)
+    for arrow in (True, False):
+        with dask.config.set({"dataframe.convert-string": arrow}):
+            table = dd.from_pandas(FRAME, npartitions=4)
+            prices = dd.from_pandas(pd.DataFrame({"p": ["a", "b"], "price": 1.0}), npartitions=1)
+            found = table.assign(p=fitted.predict(table)).merge(prices, on="p")
+            assert len(found.compute()) == 40

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from daskdsml.data.blocks import float_dtype
 from daskdsml.data.dataset import checked_rows, is_dask_frame, plain
+from daskdsml.passes.evaluate import Labels
 from daskdsml.passes.row_stats import raise_missing
 
 
@@ -44,14 +45,29 @@ def lazily(X, predictor, finish, *, name, mask=None, ranks=(2,), tail=(), column
     if len(tail) > 1 or mask is not None:
         return _of_array(plain(X), mask, predictor, finish, tail, dtype, name)
     columns = list(range(*tail) if columns is None else columns) if tail else None
+    held_in = _dtype_in_frames(finish, dtype)
     return X.map_partitions(
         _finished_part,
         dask.delayed(predictor, pure=True),
         finish,
         columns,
-        meta=_framed(np.empty((0, *tail), dtype), X._meta.index, columns),
+        held_in,
+        meta=_framed(np.empty((0, *tail), dtype), X._meta.index, columns, held_in),
         token=name,
     )
+
+
+def _dtype_in_frames(finish, dtype):
+    """The dtype of a column of predictions: that of text is Dask's, who reads text in it."""
+    if not isinstance(finish, Labels):
+        return dtype
+    import dask.dataframe as dd  # who has a frame has it; slow to import
+    import pandas as pd
+
+    # From all labels: a partition may have none.
+    labels = pd.Series(finish.classes)
+    text = pd.api.types.infer_dtype(labels) == "string"
+    return dd.from_pandas(labels, npartitions=1).dtype if text else labels.dtype
 
 
 def _of_array(X, mask, predictor, finish, tail, dtype, name):
@@ -82,18 +98,18 @@ def _finished_block(X, model, mask=None, *, finish):
     return _finished(model.item(), finish, X, *masks)
 
 
-def _finished_part(part, predictor, finish, columns):
+def _finished_part(part, predictor, finish, columns, dtype):
     values = _finished(predictor, finish, part.to_numpy(), index=part.index)
-    return _framed(values, part.index, columns)
+    return _framed(values, part.index, columns, dtype)
 
 
-def _framed(values, index, columns):
+def _framed(values, index, columns, dtype):
     """A Series, or a DataFrame of columns."""
-    import pandas as pd  # who has a frame has it; slow to import
+    import pandas as pd
 
     if columns is None:
-        return pd.Series(values, index=index)
-    return pd.DataFrame(values, index=index, columns=columns)
+        return pd.Series(values, index=index, dtype=dtype)
+    return pd.DataFrame(values, index=index, columns=columns, dtype=dtype)
 
 
 def _finished(predictor, finish, X, *mask, index=None):
