@@ -8,6 +8,14 @@ from __future__ import annotations
 
 # Reasons, each with the tests that it explains.
 REASONS = {
+    "there is no solver 'liblinear', which penalises the intercept, and none for the dual": """
+        test_logistic::*liblinear*
+        test_logistic::test_check_solver_option*
+        test_logistic::test_consistency_path*
+        test_logistic::test_logistic_cv?42-False?
+        test_logistic::test_logistic_regression_solvers?42?
+        test_logistic::test_logreg_l1*
+    """,
     "asks for private attributes or methods of scikit-learn's class": """
         test_logistic::test_get_default_scorer
         test_logistic::test_logistic_cv_multinomial_score*
@@ -21,7 +29,6 @@ REASONS = {
         test_sgd::test_sgd_predict_proba_method_access*
         test_sgd::test_validation_mask_correctly_subsets
         test_coordinate_descent::test_lassoCV_does_not_set_precompute*
-        test_coordinate_descent::test_overridden_gram_matrix
     """,
     "the error or warning is there, in words of our own that name the remedy": """
         test_glm::test_linalg_warning_with_newton_solver*
@@ -38,10 +45,10 @@ REASONS = {
         test_logistic::test_lr_penalty_l1ratio_incompatible*
         test_logistic::test_max_iter*
         test_logistic::test_penalty_deprecated*
+        test_logistic::test_passing_params_without_enabling_metadata_routing
         test_logistic::test_penalty_none*
         test_mlp::test_mlp_partial_fit_after_fit*
         test_mlp::test_nonfinite_params
-        test_mlp::test_mlp_diverging_loss
         test_mlp::test_warm_start
         test_sgd::test_partial_fit_weight_class_balanced*
         test_sgd::test_provide_coef*
@@ -56,38 +63,48 @@ REASONS = {
         test_ridge::test_dtype_match*
         test_logistic::test_dtype_match*
         test_sgd::test_sgd_dtype_match*
+        test_coordinate_descent::test_enet_float_precision
+    """,
+    "networks compute in their parameter dtype, 'float32' by default, whatever X is": """
         test_mlp::test_mlp_param_dtypes*
     """,
-    "X is never written to, so copy_X has no effect": """
+    "X is never written to and always checked: copy_X and check_input have no effect": """
+        test_coordinate_descent::test_check_input_false
+        test_coordinate_descent::test_enet_copy_X_False_check_input_False
         test_base::test_inplace_data_preprocessing*
     """,
-    "more is taken than by scikit-learn: sparse X with bounds or any solver, bounds with any": """
+    "more is taken: sparse X or bounds with any solver, alpha=0, Gram matrices not centred": """
+        test_coordinate_descent::test_lasso_alpha_warning
+        test_coordinate_descent::test_overridden_gram_matrix
         test_base::test_raises_value_error_if_positive_and_sparse
         test_ridge::test_ridge_fit_intercept_sparse_error*
         test_ridge::test_ridge_positive_error_test*
         test_logistic::test_large_sparse_matrix*
+    """,
+    "each column of y has a path of its own, so it may have bounds": """
+        test_coordinate_descent::test_enet_path_positive*
     """,
     "solver_ names what ran, which other names are mapped to; sums are exact, so none fails": """
         test_ridge::test_lbfgs_solver_error
         test_ridge::test_n_iter
         test_ridge::test_ridge_fit_intercept_sparse_sag*
         test_ridge::test_ridge_regression?*
-        test_logistic::test_n_iter*
         test_logistic::test_newton_cholesky_fallback_to_lbfgs
-    """,
-    "there is no solver 'liblinear', which penalises the intercept, and none for the dual": """
-        test_logistic::*liblinear*
-        test_logistic::test_check_solver_option*
-        test_logistic::test_consistency_path*
-        test_logistic::test_logistic_regression_solvers?42?
-        test_logistic::test_logreg_l1*
     """,
     "what scikit-learn 1.9 deprecates is not taken, or is not deprecated here": """
         test_coordinate_descent::test_path_function_deprecated_n_alphas*
         test_logistic::test_l1_ratio_None_deprecated
+        test_logistic::test_LogisticRegressionCV_elasticnet_attribute_shapes*
+        test_logistic::test_LogisticRegressionCV_no_refit*
+        test_logistic::test_LogisticRegressionCV_on_folds
+        test_logistic::test_logistic_cv?42-True?
         test_logistic::test_logisticregression_warns_with_n_jobs
         test_logistic::test_logisticregressioncv_warns_with_use_legacy_attributes
+        test_logistic::test_lr_cv_scores_differ_when_sample_weight_is_requested*
         test_logistic::test_lr_scoring_warns
+        test_logistic::test_multinomial_cv_iris*
+        test_logistic::test_n_iter?True-*
+        test_logistic::test_scores_attribute_layout_elasticnet
         test_ridge::test_regularization_limits_ridge_gcv*
         test_sgd::test_power_t_limits*
     """,
@@ -98,8 +115,19 @@ REASONS = {
         test_huber::test_huber_warm_start
         test_logistic::test_elastic_net_vs_l1_l2*
         test_logistic::test_logistic_regression_class_weights*
+        test_coordinate_descent::test_1d_multioutput_*_cv
         test_coordinate_descent::test_warm_start*
         test_coordinate_descent::test_enet_coordinate_descent_raises_convergence*
+        test_mlp::test_lbfgs_classification_maxfun*
+    """,
+    "log probabilities are precise where the probabilities round to 1": """
+        test_mlp::test_predict_proba_multilabel
+    """,
+    "a diverging fit ends, with a warning, before its numbers are no longer finite": """
+        test_mlp::test_mlp_diverging_loss
+    """,
+    "a training set without a class has no optimum, for its intercept falls for ever: an error": """
+        test_logistic::test_logistic_cv_folds_with_classes_missing*
     """,
     "a fit of no iterations is an error: max_iter is at least 1": """
         test_logistic::test_zero_max_iter*
@@ -119,15 +147,9 @@ REASONS = {
         test_sgd::test_multi_core_gridsearch_and_early_stopping
         test_sgd::test_validation_set_not_used_for_training*
     """,
-    "networks: losses are kept beside scores, progress is a bar, one class is an error": """
-        test_mlp::test_early_stopping?*
-        test_mlp::test_partial_fit_errors
+    "networks: progress is a bar, and one class is an error": """
         test_mlp::test_preserve_feature_names?MLPClassifier?
         test_mlp::test_verbose_sgd
-    """,
-    "a fold of one row has no R2: an error, where scikit-learn warns and goes on with NaN": """
-        test_ridge::test_ridgecv_alphas_zero?RidgeCV-3?
-        test_ridge::test_ridgecv_sample_weight
     """,
 }
 DIFFERENCES = {pattern: reason for reason, tests in REASONS.items() for pattern in tests.split()}

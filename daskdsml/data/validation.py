@@ -5,9 +5,12 @@ Nothing here reads a Dask collection, except to learn chunk sizes that are unkno
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from dask.array import core as da
 from dask.array.wrap import full
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_consistent_length
 
 from daskdsml.data.dataset import (
@@ -25,6 +28,7 @@ from daskdsml.data.dataset import (
 from daskdsml.data.local import check_target_rank, local_rows, local_target, local_weights
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine.clients import current_client
+from daskdsml.utils.validation import outside
 
 
 def validate_dataset(
@@ -97,6 +101,16 @@ def validate_dataset(
         dataset = Dataset(X, y, w, g, mask)
     _check_steps(dataset, y_steps)
     return dataset
+
+
+def warn_of_one_row(scores, remedy="Score two rows or more.") -> None:
+    """Warn as scikit-learn does if one of the ``scores`` is NaN: R2 of a single row."""
+    if np.isnan(scores).any():
+        warnings.warn(
+            f"R2 is not defined for a single row, so it is NaN. {remedy}",
+            UndefinedMetricWarning,
+            stacklevel=outside(),
+        )
 
 
 def _check_steps(dataset, y_steps) -> None:

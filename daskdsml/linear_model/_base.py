@@ -17,7 +17,7 @@ from daskdsml.contracts import Block, Record
 from daskdsml.data.blocks import float_dtype
 from daskdsml.data.dataset import MATRIX, check_rank, is_dask, meta_of
 from daskdsml.data.local import local_rows
-from daskdsml.data.validation import validate_dataset
+from daskdsml.data.validation import validate_dataset, warn_of_one_row
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
 from daskdsml.passes.evaluate import LinearPredictor, errors
@@ -61,10 +61,15 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
         return predict_rows(self, X, np.asarray, None if predictor.flat else len(predictor.coef))
 
     def score(self, X, y, sample_weight=None) -> float:
-        """Coefficient of determination R², averaged over outputs, from one pass over X and y."""
+        """Coefficient of determination R², averaged over outputs, from one pass over X and y.
+
+        NaN of a single row, with a warning.
+        """
         check_is_fitted(self)
         kind = {"multi_output": self._multi_output}
-        return evaluate(self, errors, predictor_of(self), X, y, sample_weight, **kind).r2()
+        r2 = evaluate(self, errors, predictor_of(self), X, y, sample_weight, **kind).r2()
+        warn_of_one_row(r2)
+        return r2
 
 
 class SparseCoefficients:

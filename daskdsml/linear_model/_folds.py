@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 
 from daskdsml.contracts import Paths, Record
+from daskdsml.data.validation import warn_of_one_row
 from daskdsml.linear_model._base import publish
 from daskdsml.linear_model._least_squares import MOST_PASSES, intercepts_of, n_outputs_of, solve
 from daskdsml.linear_model._scoring import PredictionScorer, check_kept
@@ -17,7 +16,7 @@ from daskdsml.losses.penalties.l2 import L2
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.solvers._moments import rounded_spread
 from daskdsml.utils.threads import single_threaded_blas
-from daskdsml.utils.validation import check_flag, outside
+from daskdsml.utils.validation import check_flag
 
 
 def fit_folds(estimator, table, folds, name, solver, specs, judge=None):
@@ -94,13 +93,11 @@ class FoldTests(NamedTuple):
                 share = errors[i, :, f] * tested.weight / (tested.cross[k, k] if varies else 1.0)
                 exact = np.where(errors[i, :, f] <= floor, 1.0, 0.0)
                 scores[i, :, f] = 1.0 - share if varies else exact
-        if np.isnan(scores).any():
-            warnings.warn(
-                "R2 is not defined for test sets of one row, so the first alpha is taken. Use "
-                "scoring='neg_mean_squared_error', or fewer folds.",
-                UndefinedMetricWarning,
-                stacklevel=outside(),
-            )
+        warn_of_one_row(
+            scores,
+            "No mean over folds is greater than the first, so the first alpha is taken. Use "
+            "scoring='neg_mean_squared_error', or fewer folds.",
+        )
         return scores
 
 

@@ -108,7 +108,8 @@ class LogisticRegressionCV(LinearClassifier):
         those of a Dask collection as Dask Arrays.
     solver : {"auto"}
         L-BFGS with the Hessian of a sample for squares alone, proximal Newton with L1.
-        scikit-learn's names stand for "auto": the optimum is the same.
+        scikit-learn's names stand for "auto": the optimum is the same. "liblinear" penalises the
+        intercept, and is refused.
     tol : float
         KKT residual at which each model is done, as for `LogisticRegression`.
     max_iter : int
@@ -154,7 +155,7 @@ class LogisticRegressionCV(LinearClassifier):
     _likelihood = "categorical"
     _solvers = ()
     _equivalent_solvers = dict.fromkeys(
-        ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"), "auto"
+        ("lbfgs", "newton-cg", "newton-cholesky", "sag", "saga"), "auto"
     )
     warm_start = False
 

@@ -120,6 +120,8 @@ def enet_path(
     ----------
     X : array (n, p), CSR, DataFrame, Dask Array or Dask DataFrame
     y : array (n,) or (n, K), series, or Dask collection of them
+        Each of K columns has a path of its own; scikit-learn penalises the coefficients of all
+        columns together, as MultiTaskElasticNet does.
     l1_ratio : float
         Share of the L1 penalty, above 0 and up to 1. For 0 take `ridge_path`.
     eps : float

@@ -13,7 +13,7 @@ from daskdsml.utils.variation import Variation
 class R2(NamedTuple):
     """``1 - sum_i w_i (y_i - m_i)**2 / sum_i w_i (y_i - mean(y))**2`` for predictions ``m_i``.
 
-    Where y does not vary it is 1 if all predictions are right and else 0.
+    Where y does not vary it is 1 if all predictions are right and else 0; of one row it is NaN.
     """
 
     needs = "predictions"
@@ -21,17 +21,19 @@ class R2(NamedTuple):
     def count(self, y, predicted, w, n_classes):
         """The spread of y in a block, and its squared errors."""
         y, w = np.asarray(y, dtype=np.float64), weights(y, w)
-        return _Errors(Variation.of(y[:, None], w), float(w @ (y - predicted) ** 2))
+        return _Errors(len(y), Variation.of(y[:, None], w), float(w @ (y - predicted) ** 2))
 
     def value(self, total) -> float:
         """The score of all rows; ValueError if none has weight."""
         check_weight(total.y.weight)
-        return float(total.y.r2(total.residual)[0])
+        return float(total.y.r2(total.residual, total.n_rows)[0])
 
 
 class _Errors(NamedTuple):
+    n_rows: int
     y: Variation
     residual: float
 
     def __add__(self, other: _Errors) -> _Errors:
-        return _Errors(self.y + other.y, self.residual + other.residual)
+        n_rows = self.n_rows + other.n_rows
+        return _Errors(n_rows, self.y + other.y, self.residual + other.residual)

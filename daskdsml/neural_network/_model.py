@@ -133,11 +133,6 @@ class NeuralModel(BaseEstimator):
             network = build_network(self, shape, examples.mask)
             before = None if first else self._train_state
             config = self._train_config(count_rows(examples, network.steps, before))
-            if isinstance(config.solver, LBFGS):
-                raise ValueError(
-                    "partial_fit makes one epoch of mini-batches, which solver='lbfgs' does not "
-                    "take. Use solver='adam' or 'sgd', or fit."
-                )
             point = starting_point(self, network, warm=not first)
             if first or self.backend != "auto":
                 self._backend = backend_name(find_backend(self, network, examples.n_rows))
@@ -305,6 +300,16 @@ def build_network(model, in_shape, mask=None) -> Network:
     network.loss = model._targets.loss(network.out_shape)
     check_mask(network, mask)
     return network
+
+
+def takes_batches(model) -> bool:
+    """Whether the solver takes mini-batches, so that there is `partial_fit`."""
+    if model.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit makes one epoch of mini-batches, which solver='lbfgs' does not take. Use "
+            "solver='adam' or 'sgd', or fit."
+        )
+    return True
 
 
 def precision(model):

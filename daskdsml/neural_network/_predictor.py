@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.dataset import Dataset, checked_rows, is_dask
+from daskdsml.data.validation import warn_of_one_row
 from daskdsml.engine.full.predict import lazily
 from daskdsml.neural_network._rows import open_examples, told_of_shape
 from daskdsml.neural_network._validation import (
@@ -160,7 +161,9 @@ def score(model, X, y, sample_weight=None, mask=None) -> float:
     examples = model._targets.encoded(examples, scored=True)
     check_mask(model._network, examples.mask)
     with open_examples(model, examples, rows=SCORED_ROWS) as batches, single_threaded_blas():
-        return score_at(model, batches, model._train_state.point)
+        value = score_at(model, batches, model._train_state.point)
+    warn_of_one_row(value)
+    return value
 
 
 def score_at(model, batches, point) -> float:

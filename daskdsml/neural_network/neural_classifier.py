@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.labels import (
@@ -20,7 +21,7 @@ from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
-from daskdsml.neural_network._model import NeuralModel
+from daskdsml.neural_network._model import NeuralModel, takes_batches
 from daskdsml.neural_network._predictor import predict, score
 from daskdsml.neural_network._scores import up_to_scores
 from daskdsml.neural_network._validation import check_layers, check_solver_options
@@ -168,6 +169,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     ):
         set_parameters(self, locals())
 
+    @available_if(takes_batches)
     def partial_fit(self, X, y, sample_weight=None, classes=None, mask=None):
         """One epoch over the rows given, from where the last call (or a fit) ended.
 

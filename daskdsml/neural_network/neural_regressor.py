@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.data.labels import checked
-from daskdsml.neural_network._model import NeuralModel
+from daskdsml.neural_network._model import NeuralModel, takes_batches
 from daskdsml.neural_network._predictor import Mean, predict, score
 from daskdsml.neural_network._scores import check_log_link
 from daskdsml.neural_network._validation import check_layers, check_solver_options
@@ -80,6 +81,7 @@ class NeuralRegressor(RegressorMixin, NeuralModel):
     ):
         set_parameters(self, locals())
 
+    @available_if(takes_batches)
     def partial_fit(self, X, y, sample_weight=None, mask=None):
         """One epoch over the rows given, from where the last call (or a fit) ended.
 

@@ -45,8 +45,11 @@ class Errors(NamedTuple):
         return self.y.weight
 
     def r2(self) -> float:
-        """Coefficient of determination, averaged over outputs; 0 or 1 for a y that is constant."""
-        return float(np.mean(self.y.r2(self.residual)))
+        """Coefficient of determination, averaged over outputs; 0 or 1 for a y that is constant.
+
+        NaN of a single row.
+        """
+        return float(np.mean(self.y.r2(self.residual, self.stats.n_rows)))
 
 
 class Hits(NamedTuple):

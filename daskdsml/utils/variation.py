@@ -66,8 +66,13 @@ class Variation(NamedTuple):
             variance = self.squares / (self.weight or 1.0)
             return self.varies & (self.mean**2 * epsilon**0.5 > variance)
 
-    def r2(self, residual) -> np.ndarray:
-        """``1 - residual / squares`` (K,); of a constant column 1 without errors, else 0."""
+    def r2(self, residual, n_rows) -> np.ndarray:
+        """``1 - residual / squares`` (K,); of a constant column 1 without errors, else 0.
+
+        NaN of less than two rows.
+        """
+        if n_rows < 2:
+            return np.full(len(self.mean), np.nan)
         varies = self.varies & (self.squares > 0.0)
         ratio = residual / np.where(varies, self.squares, 1.0)
         return np.where(varies, 1.0 - ratio, np.where(residual > 0.0, 0.0, 1.0))

@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import sklearn.neural_network
+from sklearn.exceptions import UndefinedMetricWarning
 from tables import dask_rows
 
 import daskdsml.linear_model as linear_model
 import daskdsml.neural_network as neural_network
 from daskdsml.inference import infer
-from daskdsml.linear_model import LogisticRegression, PoissonRegressor, Ridge, SGDClassifier
+from daskdsml.linear_model import (
+    LogisticRegression,
+    LogisticRegressionCV,
+    PoissonRegressor,
+    Ridge,
+    SGDClassifier,
+    SGDRegressor,
+)
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 NUMBERS = X @ [1.0, 2.0, 0.0] + np.random.default_rng(1).normal(size=60)
@@ -67,6 +75,24 @@ def test_lbfgs_takes_bounds():
     assert mine.solver_ == "nnls"
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        Ridge(),
+        SGDRegressor(random_state=0),
+        neural_network.MLPRegressor(max_iter=1, tol=None, random_state=0),
+    ],
+)
+@pytest.mark.parametrize("n_blocks", [None, 1])
+def test_r2_of_one_row_is_not_defined(model, n_blocks):
+    model.fit(X, NUMBERS)
+    A, y = X[:1], NUMBERS[:1]
+    if n_blocks is not None:
+        A, y = dask_rows(A, n_blocks), dask_rows(y, n_blocks)
+    with pytest.warns(UndefinedMetricWarning, match="R2 is not defined for a single row.*two"):
+        assert np.isnan(model.score(A, y))
+
+
 @pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "newton-cholesky", "sag", "saga"])
 def test_solvers_of_logistic_regression_have_their_optimum(solver):
     reference = sklearn.linear_model.LogisticRegression(tol=1e-10, max_iter=10_000).fit(X, CODES)
@@ -76,8 +102,9 @@ def test_solvers_of_logistic_regression_have_their_optimum(solver):
         with pytest.raises(ValueError, match=f"solver='{solver}' cannot minimise an L1 penalty"):
             LogisticRegression(solver=solver, l1_ratio=1.0).fit(X, CODES)
     assert PoissonRegressor(solver="newton-cholesky").fit(X, CODES).solver_ == "newton"
-    with pytest.raises(ValueError, match="Unknown solver 'liblinear'.*'auto'.*'newton-cg'"):
-        LogisticRegression(solver="liblinear").fit(X, CODES)
+    for estimator in (LogisticRegression, LogisticRegressionCV):
+        with pytest.raises(ValueError, match="Unknown solver 'liblinear'.*'auto'.*'newton-cg'"):
+            estimator(solver="liblinear").fit(X, CODES)
 
 
 @pytest.mark.parametrize(
