@@ -35,7 +35,6 @@ REASONS = {
         test_ridge::test_ridge_individual_penalties
         test_ridge::test_ridgecv_alphas_validation*
         test_ridge::test_ridgecv_alphas_zero*None*
-        test_coordinate_descent::test_elasticnet_precompute_incorrect_gram
         test_coordinate_descent::test_enet_l1_ratio
         test_coordinate_descent::test_enet_nonfinite_params
         test_coordinate_descent::test_lassocv_alphas_validation*

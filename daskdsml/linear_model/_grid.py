@@ -15,6 +15,7 @@ from daskdsml.contracts import Result
 from daskdsml.data.folds import Folds
 from daskdsml.data.labels import LabelCodes, codes_of
 from daskdsml.metrics._sums import RowMean
+from daskdsml.metrics.accuracy import Accuracy
 from daskdsml.passes.evaluate import log_probabilities
 from daskdsml.passes.row_stats import RowStats, invalid_target
 from daskdsml.passes.scores import Scores, scores
@@ -79,7 +80,10 @@ class LogLossOfScores(RowMean):
 
 
 class Coded(NamedTuple):
-    """Kernel `scores` of blocks that still have the user's labels."""
+    """Kernel `scores` of blocks that still have the user's labels.
+
+    One that is none of ``classes`` is never predicted, which is all that the accuracy asks.
+    """
 
     classes: np.ndarray
 
@@ -90,7 +94,7 @@ class Coded(NamedTuple):
             return Scores(stats, (None,) * len(judged.coef))
         y = np.ravel(block.y)
         codes = codes_of(y, self.classes)
-        if (codes < 0).any():
+        if (codes < 0).any() and not isinstance(judged.metric, Accuracy):
             (stranger,) = y[[np.argmin(codes)]].tolist()
             raise ValueError(
                 f"y holds the label {stranger!r}, but the model was fitted to the "

@@ -345,7 +345,10 @@ class LogisticRegressionCV(LinearClassifier):
         publish_classes(self, cells.summary.labels, thetas)
 
     def score(self, X, y, sample_weight=None) -> float:
-        """The score named by ``scoring``, by weight; one pass over X and y."""
+        """The score named by ``scoring``, by weight; one pass over X and y.
+
+        A label that is none of ``classes_`` is wrong for "accuracy"; other scores refuse it.
+        """
         check_is_fitted(self)
         predictor = predictor_of(self)
         metric = self._scorer()

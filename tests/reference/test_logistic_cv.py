@@ -484,6 +484,19 @@ def test_scores_of_another_kind():
     refuse("scoring='f1' is for two classes.*Use 'f1_macro'", labels(3), scoring="f1")
 
 
+@pytest.mark.parametrize("n_blocks", [None, 3])
+def test_labels_that_the_fit_did_not_meet(n_blocks):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = (X[:, 0] > 0.0).astype(int)
+    strange = np.where(np.arange(60) < 5, 2, y)
+    model = LogisticRegressionCV(Cs=[1.0], cv=3, scoring="accuracy").fit(X, y)
+    right = np.mean(model.predict(X) == strange)
+    A, b = (X, strange) if n_blocks is None else (dask_rows(X, n_blocks), dask_rows(strange, 3))
+    assert model.score(A, b) == pytest.approx(right)
+    with pytest.raises(ValueError, match="y holds the label 2"):
+        model.set_params(scoring="neg_log_loss").score(A, b)
+
+
 def test_nothing_is_fitted_where_no_score_can_be(tmp_path):
     A, y = Source(tmp_path, 5, 40, 3).table()
     source = Source(tmp_path, 5, 40, 3)
