@@ -66,7 +66,8 @@ class Recurrent(ParameterLayer):
         if len(in_shape) != 2 or in_shape[0] == 0 or not in_shape[1]:
             raise ValueError(
                 f"{type(self).__name__} takes rows of shape (steps, features), at least one "
-                f"of each, but got {tuple(in_shape)}."
+                f"of each, but got {tuple(in_shape)}. Set return_sequences=True in a recurrent "
+                "layer before it, or reshape X to (n, steps, features)."
             )
         steps, p = in_shape
         gates = range(sum(self.blocks))

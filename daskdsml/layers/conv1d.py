@@ -82,7 +82,8 @@ class Conv1D(_filters.FilterLayer):
         if len(in_shape) != 2 or min(in_shape) < 1:
             raise ValueError(
                 f"Conv1D expects sequences (T, features), got a shape {in_shape}. Reshape X to "
-                "(n, T, features); the features may be one."
+                "(n, T, features), one feature or more; set return_sequences=True in a recurrent "
+                "layer before it."
             )
         frame = self._frame(in_shape[0])
         shape = (self.filters, in_shape[1], self.size)

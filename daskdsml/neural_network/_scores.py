@@ -25,6 +25,21 @@ def up_to_scores(layers) -> list:
     return list(layers)
 
 
+def ending(out_shape, n_axes, K) -> str:
+    """How layers that give rows of ``out_shape`` get K scores, in ``n_axes`` (T, K) or (K,)."""
+    if len(out_shape) < n_axes:
+        return (
+            "The layers give one vector for all time steps: set return_sequences=True in each "
+            f"recurrent layer, leave Flatten out, and let the last layer be Dense({K})."
+        )
+    if len(out_shape) > n_axes:
+        return (
+            "Leave return_sequences=True out of the last recurrent layer, or put Flatten() behind "
+            f"it, and let the last layer be Dense({K})."
+        )
+    return f"Let the last layer be Dense({K})."
+
+
 def last_activation(layer) -> str | None:
     """The name of the activation that a layer ends with, None for the identity."""
     return layer.name if isinstance(layer, Activation) else getattr(layer, "activation", None)

@@ -23,7 +23,7 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel, takes_batches
 from daskdsml.neural_network._predictor import predict, score
-from daskdsml.neural_network._scores import up_to_scores
+from daskdsml.neural_network._scores import ending, up_to_scores
 from daskdsml.neural_network._validation import check_layers, check_solver_options
 from daskdsml.passes.evaluate import Labels, log_probabilities, probabilities
 from daskdsml.utils.validation import check_labels, set_parameters
@@ -105,6 +105,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     layers_ : list of layers up to the raw scores
     weights_ : list of dicts of arrays, one a layer
     n_parameters_ : int
+        Those of layers that are not trainable among them; `describe` tells them apart.
     n_iter_, t_ : int
         Epochs, and rows in all of them.
     history_ : list of Epoch (epoch, seconds, loss, score, gradient_norm, learning_rate,
@@ -309,7 +310,7 @@ class Classification(NamedTuple):
         if len(out_shape) != 1 + self.of_steps or not fits:
             raise ValueError(
                 f"The last layer gives {out_shape} for each row, but y holds {K} classes: expected "
-                f"{wanted} with K={K}. Let the last layer be Dense({K})."
+                f"{wanted} with K={K}. {ending(out_shape, 1 + self.of_steps, K)}"
             )
         return Logistic() if out_shape[-1] == 1 else Multinomial(K)
 

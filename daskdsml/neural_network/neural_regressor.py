@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml.data.labels import checked
 from daskdsml.neural_network._model import NeuralModel, takes_batches
 from daskdsml.neural_network._predictor import Mean, predict, score
-from daskdsml.neural_network._scores import check_log_link
+from daskdsml.neural_network._scores import check_log_link, ending
 from daskdsml.neural_network._validation import check_layers, check_solver_options
 from daskdsml.utils import registry
 from daskdsml.utils.validation import set_parameters
@@ -171,7 +171,7 @@ class Regression(NamedTuple):
         if out_shape != (K,):
             raise ValueError(
                 f"The last layer gives {out_shape} for each row, but y has {K} target(s): expected "
-                f"({K},). Let the last layer be Dense({K})."
+                f"({K},). {ending(out_shape, 1, K)}"
             )
         return registry.find("losses", self.loss_name)()
 

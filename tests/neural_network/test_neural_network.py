@@ -19,6 +19,7 @@ from sklearn.metrics import r2_score
 from daskdsml.layers.activation import Activation
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.bidirectional import Bidirectional
+from daskdsml.layers.conv1d import Conv1D
 from daskdsml.layers.conv2d import Conv2D
 from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
@@ -841,10 +842,11 @@ def test_the_last_epoch_asks_for_more(blobs):
     [
         ([Conv2D(4), Dense(3)], (8, 8), r"layer 0, Conv2D.*\(4, \d, \d\).*layer 1, Dense"),
         ([Dense(3), Conv2D(4)], (6,), r"layer 0, Dense.*\(3,\).*layer 1, Conv2D"),
-        ([GRU(3), GRU(3)], (5, 2), r"layer 0, GRU.*\(3,\).*layer 1, GRU"),
+        ([GRU(3), GRU(3)], (5, 2), r"layer 0, GRU.*\(3,\).*layer 1, GRU.*return_sequences=T"),
+        ([GRU(3), Conv1D(2), Dense(3)], (5, 2), "layer 1, Conv1D.*return_sequences=True in a"),
         ([Dense(7)], (6,), r"gives \(7,\) for each row, but y holds 3 classes.*Dense\(3\)"),
         ([Flatten(), Dense(1)], (6,), r"gives \(1,\)"),
-        ([GRU(3, return_sequences=True), Dense(3)], (5, 2), r"gives \(5, 3\)"),
+        ([GRU(3, return_sequences=True), Dense(3)], (5, 2), r"gives \(5, 3\).*Leave return_s"),
         ([GRU(3, True), Embedding(5, 2), GRU(3), Dense(3)], (5, 2), "Let it be the first"),
         ([], (6,), "layers must be a list of layers"),
         ([3], (6,), "which is no layer"),
@@ -855,6 +857,17 @@ def test_layers_that_do_not_meet(layers, shape, message):
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=message):
         small(layers).fit(rng.normal(size=(30, *shape)), np.arange(30) % 3)
+
+
+def test_steps_that_a_recurrent_layer_leaves_out_or_in():
+    X, y, _ = sequences()
+    for layers in ([GRU(3), Dense(2)], [Bidirectional(GRU(3)), Dense(2)], [Flatten(), Dense(2)]):
+        with pytest.raises(ValueError, match=r"one vector for all .* set return_sequences=True in"):
+            SequenceTagger(layers).fit(X, y)
+    with pytest.raises(ValueError, match=r"K=2\. Let the last layer be Dense\(2\)"):
+        SequenceTagger([GRU(3, return_sequences=True), Dense(3)]).fit(X, y)
+    with pytest.raises(ValueError, match="Leave return_sequences=True out of the last"):
+        NeuralRegressor([GRU(3, return_sequences=True), Dense(1)]).fit(X, X[:, 0, 0])
 
 
 @pytest.mark.parametrize(
