@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import is_dataclass
 from html import escape
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +15,14 @@ from daskdsml.neural_network.network import Network
 class DescribedLayer(NamedTuple):
     """One layer: the shape of one row it gives, and how many numbers it holds.
 
-    ``statistics`` are not learnt but follow the batches; ``n_bytes`` counts both.
+    ``fixed`` of the ``parameters`` are not trainable. ``statistics`` are not learnt but follow the
+    batches; ``n_bytes`` counts them, too.
     """
 
     layer: str
     output_shape: tuple
     parameters: int
+    fixed: int
     statistics: int
     n_bytes: int
 
@@ -31,13 +34,14 @@ class Description:
     ----------
     title : str
     layers : tuple of DescribedLayer
-    n_parameters, n_statistics, n_bytes : int
+    n_parameters, n_fixed, n_statistics, n_bytes : int
     note : str, what is not known yet
     """
 
     def __init__(self, title: str, layers: tuple[DescribedLayer, ...], note: str = ""):
         self.title, self.layers, self.note = title, layers, note
         self.n_parameters = sum(layer.parameters for layer in layers)
+        self.n_fixed = sum(layer.fixed for layer in layers)
         self.n_statistics = sum(layer.statistics for layer in layers)
         self.n_bytes = sum(layer.n_bytes for layer in layers)
 
@@ -64,15 +68,15 @@ class Description:
         return f"<p>{escape(self.title)}</p>{table}{note}"
 
     def _cells(self) -> list[list[str]]:
-        """Head, layers and total, as they are shown: statistics only where there are some."""
-        head = ["layer", "output shape", "parameters", "statistics", "bytes"]
+        """Head, layers and total, as they are shown: a column only where there are some of it."""
+        head = ["layer", "output shape", "parameters", "of them fixed", "statistics", "bytes"]
+        counts = (self.n_parameters, self.n_fixed, self.n_statistics, self.n_bytes)
         rows = [
-            [name, str(shape), f"{d:,}", f"{s:,}", shown_bytes(n)]
-            for name, shape, d, s, n in self.layers
+            [name, str(shape), *(f"{count:,}" for count in numbers), shown_bytes(n)]
+            for name, shape, *numbers, n in [*self.layers, ("total", "", *counts)]
         ]
-        total = ["total", "", f"{self.n_parameters:,}", f"{self.n_statistics:,}"]
-        cells = [head, *rows, [*total, shown_bytes(self.n_bytes)]]
-        return cells if self.n_statistics else [row[:3] + row[4:] for row in cells]
+        shown = (True, True, True, self.n_fixed > 0, self.n_statistics > 0, True)
+        return [list(compress(row, shown)) for row in [head, *rows]]
 
 
 def describe(network: Network, title: str, note: str = "") -> Description:
@@ -86,8 +90,9 @@ def _described(network):
         learnt, following = map(_n_numbers, (placed.parameters, placed.statistics))
         # A layer of the user's own need not be a dataclass.
         shown = placed.layer if is_dataclass(placed.layer) else type(placed.layer).__name__
+        fixed = 0 if placed.trainable else learnt
         n_bytes = network.dtype.itemsize * (learnt + following)
-        yield DescribedLayer(f"{i} {shown}", placed.out_shape, learnt, following, n_bytes)
+        yield DescribedLayer(f"{i} {shown}", placed.out_shape, learnt, fixed, following, n_bytes)
 
 
 def _n_numbers(slices) -> int:

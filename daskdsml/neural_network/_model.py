@@ -90,7 +90,8 @@ class NeuralModel(BaseEstimator):
         -----
         ConvergenceWarning
             If a loss is no longer finite (the weights are those before that step), or if
-            ``max_iter`` epochs did not bring what ``tol`` asks for.
+            ``max_iter`` epochs did not bring what ``tol`` asks for, or there is nothing to learn
+            because no parameter is trainable.
         """
         check_parameters(self)
         check_validation(self, X_val, y_val, mask_val)

@@ -143,9 +143,16 @@ class Failure(NamedTuple):
 def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) -> None:
     """Epochs until one of the ends that were asked for; the best weights are put back.
 
+    There is none where layers hold nothing that training changes.
+
     ``score(point)`` is that of the rows for validation, None without such; ``n_epochs`` are those
     of `partial_fit`, None for those of a fit, ``max_iter`` at most.
     """
+    if not trainer.backprop.network.learns:
+        model._publish(batches)
+        model.converged_ = True
+        warn(_nothing_to_learn(model))
+        return
     of = f"/{model.max_iter}" if n_epochs is None else ""
     total = (n_epochs or model.max_iter) * batches.n_rows
     options = {"total": total, "unit": " rows", "unit_scale": True}
@@ -347,6 +354,14 @@ def _failed(failure: Failure, model) -> str:
         f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
         f"is not finite. The weights are those {left}. Lower learning_rate_init, set clip_norm, or "
         "scale the columns of X (and y, if it holds numbers)."
+    )
+
+
+def _nothing_to_learn(model) -> str:
+    return (
+        f"{type(model).__name__} made no epoch: none of its layers holds a parameter that is "
+        "trainable, so there is nothing to learn. It predicts with the weights given or drawn; "
+        "leave trainable=False out of a layer to train it."
     )
 
 

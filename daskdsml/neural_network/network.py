@@ -121,6 +121,12 @@ class Network:
         return [where for placed in layers for _, where, _ in placed.parameters]
 
     @property
+    def learns(self) -> bool:
+        """Whether training changes anything: a parameter, or statistics that follow batches."""
+        n_fixed = sum(where.stop - where.start for where in self.fixed)
+        return n_fixed < self.n_parameters or self.n_statistics > 0
+
+    @property
     def first_wanted(self) -> int:
         """The first layer whose gradient is wanted: behind fixed ones that the network begins with.
 

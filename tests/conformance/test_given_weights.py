@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from daskdsml.layers.batch_norm import BatchNorm
 from daskdsml.layers.bidirectional import Bidirectional
@@ -108,11 +109,22 @@ def test_layers_before_a_frozen_one_are_trained_through_it():
     start = fitted([Flatten(), Dense(5), frozen, Dense(2)], X, y, learning_rate_init=1e-30)
     np.testing.assert_allclose(model.weights_[2]["W"], start.weights_[2]["W"], rtol=1e-6)
     assert not np.allclose(model.weights_[1]["W"], start.weights_[1]["W"], rtol=1e-3)
-    whole = [Flatten(), Dense(2, trainable=False)]
-    still = fitted(whole, X, y)
-    np.testing.assert_array_equal(
-        still.weights_[1]["W"], fitted(whole, X, y, max_iter=9).weights_[1]["W"]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_layers_that_are_all_fixed_are_fitted_without_an_epoch(early_stopping):
+    X, y = images()
+    W = np.random.default_rng(0).normal(size=(72, 2))
+    model = NeuralClassifier(
+        [Flatten(), Dense(weights=W, trainable=False)], early_stopping=early_stopping
     )
+    for fit in (model.fit,) if early_stopping else (model.fit, model.partial_fit):
+        with pytest.warns(ConvergenceWarning, match="made no epoch: none of its layers holds"):
+            fit(X, y)
+        assert (model.n_iter_, len(model.history_), model.converged_) == (0, 0, True)
+    np.testing.assert_array_equal(model.predict(X), (X.reshape(150, -1) @ W).argmax(axis=1))
+    follows = [Flatten(), BatchNorm(), Dense(2, trainable=False)]
+    assert fitted(follows, X, y, max_iter=3).n_iter_ == 3
 
 
 def test_only_fixed_layers_at_the_beginning_are_asked_for_no_gradient():

@@ -96,6 +96,16 @@ def test_the_table_as_text_frame_and_html():
     assert "72 B" in plain
 
 
+def test_fixed_parameters_are_told_apart():
+    told = NeuralClassifier([Dense(4, trainable=False), BatchNorm(), Dense(3)]).describe((5,))
+    assert [layer.parameters for layer in told.layers] == [24, 8, 15]
+    assert [layer.fixed for layer in told.layers] == [24, 0, 0]
+    assert (told.n_parameters, told.n_fixed, told.n_statistics) == (47, 24, 8)
+    lines = str(told).splitlines()
+    assert lines[-1].split() == ["total", "47", "24", "8", "220", "B"]
+    assert lines[2].endswith("parameters  of them fixed  statistics  bytes")
+
+
 def test_a_layer_within_a_layer_is_named():
     told = RNNClassifier("gru", units=4, bidirectional=True).describe((9, 3))
     assert told.layers[0].layer == "0 Bidirectional(GRU(4))"
