@@ -53,7 +53,7 @@ def check_softmax(name, layer, in_shape, features) -> None:
     if features == 1:
         raise ValueError(
             f"The softmax of {type(layer).__name__} has one feature, of which it always makes 1. "
-            "Use 'logistic', or two features or more."
+            "Use 'logistic' for one score of two classes, or two features or more."
         )
 
 

@@ -18,6 +18,7 @@ class FilterLayer(ParameterLayer):
     """A layer of filters, for which one without channels may be given."""
 
     main = "K"
+    names = ("K", "b")
     sides: ClassVar[int]
 
     def _by_name(self) -> dict:

@@ -44,11 +44,15 @@ class ParameterLayer:
     trainable: bool = field(default=True, kw_only=True)
 
     main: ClassVar[str | None] = None
+    # All there can be, of layers whose settings follow from what is given.
+    names: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         check_flag(self, "trainable")
         if self.weights is not None and not isinstance(self.weights, GivenWeights):
             settle(self, "weights", GivenWeights(self._by_name()))
+        if self.names:
+            check_names(self, self.names)
 
     @property
     def given(self) -> dict[str, np.ndarray]:
@@ -87,6 +91,16 @@ def settle_length(layer, name, length) -> None:
     settle(layer, name, length)
 
 
+def check_names(layer, known) -> None:
+    """Raise ValueError if a name of the given weights is none of those ``known``."""
+    for name in layer.given:
+        if name not in known:
+            raise ValueError(
+                f"weights of {type(layer).__name__} hold {name!r}, expected some of "
+                f"{sorted(known)}."
+            )
+
+
 def with_given(layer, parameters: dict) -> dict:
     """The parameters of a layer, with those that are given in place of what was drawn.
 
@@ -95,19 +109,24 @@ def with_given(layer, parameters: dict) -> dict:
     ValueError
         If a name or a shape is another one.
     """
-    given = getattr(layer, "given", {})
+    given = getattr(layer, "given", None)
+    if not given:
+        return parameters
+    check_names(layer, parameters)
     for name, array in given.items():
-        if name not in parameters:
-            raise ValueError(
-                f"weights of {type(layer).__name__} hold {name!r}, expected some of "
-                f"{sorted(parameters)}."
-            )
         if array.shape != parameters[name].shape:
             raise ValueError(
                 f"weights of {type(layer).__name__} hold {name!r} of shape {array.shape}, expected "
-                f"{parameters[name].shape}."
+                f"{parameters[name].shape}.{_turned(array.shape, parameters[name].shape)}"
             )
     return parameters | given
+
+
+def _turned(given, expected) -> str:
+    """The remedy for a matrix that is the transpose of what is wanted, or none."""
+    # Its second length may be one that settings follow from: the first of them tells.
+    turned = len(given) == 2 and expected[0] == given[1]
+    return " The first axis goes with the features that come in: pass the transpose." * turned
 
 
 def _read_only(name, array) -> np.ndarray:

@@ -59,6 +59,7 @@ class Dense(ParameterLayer):
     collective = False
 
     main = "W"
+    names = ("W", "b")
 
     def __post_init__(self):
         super().__post_init__()

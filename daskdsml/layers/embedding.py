@@ -49,6 +49,7 @@ class Embedding(ParameterLayer):
     # There is no gradient in codes.
     first: ClassVar[bool] = True
     main = "E"
+    names = ("E",)
 
     def __post_init__(self):
         super().__post_init__()

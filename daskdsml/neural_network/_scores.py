@@ -14,15 +14,35 @@ FROM_ZERO = ("relu", "softplus", *LINKS)
 
 
 def up_to_scores(layers) -> list:
-    """Layers for a loss of raw scores, without a softmax or logistic function at their end."""
+    """Layers for a loss of raw scores, without a softmax or logistic function at their end.
+
+    A softmax of one score is left to be refused by its layer.
+    """
     *before, last = layers
-    if not before and isinstance(last, Activation):
+    alone = not before and isinstance(last, Activation)
+    if alone or (last_activation(last) == "softmax" and _n_scores(layers) == 1):
         return list(layers)
     if isinstance(last, Activation) and last.name in (*LINKS, "identity"):
         return up_to_scores(before)
     if last_activation(last) in LINKS and is_dataclass(last):
         return [*before, replace(cast(Any, last), activation=None)]
     return list(layers)
+
+
+def _n_scores(layers) -> int:
+    """The units of the last layer that has some, 0 without such."""
+    return next((layer.units for layer in reversed(layers) if hasattr(layer, "units")), 0)
+
+
+def check_scores(layers) -> None:
+    """Raise ValueError if layers up to the scores of classes end with an activation."""
+    name = last_activation(layers[-1])
+    if name not in (None, "identity", *LINKS):
+        raise ValueError(
+            f"The scores of classes stand behind the activation {name!r} of the last layer, which "
+            "holds them within bounds, and with them the probabilities. Leave it out, or let it be "
+            "'softmax' (of two classes or more) or 'logistic' (of one score)."
+        )
 
 
 def ending(out_shape, n_axes, K) -> str:

@@ -23,7 +23,7 @@ from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.multinomial import Multinomial
 from daskdsml.neural_network._model import NeuralModel, takes_batches
 from daskdsml.neural_network._predictor import predict, score
-from daskdsml.neural_network._scores import ending, up_to_scores
+from daskdsml.neural_network._scores import check_scores, ending, up_to_scores
 from daskdsml.neural_network._validation import check_layers, check_solver_options
 from daskdsml.passes.evaluate import Labels, log_probabilities, probabilities
 from daskdsml.utils.validation import check_labels, set_parameters
@@ -44,7 +44,8 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
     layers : list of layers of `daskdsml.layers`
         The last one gives K scores for each row: ``Dense(K)``, or ``Dense(1)`` for two classes. A
         softmax or logistic function at the end, as in ``Dense(K, "softmax")`` or an `Activation`,
-        is taken into the loss: ``layers_`` are those up to the raw scores.
+        is taken into the loss: ``layers_`` are those up to the raw scores. Other activations at
+        the end would hold scores within bounds, and are refused.
     solver : str or solver, default="adam"
         "adam", "gradient_descent", "momentum", "nesterov", "rmsprop", "adagrad", or one with
         settings of its own, such as ``daskdsml.optimizers.Adam(beta_1=0.8)``.
@@ -219,7 +220,9 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         check_layers(self.layers)
 
     def _layers(self, n_outputs):
-        return up_to_scores(self.layers)
+        layers = up_to_scores(self.layers)
+        check_scores(layers)
+        return layers
 
     def _learn_targets(self, examples, classes=None) -> None:
         """The classes in y, or those that are named, and their weights."""

@@ -178,6 +178,13 @@ def test_an_edge_filter_says_how_many_filters_there_are_and_of_what_size():
         (lambda: RNN(3, weights=np.eye(3)), "weights of RNN must be a dict of arrays by name"),
         (lambda: Dense(3, trainable=1), "trainable"),
         (lambda: Network([Dense(3, weights={"V": SOBEL})], (3,)), r"'V', expected some of \['W'"),
+        (lambda: Dense(weights={"w": SOBEL}), r"Dense hold 'w', expected some of \['W', 'b'\]"),
+        (lambda: Conv2D(weights={"W": SOBEL}), r"Conv2D hold 'W', expected some of \['K', 'b'\]"),
+        (lambda: Embedding(weights={"W": SOBEL}), r"Embedding hold 'W', expected some of \['E'\]"),
+        (
+            lambda: Network([Dense(weights=np.ones((5, 2)))], (2,)),
+            r"'W' of shape \(5, 2\), expected \(2, 2\). .* pass the transpose",
+        ),
         (lambda: Network([Dense(weights=SOBEL)], (4,)), r"'W' of shape \(3, 3\), expected \(4, 3"),
         (lambda: Network([Conv2D(weights=SOBEL)], (3, 8, 8)), r"'K' of shape \(1, 1, 3, 3\)"),
         (lambda: BatchNorm(weights=SOBEL), "unexpected keyword argument 'weights'"),

@@ -301,6 +301,21 @@ def test_a_last_link_of_a_tagger_is_taken_into_the_loss(ending):
     np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
 
 
+def test_activations_that_scores_of_classes_do_not_take(blobs):
+    X, y = blobs
+    relu, softmax = Activation("relu"), Activation("softmax")
+    for layers in (
+        [Dense(3, "relu")],
+        [Dense(3), relu],
+        [Dense(3, "tanh"), Activation("identity")],
+    ):
+        with pytest.raises(ValueError, match="behind the activation '(relu|tanh)' of the last"):
+            small(layers).fit(X, y)
+    for layers in ([Dense(1, "softmax")], [Dense(1), softmax], [Dense(1), BatchNorm(), softmax]):
+        with pytest.raises(ValueError, match="always makes 1. Use 'logistic' for one score"):
+            small(layers).fit(X, y > 0)
+
+
 def test_links_that_a_loss_of_numbers_does_not_take(blobs):
     X, y = blobs
     for name in ("relu", "softplus", "logistic"):
