@@ -71,7 +71,7 @@ class ForwardStepwiseSelector(LazySelection, SelectorMixin, BaseEstimator):
     n_jobs : int or None
         Threads for data in this process; None means all, or what ``dask.config`` says.
     verbose : bool
-        Whether to show a progress bar with the seconds of the pass.
+        Whether to show a progress bar.
 
     Attributes
     ----------

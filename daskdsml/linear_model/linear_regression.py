@@ -49,7 +49,7 @@ class LinearRegression(LinearRegressor):
     backend : {"auto", "numpy", "numba", "cupy"}
         What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
     verbose : bool
-        Whether to show a progress bar with objective, criterion and seconds of each pass.
+        Whether to show a progress bar with objective and gradient norm of each pass.
 
     Attributes
     ----------

@@ -70,7 +70,7 @@ class LogisticRegression(LinearClassifier):
         Most steps of the solver. A step takes a read, and another one where it went too far; the
         first read and that of the start are no steps.
     verbose : bool
-        Whether to show a progress bar with objective, KKT residual and seconds of each pass.
+        Whether to show a progress bar with objective and gradient norm of each pass.
     warm_start : bool
         Whether to start from the coefficients of the last fit.
     n_jobs : int or None

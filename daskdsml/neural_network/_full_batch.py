@@ -94,7 +94,9 @@ def train_full_batch(model, backprop, config: TrainConfig, point: Point, batches
     # The first pass tells where descent begins: it is no iteration.
     n_iter, n_passes = -1, 0
     # The bar is closed before a warning, which would stand in its line.
-    with closing(TrainingBar(model, lambda n_iter: "", total=model.max_iter)) as shown:
+    with closing(
+        TrainingBar(model, lambda n_iter: "", total=model.max_iter, unit=" iterations")
+    ) as shown:
         while going and n_iter < model.max_iter and n_passes < model.max_fun:
             before, state = state, _stepped(model, backprop, batches, solver, state, problem)
             moved, n_passes = state.gradient is not before.gradient, n_passes + 1
@@ -142,9 +144,9 @@ def _stepped(model, backprop, batches, solver, state, problem):
 
 
 def _record(n_iter, seconds, state, batches) -> Epoch:
-    """An iteration as an epoch: its objective, its gradient, and the length of its step."""
-    norm, rate = float(np.linalg.norm(state.gradient)), batches.n_rows / seconds
-    return Epoch(n_iter, seconds, state.value, float("nan"), norm, state.step, rate)
+    """An iteration as an epoch: its objective and its gradient; it has no learning rate."""
+    norm, nan = float(np.linalg.norm(state.gradient)), float("nan")
+    return Epoch(n_iter, seconds, state.value, nan, norm, nan, batches.n_rows / seconds)
 
 
 def _short_of_optimum(model, state, n_iter) -> str:

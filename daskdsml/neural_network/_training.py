@@ -45,7 +45,8 @@ class Epoch(NamedTuple):
 
     ``loss`` is the mean loss of its rows as they were met, plus the penalty; ``score`` that of the
     rows for validation, NaN without such; ``gradient_norm`` the mean over steps of the Euclidean
-    norm of the gradient (before it is clipped), ``learning_rate`` that of the last step.
+    norm of the gradient (before it is clipped), ``learning_rate`` that of the last step (NaN of
+    L-BFGS, which has none).
     ``step_losses (T,)`` are mean losses at each time step of sequences with a label for each, NaN
     where all rows are masked; None for others.
     """

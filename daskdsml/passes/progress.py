@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 
 from daskdsml.contracts import Record
+
+# Records that a notebook shows of a long history: half of them from its beginning.
+SHOWN_RECORDS = 20
 
 
 class History(list):
     """Records of a fit, one a pass or an epoch; a notebook shows them as a table."""
 
     def to_frame(self):
-        """The records as a pandas.DataFrame, a column for each of their fields."""
+        """The records as a pandas.DataFrame, a column for each of their fields.
+
+        ``step_losses``, of which a record has as many as a sequence has steps, are left out.
+        """
         from pandas import DataFrame  # slow to import
 
-        return DataFrame(list(self))
+        return DataFrame(list(self)).drop(columns="step_losses", errors="ignore")
 
     def _repr_html_(self) -> str:
-        return self.to_frame().dropna(axis="columns", how="all").to_html(index=False)
+        return (
+            self.to_frame()
+            .dropna(axis="columns", how="all")
+            .to_html(
+                index=False,
+                max_rows=SHOWN_RECORDS,
+                float_format="{:.6g}".format,
+                formatters={"seconds": "{:.3f}".format, "rows_per_second": "{:,.0f}".format},
+            )
+        )
 
 
 class Progress:
@@ -26,20 +40,22 @@ class Progress:
 
     def __init__(self, label: str, verbose: bool):
         self.history = History()
-        self._bar = bar(label, unit="pass") if verbose else None
+        self._bar = bar(label, unit=" passes") if verbose else None
 
     def add(self, record: Record) -> None:
-        """Keep one pass and show it: objective, criterion, seconds."""
+        """Keep one pass and show it: models, objective, criterion."""
         self.history.append(record)
         if self._bar is not None:
+            objective, norm = record.objective, record.gradient_norm
             fields = [
+                (True, record.name),
                 (record.models > 1, f"{record.models} models"),
-                (record.objective == record.objective, f"objective {record.objective:.6g}"),
-                (record.gradient_norm == record.gradient_norm, f"KKT {record.gradient_norm:.1e}"),
-                (True, f"{record.seconds:.2f} s"),
+                (objective == objective, f"objective {objective:.6g}"),
+                (norm == norm, f"gradient_norm {norm:.1e}"),
             ]
             text = ", ".join(field for known, field in fields if known)
-            self._bar.set_postfix_str(f"{record.name}: {text}", refresh=False)
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.unit = " passes" if self._bar.n else " pass"
             self._bar.update()
 
     def close(self) -> None:
@@ -49,18 +65,13 @@ class Progress:
 
 
 def bar(label: str, **options):
-    """A tqdm bar: in a notebook a widget, or without ipywidgets a line that is saved once."""
-    if not _in_notebook():
-        from tqdm import tqdm
+    """A tqdm bar: in a notebook a line that is saved once, as it ends.
 
-        return tqdm(desc=label, **options)
-    if importlib.util.find_spec("ipywidgets") is None:
-        from tqdm import tqdm
+    Of tqdm's widget a notebook would save the text it began with.
+    """
+    from tqdm import tqdm
 
-        return tqdm(desc=label, file=DisplayedLine(), **options)
-    from tqdm.notebook import tqdm
-
-    return tqdm(desc=label, **options)
+    return tqdm(desc=label, file=DisplayedLine() if _in_notebook() else None, **options)
 
 
 def _in_notebook() -> bool:
