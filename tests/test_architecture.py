@@ -176,6 +176,7 @@ def test_parts_are_imported_as_people_type(family):
     package = importlib.import_module(f"daskdsml.{family}")
     parts = {registry.find(family, name) for name in registry.available(family)}
     assert {getattr(package, name) for name in dir(package)} == parts
+    assert package.__all__ == dir(package)  # import *
     with pytest.raises(AttributeError, match=f"daskdsml.{family}"):
         package.Nothing  # noqa: B018
 

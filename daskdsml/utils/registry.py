@@ -94,16 +94,20 @@ def find_backend(name: str, automatic: str) -> Any:
     return backend
 
 
-def exports(family: str) -> tuple[Callable[[str], type], Callable[[], list[str]]]:
+def exports(family: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a family's package: its classes, imported when asked for.
+
+    ``__all__`` is made of them when it is asked for, too.
 
     ``from daskdsml.layers import Dense`` then needs no list of layers, and imports no other one.
     """
 
-    def get(name: str) -> type:
+    def get(name: str) -> Any:
         for part in available(family):
             if part.replace("_", "") == name.lower() and find(family, part).__name__ == name:
                 return find(family, part)
+        if name == "__all__":
+            return names()
         raise AttributeError(f"module 'daskdsml.{family}' has no attribute {name!r}")
 
     def names() -> list[str]:
