@@ -111,6 +111,7 @@ def draw(models, shares, photos, path) -> None:
 
     given, own = (models[name].weights_[0]["K"][:, 0] for name in ("edges, given", "own filters"))
     figure = pyplot.figure(figsize=(13, 9), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)  # inches: titles stay clear of the edge
     above, below = figure.subfigures(2, 1, height_ratios=(5, 2))
     seen = {
         "learned from: left of the line": None,
@@ -148,6 +149,8 @@ def draw_filters(figure, given, own, shares) -> None:
             ax.imshow(K, cmap="RdBu_r", vmin=-reach, vmax=reach)
             ax.set(xticks=[], yticks=[])
         axes[0].set_ylabel(name)
+        for ax, direction in zip(axes, EDGES if name == "given" else (), strict=False):
+            ax.set_title(direction, fontsize="medium")
     left.suptitle("Filters: red adds, blue takes away")
     ax = right.subplots()
     bars = ax.barh(list(shares), [share for _, share in shares.values()], color="tab:blue")
