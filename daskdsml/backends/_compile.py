@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import resolve_name
@@ -55,7 +56,9 @@ class _KernelCache(FunctionCache):
 
     def save_overload(self, sig, data):
         if all(self._digests(sig)):
-            super().save_overload(sig, data)
+            # Rarely Numba has not kept the object code that it made: it runs, unsaved.
+            with suppress(RuntimeError):
+                super().save_overload(sig, data)
 
 
 @lru_cache

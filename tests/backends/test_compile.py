@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("numba")
 
 from numba import config  # noqa: E402
+from numba.core.codegen import CPUCodeLibrary  # noqa: E402
 
 from daskdsml.backends import _compile, _model_kernels  # noqa: E402
 from daskdsml.losses.logistic import Logistic  # noqa: E402
@@ -136,3 +137,16 @@ def test_threads_that_compile_at_once_make_no_syntax_trees(monkeypatch):
     monkeypatch.setattr(ast, "parse", None)
     _compile.source_digest.cache_clear()
     assert _compile.source_digest(_model_kernels.link_models) is not None
+
+
+def test_code_that_cannot_be_saved_runs(monkeypatch):
+    def without_object(library):
+        raise RuntimeError(f"no compiled object yet for {library}")
+
+    monkeypatch.setattr(CPUCodeLibrary, "serialize_using_object_code", without_object)
+    thirds = _compile.kernel(third)
+    assert thirds(6.0) == 2.0
+
+
+def third(number):
+    return number / 3.0
