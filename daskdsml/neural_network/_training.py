@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from daskdsml.layers.embedding import Embedding
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.passes.progress import bar
@@ -20,6 +21,9 @@ from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, SMALLEST_RATE, EarlyStopping
 from daskdsml.utils.validation import outside
 from daskdsml.utils.variation import Variation, warn_of_descent
+
+# Rows from which spread and mean of columns are known well enough to warn of them.
+ROWS_OF_VARIATION = 32
 
 
 class TrainConfig(NamedTuple):
@@ -212,6 +216,8 @@ class Trainer:
         self._kernels = backprop.backend.layers()
         self.scale, self._momentum = network.scale(), network.momentum()
         self._fixed = network.fixed
+        codes = bool(network.placed) and isinstance(network.placed[0].layer, Embedding)
+        self._has_columns = len(network.in_shape) == 1 and not codes
         self.failure: Failure | None = None
         self.variation: Variation | None = None
 
@@ -261,8 +267,8 @@ class Trainer:
     def _step(self, train_state, batch, plan):
         """The train_state after a batch, and what was met in it."""
         config, kernels, point = self.config, self._kernels, train_state.point
-        if not train_state.step and len(self.backprop.network.in_shape) == 1:
-            self.variation = batch.run(column_variation, None)
+        if train_state.step < ROWS_OF_VARIATION and self._has_columns:
+            self._look_at(batch)
         total = batch.run(self.backprop.gradient, point)
         gradient, share = total.gradient, 1.0 / (batch.n_rows * config.mean_weight)
         penalty, squares = kernels.complete(
@@ -296,6 +302,13 @@ class Trainer:
     def _factor(self, train_state, step, plan) -> float:
         drop = train_state.drop if self.config.stopping.adaptive else 1.0
         return drop * self.config.factor(step, train_state.epoch, plan.n_steps(step))
+
+    def _look_at(self, batch) -> None:
+        """Take in how the columns vary in a batch, until there are rows enough to tell."""
+        if self.variation is None:
+            self.variation = batch.run(column_variation, None)
+        elif self.variation.weight < ROWS_OF_VARIATION:
+            self.variation += batch.run(column_variation, None)
 
     def _rate(self, train_state, step, plan) -> float:
         return self.config.solver.learning_rate * self._factor(train_state, step, plan)

@@ -12,6 +12,8 @@ from daskdsml.utils.validation import outside
 # The rounding unit by which `Variation.far` judges for descent by steps of one length: whatever the
 # numbers, a column 256 spreads from zero leaves little for the others to learn.
 DESCENT_ROUNDING = 2.0**-32
+# Spreads of columns from which on steps that suit a unit spread do nothing, or overshoot.
+LEAST_SPREAD, LARGEST_SPREAD = 2.0**-16, 2.0**16
 
 
 class Variation(NamedTuple):
@@ -66,6 +68,12 @@ class Variation(NamedTuple):
             variance = self.squares / (self.weight or 1.0)
             return self.varies & (self.mean**2 * epsilon**0.5 > variance)
 
+    def out_of_scale(self) -> np.ndarray:
+        """Whether columns (K,) that vary have a spread that steps of one length cannot suit."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = np.sqrt(self.squares / (self.weight or 1.0))
+            return self.varies & ((spread < LEAST_SPREAD) | (spread > LARGEST_SPREAD))
+
     def r2(self, residual, n_rows) -> np.ndarray:
         """``1 - residual / squares`` (K,); of a constant column 1 without errors, else 0.
 
@@ -79,20 +87,33 @@ class Variation(NamedTuple):
 
 
 def warn_of_descent(estimator, variation) -> None:
-    """Warn of columns too far from zero for steps of one length in all parameters, naming them."""
-    why = "Steps short enough for these hardly move the other coefficients."
-    warn_of_far(estimator, variation.far(DESCENT_ROUNDING), why)
+    """Warn of columns that steps of one length in all parameters do not suit, naming them.
+
+    They are too far from zero, or their spread is too large or too small.
+    """
+    far = variation.far(DESCENT_ROUNDING)
+    warn_of_far(estimator, far, "Steps short enough for these hardly move the other coefficients.")
+    _warn_of_columns(
+        estimator,
+        variation.out_of_scale() & ~far,
+        f"with a spread below {LEAST_SPREAD:.0e} or above {LARGEST_SPREAD:.0e}",
+        "Steps of one length leave out what is small, and overshoot in what is large. Scale them",
+    )
 
 
 def warn_of_far(estimator, far, why) -> None:
     """Warn of columns ``far (p,)`` from zero, naming them; ``why`` says what becomes of them."""
-    if not far.any():
+    what = "far from zero next to their spread"
+    _warn_of_columns(estimator, far, what, f"{why} Subtract their means first")
+
+
+def _warn_of_columns(estimator, columns, what, remedy) -> None:
+    if not columns.any():
         return
-    names = getattr(estimator, "feature_names_in_", np.arange(len(far)))
-    shown = ", ".join(str(name) for name in names[far][:10]) + (", ..." if far.sum() > 10 else "")
+    names = getattr(estimator, "feature_names_in_", np.arange(len(columns)))
+    shown = ", ".join(map(str, names[columns][:10])) + (", ..." if columns.sum() > 10 else "")
     warnings.warn(
-        f"{type(estimator).__name__} was given columns far from zero next to their spread: "
-        f"{shown}. {why} Subtract their means first, for instance with "
-        "dask_ml.preprocessing.StandardScaler.",
+        f"{type(estimator).__name__} was given columns {what}: {shown}. {remedy}, for instance "
+        "with dask_ml.preprocessing.StandardScaler.",
         stacklevel=outside(),
     )

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from daskdsml.feature_selection import ForwardStepwiseSelector
+from daskdsml.layers import Dense, Embedding, Flatten
 from daskdsml.linear_model import (
     ElasticNet,
     ElasticNetCV,
@@ -30,7 +31,7 @@ from daskdsml.linear_model import (
     SGDClassifier,
     SGDRegressor,
 )
-from daskdsml.neural_network import MLPClassifier, MLPRegressor
+from daskdsml.neural_network import MLPClassifier, MLPRegressor, NeuralClassifier
 
 # Rows, columns, and the digits after the point in base 2, which moves by less than 2**31 leave.
 N, P, DIGITS = 150, 3, 11
@@ -188,6 +189,34 @@ def test_descent_warns_of_columns_far_from_zero(name, far):
         except ValueError as error:
             assert "diverged" in str(error) or "too large" in str(error)
     assert len([w for w in caught if "far from zero" in str(w.message)]) == 1
+
+
+@descent
+@pytest.mark.filterwarnings("ignore:SGDRegressor clipped")
+@pytest.mark.parametrize("power", [-30, 30])
+def test_descent_warns_of_columns_in_other_units(name, power):
+    case = DESCENT[name]
+    X, y = table(case.y)
+    with pytest.warns(UserWarning, match="with a spread below .*: 0. .*Scale them") as caught:
+        try:
+            clone(case.estimator).fit(X * [2.0**power, 1.0, 1.0], y)
+        except ValueError as error:
+            assert "diverged" in str(error) or "too large" in str(error)
+    assert len([w for w in caught if "was given columns" in str(w.message)]) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 200])
+def test_networks_tell_columns_by_some_rows_whatever_the_batches(size):
+    X, y = table("two")
+    model = MLPClassifier(hidden_layer_sizes=(2,), max_iter=1, tol=None, batch_size=size)
+    with pytest.warns(UserWarning, match="far from zero.*: 1. "):
+        model.fit(X + [0.0, 2.0**20, 0.0], y)
+
+
+def test_codes_of_tokens_have_no_units():
+    codes = np.random.default_rng(0).integers(1000, 1003, size=(60, 4))
+    layers = [Embedding(1003, 2), Flatten(), Dense(2)]
+    NeuralClassifier(layers, max_iter=1, tol=None).fit(codes, codes[:, 0] == 1001)
 
 
 @every
