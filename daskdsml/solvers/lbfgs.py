@@ -45,6 +45,7 @@ class _State(NamedTuple):
     theta: np.ndarray
     trial: np.ndarray
     value: float = np.inf
+    first_value: float = float("nan")
     gradient: np.ndarray | None = None
     gradient_norm: float = np.inf
     direction: np.ndarray | None = None
@@ -141,7 +142,9 @@ class LBFGS(NamedTuple):
         close = self.promise is None or step_in_errors(slope * length, problem) <= most
         small = norm <= self.tol
         late = state.waited + 1 if small or state.waited else 0
-        promised = -slope * length / max(abs(here.value), self.tol)
+        # An objective may cross zero. Its own unit is that of where the search began.
+        unit = min(2.0 * abs(reached.first_value), 1.0)
+        promised = -slope * length / (max(abs(here.value), self.tol * unit) or 1.0)
         small = small and self._is_little(promised, late) and close and modelled
         done = exhausted or small
         drift = state.drift + 1 if norm <= self.tol and not done else 0
@@ -201,6 +204,7 @@ class LBFGS(NamedTuple):
         reached = state._replace(
             theta=state.trial,
             value=here.value,
+            first_value=here.value if state.gradient is None else state.first_value,
             gradient=here.gradient,
             gradient_norm=norm,
             step=step,

@@ -266,6 +266,27 @@ def test_targets_may_lie_far_from_zero(name, move):
     same(clone(case.estimator).fit(X, y + move), plain, case.rtol, y_move=move)
 
 
+@pytest.mark.parametrize("name", [k for k, case in CASES.items() if case.free is not None])
+@pytest.mark.parametrize("power", [-30, 30])
+def test_units_of_targets(name, power):
+    """Coefficients are in the units of y, or do not depend on them where the link is log.
+
+    Gradients are in these units too, and so is the tolerance for them: what ends the search in
+    small ones is that a step is small, or that it lowers the objective by little.
+    """
+    case = CASES[name]
+    if case.y in ("two", "three"):
+        pytest.skip("labels have no units")
+    X, y = table(case.y)
+    estimator = clone(case.estimator).set_params(**case.free)
+    estimator.set_params(**{"tol": 1e-4} if name.endswith("lbfgs") else {})
+    plain = clone(estimator).fit(X, y)
+    coef, right = parameters(clone(estimator).fit(X, y * 2.0**power))[0], parameters(plain)[0]
+    unit = 2.0**power if case.y == "real" else 1.0
+    rtol = 1e-2 if name.endswith("lbfgs") or name == "poisson" else case.rtol
+    np.testing.assert_allclose(coef / unit, right, rtol=0.0, atol=rtol * np.abs(right).max())
+
+
 @classifiers
 def test_names_of_labels(name):
     """In the same order nothing changes; two in the other order turn the sign."""
