@@ -467,6 +467,7 @@ def test_not_finite_is_named(model):
         model().fit(features, y, sample_weight=np.where(np.arange(400) == 3, -1.0, 1.0))
 
 
+@pytest.mark.filterwarnings("ignore:SGDRegressor was given columns with a spread")
 @pytest.mark.parametrize("batch", [1, 10, "full"])
 def test_divergence_names_the_step(batch):
     options = {"batch_size": batch, "tol": None, "alpha": 1e-3, "max_iter": 20}
