@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import dask.array
@@ -159,13 +160,9 @@ def plain(X):
         return da.Array(graph, keys[0][0], X.chunks, meta=X._meta)
     meta, name = X._meta.to_numpy(), f"values-{keys[0][0]}"
     tail = (0,) * (meta.ndim - 1)
-    graph.update({(name, i, *tail): (_values, key) for i, key in enumerate(keys)})
+    graph.update({(name, i, *tail): (methodcaller("to_numpy"), key) for i, key in enumerate(keys)})
     chunks = ((np.nan,) * len(keys), *((k,) for k in meta.shape[1:]))
     return da.Array(graph, name, chunks, meta=meta[:0])
-
-
-def _values(part):
-    return part.to_numpy()
 
 
 def dask_rows(X, ranks=MATRIX):
@@ -192,20 +189,12 @@ def checked_rows(X, ranks=MATRIX):
 
 
 def numbers_of(frame, name):
-    """A Dask DataFrame of numbers with all columns in the dtype that they are computed with.
+    """A Dask DataFrame with all columns in the dtype that they are computed with.
 
-    Raises
-    ------
-    ValueError
-        If columns hold something else; the message names them.
+    ValueError names columns that hold no numbers.
     """
     dtypes = dict(frame.dtypes.items())
-    wrong = [f"{column!r} ({kind})" for column, kind in dtypes.items() if not _is_number(kind)]
-    if wrong:
-        raise ValueError(
-            f"{name} must hold numbers only, but these columns do not: {', '.join(wrong)}. "
-            "Encode or drop them, for instance with dask_ml.preprocessing.DummyEncoder."
-        )
+    check_columns(dtypes, name, _is_number)
     if not dtypes:
         check_not_empty((np.nan, 0))
     kinds = [float_dtype(_numpy_dtype(kind)) for kind in dtypes.values()]
@@ -253,7 +242,9 @@ def check_rank(X, ranks) -> None:
         return
     if ranks in (None, MATRIX):
         remedy = (
-            "X[:, None] if it has a single feature or X[None, :] if it is a single sample"
+            "X.to_frame(), a table of a single feature"
+            if hasattr(X, "to_frame")
+            else "X[:, None] if it has a single feature or X[None, :] if it is a single sample"
             if X.ndim < 2
             else "X.reshape(len(X), -1), or use CNNClassifier for images, RNNClassifier for "
             "sequences"
@@ -267,6 +258,16 @@ def check_rank(X, ranks) -> None:
         f"X has shape {tuple(X.shape)}, an array of {X.ndim} dimensions, expected {expected}: "
         "rows first, then the shape of a row. Reshape it with X.reshape(len(X), ...)."
     )
+
+
+def check_columns(dtypes, name, usable) -> None:
+    """Raise ValueError unless all ``dtypes``, a dict by column, are ``usable``."""
+    wrong = [f"{column!r} ({kind})" for column, kind in dtypes.items() if not usable(kind)]
+    if wrong:
+        raise ValueError(
+            f"{name} must hold numbers, but these columns do not: {', '.join(wrong)}. Encode or "
+            "drop them, for instance with dask_ml.preprocessing.DummyEncoder."
+        )
 
 
 def check_numeric(dtype, name) -> None:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import column_or_1d
 
 from daskdsml.data.dataset import (
     MATRIX,
+    check_columns,
     check_in_memory,
     check_not_empty,
     check_numeric,
@@ -38,10 +39,11 @@ def local_rows(X, ranks=MATRIX, any_dtype=False, estimator=None):
     """X as an array or CSR matrix; finiteness is left to a pass, or to the loss of a network."""
     check_in_memory(X, "X")
     check_collection("X", X)
-    if isinstance(X, np.ndarray):
+    check_no_times("X", X)
+    if isinstance(X, np.ndarray) or hasattr(X, "iloc"):
         check_rank(X, ranks)
-        if X.dtype.kind == "c":
-            check_numeric(X.dtype, "X")
+    if isinstance(X, np.ndarray) and X.dtype.kind == "c":
+        check_numeric(X.dtype, "X")
     try:
         X = check_array(
             X,
@@ -64,6 +66,8 @@ def local_rows(X, ranks=MATRIX, any_dtype=False, estimator=None):
 def local_target(y, labels, multi_output):
     """A target (n,), or (n, K) if ``multi_output``; labels of any dtype, else float64."""
     check_collection("y", y)
+    if not labels:
+        check_no_times("y", y)
     if labels and isinstance(y, list | tuple) and len({isinstance(a, str) for a in y}) > 1:
         y = np.array(y, dtype=object)  # NumPy would make text of all of them
     kind = getattr(getattr(y, "dtype", None), "kind", "")
@@ -112,9 +116,18 @@ def check_collection(name, given) -> None:
         raise ValueError(f"{name} is {what}: expected {ROWS}. {remedy}.")
 
 
+def check_no_times(name, given) -> None:
+    """Raise ValueError if an array or frame holds dates or durations, which NumPy may count."""
+    dtypes = getattr(given, "dtypes", None)
+    if hasattr(dtypes, "items"):
+        check_columns(dtypes, name, lambda dtype: dtype.kind not in "mM")
+    elif getattr(getattr(given, "dtype", None), "kind", "") in tuple("mM"):
+        check_numeric(given.dtype, name)
+
+
 def told(name, given, error) -> Exception:
     """The error of NumPy or scikit-learn, told of the part it is about, with a remedy."""
-    why = re.split(r"\.(?= |[A-Z][a-z]* |$)", str(error))[0]
+    why = re.split(r"\.(?= |$|[A-Z][a-z]+ )", str(error))[0]
     if "inhomogeneous" in str(error) and isinstance(given, list | tuple):
         lengths = [np.size(row) for row in given]
         odd = next((i for i, length in enumerate(lengths) if length != lengths[0]), 0)
@@ -124,5 +137,22 @@ def told(name, given, error) -> Exception:
         )
     kind = TypeError if isinstance(error, TypeError) else ValueError
     if re.search("could not convert|promoted|float\\(\\) argument|not compatible", why):
-        return kind(f"{name} must hold numbers, but {why}. Encode or drop what is not a number.")
+        columns = ", ".join(_text_columns(given))
+        which = f" in column {columns}" if columns else ""
+        return kind(
+            f"{name} must hold numbers, but{which} {why}. Encode or drop what is not a number."
+        )
     return kind(str(error))
+
+
+def _text_columns(given) -> list[str]:
+    """Names of the columns of a frame that are no numbers, and cannot be read as such."""
+    columns: list[str] = []
+    if not (hasattr(given, "items") and getattr(given, "ndim", 0) == 2):
+        return columns
+    for name, column in given.items():
+        try:
+            np.asarray(column, dtype=np.float64)
+        except (TypeError, ValueError):
+            columns.append(repr(name))
+    return columns

@@ -22,6 +22,7 @@ from daskdsml.data.dataset import (
     check_numeric,
     dask_rows,
     is_dask,
+    meta_of,
     plain,
     series_to_array,
 )
@@ -111,6 +112,14 @@ def warn_of_one_row(scores, remedy="Score two rows or more.") -> None:
             UndefinedMetricWarning,
             stacklevel=outside(),
         )
+
+
+def target_names(y) -> list | None:
+    """Names of the columns of a DataFrame y, or of the one of a Series; None for an array."""
+    meta = meta_of(y)
+    if not hasattr(meta, "iloc"):
+        return None
+    return list(meta.columns) if meta.ndim == 2 else [meta.name]
 
 
 def _check_steps(dataset, y_steps) -> None:

@@ -17,10 +17,10 @@ from daskdsml.contracts import Block, Record
 from daskdsml.data.blocks import float_dtype
 from daskdsml.data.dataset import MATRIX, check_rank, is_dask, meta_of
 from daskdsml.data.local import local_rows
-from daskdsml.data.validation import validate_dataset, warn_of_one_row
+from daskdsml.data.validation import target_names, validate_dataset, warn_of_one_row
 from daskdsml.engine.full.predict import lazily
 from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
-from daskdsml.passes.evaluate import LinearPredictor, errors
+from daskdsml.passes.evaluate import Labels, LinearPredictor, errors
 from daskdsml.passes.progress import Progress
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow, row_stats_of
 from daskdsml.passes.shift import Shift
@@ -163,6 +163,8 @@ def dataset_of(estimator, X, y, sample_weight, *, reset=True, **kind):
         )
     table = validate_dataset(X, y, sample_weight, estimator=estimator, **kind)
     validate_data(estimator, meta_of(X), skip_check_array=True, reset=reset)
+    if reset:
+        estimator._target_names = target_names(y)
     return table
 
 
@@ -294,13 +296,14 @@ def predict_rows(estimator, X, finish, columns=None, dtype=None):
         return finish(scores)
     check_rank(X, MATRIX)
     validate_data(estimator, meta_of(X), skip_check_array=True, reset=False)
+    of_classes = hasattr(estimator, "classes_") and not isinstance(finish, Labels)
     return lazily(
         X,
         predictor,
         finish,
         name=f"{estimator._label}-predict",
         tail=() if columns is None else (columns,),
-        columns=getattr(estimator, "classes_", None),
+        columns=estimator.classes_ if of_classes else getattr(estimator, "_target_names", None),
         dtype=dtype,
     )
 

@@ -128,9 +128,12 @@ def predict(model, X, mask, finish, last, dtype=None):
     check_mask(network, examples.mask)
     if not is_dask(X):
         with single_threaded_blas():
-            return finish(_scores_here(Predictor(network, point, model._backend), examples))
+            names = getattr(model, "feature_names_in_", None)
+            predictor = Predictor(network, point, model._backend)
+            return finish(_scores_here(predictor, examples, names))
     # Solvers change the arrays in place: what is computed later has the weights of now.
     predictor = Predictor(network, Point(*map(np.copy, point)), model._backend)
+    of_classes = bool(last) and hasattr(model, "classes_") and not network.multilabel
     return lazily(
         examples.X,
         predictor,
@@ -139,18 +142,18 @@ def predict(model, X, mask, finish, last, dtype=None):
         mask=examples.mask,
         ranks=model._ranks,
         tail=(*network.out_shape[:-1], *last),
-        columns=getattr(model, "classes_", None) if last else None,
+        columns=model.classes_ if of_classes else getattr(model, "_target_names", None),
         dtype=network.dtype if dtype is None else dtype,
     )
 
 
-def _scores_here(predictor, examples):
+def _scores_here(predictor, examples, names):
     """Raw scores of rows in memory; ValueError names one that is not finite."""
     try:
         return predictor(examples.X, examples.mask)
     except NotFiniteError:
         with told_of_shape(examples.in_shape):
-            raise_missing(examples.X, whole=True)
+            raise_missing(examples.X, names=names, whole=True)
         raise
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from daskdsml.data.dataset import Dataset, meta_of
 from daskdsml.data.folds import split
 from daskdsml.data.labels import check_weights, checked
-from daskdsml.data.validation import validate_dataset
+from daskdsml.data.validation import target_names, validate_dataset
 from daskdsml.data.weights import summed_weight
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.layers._images import told_format
@@ -202,6 +202,8 @@ def read_examples(model, X, y, sample_weight, mask, *, reset) -> Dataset:
         options = options | {"multi_output": several}
     examples = validated(model, X, mask, y=y, sample_weight=sample_weight, **options)
     count_features(model, X, examples, reset)
+    if reset:
+        model._target_names = target_names(y)
     if isinstance(examples.mask, np.ndarray) and not examples.mask.any():
         raise ValueError("mask hides all steps: expected True at those that count.")
     return examples if examples.w is None else checked(examples, "w", check_weights)

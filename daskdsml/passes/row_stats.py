@@ -111,16 +111,16 @@ def raise_invalid(stats: RowStats, names=None, in_chunk=False) -> None:
         )
 
 
-def raise_missing(X, index=None, whole=False) -> None:
+def raise_missing(X, index=None, names=None, whole=False) -> None:
     """Raise ValueError if rows X (n, ...) of a chunk are not finite, so that none is predicted.
 
-    ``index`` are the labels (n,) of the rows, where they have any; ``whole`` tells that they are
-    all rows there are.
+    ``index`` are the labels (n,) of the rows and ``names`` those of the columns, where they have
+    any; ``whole`` tells that they are all rows there are.
     """
     entry = _first_not_finite("X", X if sparse.issparse(X) else X.reshape(len(X), -1))
     if entry is not None:
         label = "" if index is None else f" The index of this one is {index[entry.row]!r}."
-        raise ValueError(_sentence(entry, None) + _chunk_note(X.shape[0]) * (not whole) + label)
+        raise ValueError(_sentence(entry, names) + _chunk_note(X.shape[0]) * (not whole) + label)
 
 
 def raise_overflow(*sums) -> None:
@@ -164,7 +164,8 @@ def _sentence(entry: InvalidValue, names) -> str:
             f"{entry.others}. Convert all labels to one kind, for instance with y.astype(str)."
         )
     kind = "NaN" if entry.value != entry.value else "infinity"
-    label = "" if names is None or entry.part == "y" else f" ({names[entry.column]!r})"
+    named = names is not None and entry.part == "X" and isinstance(names[entry.column], str)
+    label = f" ({str(names[entry.column])!r})" if named else ""
     return (
         f"Input {entry.part} contains {kind} at row {entry.row}, column {entry.column}{label}, but "
         "only finite numbers can be used. Drop such rows, or impute them, for instance with "

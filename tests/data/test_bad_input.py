@@ -241,6 +241,13 @@ def test_columns_of_a_frame_that_are_no_numbers(model):
     frame = pd.DataFrame({"size": X[:, 0], "town": "Ulm", "when": pd.Timestamp("2026-01-01")})
     with pytest.raises(ValueError, match="these columns do not: 'town'.*'when'.*Encode or drop"):
         model().fit(dd.from_pandas(frame, npartitions=3), Y)
+    with pytest.raises(ValueError, match="these columns do not: 'when' .datetime64.*Encode or"):
+        model().fit(frame, Y)
+    with pytest.raises(ValueError, match="X must hold numbers, but in column 'town' could not"):
+        model().fit(frame[["size", "town"]], Y)
+    for times in (frame[["when"]], frame[["when"]].to_numpy(), frame[["when"]] - frame.when[0]):
+        with pytest.raises(ValueError, match="X must hold numbers"):
+            model().fit(times, Y)
 
 
 @pytest.mark.parametrize("model", [LinearRegression, Ridge, *FAMILY])

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import dask
 import dask.array as da
@@ -189,6 +190,43 @@ def test_predictions_of_frames_have_their_partitions_and_index(model):
             together = table.assign(predicted=lazy).compute()
             pd.testing.assert_series_equal(together.predicted, values, check_names=False)
             assert together[list("abcde")].equals(frame)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_predictions_of_frames_have_the_names_of_the_targets(chunked, tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    outputs = pd.DataFrame(regression(200, 5, n_outputs=2)[1], columns=["u", "v"])
+    table = dd.from_pandas(frame, npartitions=3)
+    layout = partial(dd.from_pandas, npartitions=3) if chunked else pd.DataFrame.copy
+    several = [
+        Ridge(),
+        LinearRegression(),
+        MLPRegressor(hidden_layer_sizes=(4,), max_iter=1, tol=None),
+    ]
+    for model in several:
+        found = model.fit(layout(frame), layout(outputs)).predict(table)
+        assert found.columns.tolist() == found.compute().columns.tolist() == ["u", "v"]
+        found.to_parquet(tmp_path, write_index=False)
+    single = [Ridge(), LogisticRegression(), SGDClassifier(max_iter=2, tol=None)]
+    for model in [*single, MLPClassifier((4,), max_iter=1, tol=None)]:
+        y = dd.from_pandas(pd.Series(Y, name="lab"), npartitions=3) if chunked else None
+        found = model.fit(layout(frame), pd.Series(Y, name="lab") if y is None else y)
+        found = found.predict(table)
+        assert found.name == found.compute().name == "lab"
+    assert model.fit(frame, Y).predict(table).name is None
+    assert model.predict_proba(table).columns.tolist() == model.classes_.tolist()
+    assert Ridge().fit(frame, outputs[["u"]]).predict(table).name == "u"
+    assert Ridge().fit(frame, outputs.to_numpy()).predict(table).columns.tolist() == [0, 1]
+
+
+def test_columns_that_are_not_finite_are_named_in_predictions_of_frames():
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    broken = frame.where((np.arange(200) != 150)[:, None] | (np.arange(5) != 1))
+    for model in (Ridge(), LogisticRegression(), MLPClassifier((4,), max_iter=1, tol=None)):
+        model.fit(frame, Y)
+        for rows in (broken, dd.from_pandas(broken, npartitions=3)):
+            with pytest.raises(ValueError, match=r"NaN at row \d+, column 1 \('b'\), but"):
+                np.asarray(model.predict(rows))
 
 
 def test_predictions_of_parquet_files_read_together(tmp_path):

@@ -33,8 +33,8 @@ def lazily(X, predictor, finish, *, name, mask=None, ranks=(2,), tail=(), column
         Numbers of axes that X may have, as for `validate_dataset`.
     tail : tuple of int
         Shape of one row of the result.
-    columns : sequence of K labels or None
-        Names of the columns of a DataFrame; None for 0, 1, ...
+    columns : sequence of names or None
+        Of the columns of a DataFrame, None for 0, 1, ...; or the one name of a Series.
     dtype : dtype of the result; None for the one that X is computed with
     """
     X = checked_rows(X, ranks)
@@ -44,15 +44,17 @@ def lazily(X, predictor, finish, *, name, mask=None, ranks=(2,), tail=(), column
         return _of_array(X, mask, predictor, finish, tail, dtype, name)
     if len(tail) > 1 or mask is not None:
         return _of_array(plain(X), mask, predictor, finish, tail, dtype, name)
-    columns = list(range(*tail) if columns is None else columns) if tail else None
+    names = [] if columns is None else list(columns)
+    if len(names) != np.prod(tail, dtype=int):
+        names = list(range(*tail)) if tail else [None]
     held_in = _dtype_in_frames(finish, dtype)
     return X.map_partitions(
         _finished_part,
         dask.delayed(predictor, pure=True),
         finish,
-        columns,
+        names,
         held_in,
-        meta=_framed(np.empty((0, *tail), dtype), X._meta.index, columns, held_in),
+        meta=_framed(np.empty((0, *tail), dtype), X._meta.index, names, held_in),
         token=name,
     )
 
@@ -98,23 +100,23 @@ def _finished_block(X, model, mask=None, *, finish):
     return _finished(model.item(), finish, X, *masks)
 
 
-def _finished_part(part, predictor, finish, columns, dtype):
-    values = _finished(predictor, finish, part.to_numpy(), index=part.index)
-    return _framed(values, part.index, columns, dtype)
+def _finished_part(part, predictor, finish, names, dtype):
+    values = _finished(predictor, finish, part.to_numpy(), index=part.index, names=part.columns)
+    return _framed(values, part.index, names, dtype)
 
 
-def _framed(values, index, columns, dtype):
-    """A Series, or a DataFrame of columns."""
+def _framed(values, index, names, dtype):
+    """A Series of a name, or a DataFrame of columns."""
     import pandas as pd
 
-    if columns is None:
-        return pd.Series(values, index=index, dtype=dtype)
-    return pd.DataFrame(values, index=index, columns=columns, dtype=dtype)
+    if values.ndim == 1:
+        return pd.Series(values, index=index, name=names[0], dtype=dtype)
+    return pd.DataFrame(values, index=index, columns=names, dtype=dtype)
 
 
-def _finished(predictor, finish, X, *mask, index=None):
+def _finished(predictor, finish, X, *mask, index=None, names=None):
     # An activation may make a number of what is none, so scores do not tell.
     with np.errstate(all="ignore"):
         if not np.isfinite((X.data if sparse.issparse(X) else X).sum(dtype=float)):
-            raise_missing(X, index)
+            raise_missing(X, index, names)
         return finish(predictor(X, *mask))
