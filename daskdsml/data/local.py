@@ -106,11 +106,19 @@ def check_collection(name, given) -> None:
     """Raise ValueError if ``given`` is no rows at all, saying what would make some of it."""
     if sparse.issparse(given):  # SciPy's matrices of keys are dicts, too
         return
-    what = f"a {type(given).__name__}"
+    what = "a Delayed" if isinstance(given, Delayed) else f"a {type(given).__name__}"
     remedy = next((text for kind, text in REMEDIES.items() if isinstance(given, kind)), None)
     if isinstance(given, list | tuple) and any(map(is_dask, given)):
         what = "a list of Dask collections"
         remedy = "Join them with dask.array.concatenate or dask.dataframe.concat"
+    elif isinstance(given, list | tuple) and any(isinstance(part, Delayed) for part in given):
+        what = "a list of Delayed"
+        remedy = (
+            "Make a Dask Array of each with dask.array.from_delayed and join these with "
+            "dask.array.concatenate, or call dask.dataframe.from_delayed"
+        )
+    elif remedy is None and hasattr(given, "keys") and not hasattr(given, "shape"):
+        remedy = "Pass one of the arrays in it, such as dask.array.from_array(group['X'])"
     if remedy is not None:
         what = "None" if given is None else what
         raise ValueError(f"{name} is {what}: expected {ROWS}. {remedy}.")

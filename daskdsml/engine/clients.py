@@ -115,7 +115,13 @@ class Watch:
     def __init__(self, client):
         self._client = client
         limit = dask.config.get("daskdsml.stall-timeout", None)
-        self._limit = None if limit is None else parse_timedelta(limit)
+        try:
+            self._limit = None if limit is None else parse_timedelta(limit)
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"daskdsml.stall-timeout of Dask's configuration is {limit!r}: expected a time "
+                "such as '60s', or None."
+            ) from error
         self._seen: dict[str, tuple] = {}
         self._told: set[str] = set()
         self._next = 0.0

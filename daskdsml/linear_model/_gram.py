@@ -43,11 +43,14 @@ def check_products(gram, Xy, result, dtype, fit_intercept) -> None:
         part = part[:, columns] if given is gram else part
         rounding = max(ROUNDING.get(np.dtype(d), 1e-6) for d in (part.dtype, dtype))
         if not any(_equal(part, kind, m, others, rounding) for kind in kinds):
-            name, what = ("precompute", "X'X") if given is gram else ("Xy", "X'y")
+            of_gram = ("Gram matrix", "precompute", "X'{}X")
+            kind, name, what = of_gram if given is gram else ("Cross product", "Xy", "X'{}y")
+            weighted = moments.weight != moments.stats.n_rows
+            by = ", with sample_weight in W," if weighted else ""
             raise ValueError(
-                f"Gram matrix passed in via {name!r} parameter did not pass validation: it is not "
-                f"{what} of these columns and rows. Leave it out: cross products are made in the "
-                "read of the data."
+                f"{kind} passed in via {name!r} parameter did not pass validation: it is not "
+                f"{what.format('W' * weighted)}{by} of these columns and rows. Leave it out: cross "
+                "products are made in the read of the data."
             )
 
 

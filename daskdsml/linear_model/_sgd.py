@@ -153,12 +153,13 @@ def _started(name, given, shape) -> np.ndarray:
     if given is None:
         return np.zeros(shape)
     values = np.asarray(given, dtype=np.float64)
+    got = f"shape {values.shape}" + " with NaN or infinity" * (not np.isfinite(values).all())
     # Of one model, scikit-learn takes its coefficients in any shape.
     values = values.reshape(shape) if shape[0] == 1 and values.size == np.prod(shape) else values
     if values.shape != shape or not np.isfinite(values).all():
         raise ValueError(
             f"{name} (with warm_start=True, what the last fit left) does not match the dataset: "
-            f"expected finite numbers of shape {shape}, got shape {values.shape}. Pass such an "
+            f"expected finite numbers of shape {shape}, got {got}. Pass such an "
             "array, or None."
         )
     return values

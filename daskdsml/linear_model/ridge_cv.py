@@ -56,8 +56,9 @@ class RidgeCV(LinearRegressor):
         error of rows left out in turn, and R² of folds. "r2" and "neg_mean_squared_error" of folds
         cost no read, others one more. Names that are not in `daskdsml.metrics` and what
         ``make_scorer`` returns keep all predictions in memory. Other callables are called with
-        each model and its test rows, those of a Dask collection as Dask Arrays; where rows are left
-        out in turn, with a model whose ``predict`` returns its argument, the predictions.
+        each model and its test rows, of a Dask collection X as a Dask Array and y as a NumPy array;
+        where rows are left out in turn, with a model whose ``predict`` returns its argument, the
+        predictions.
     cv : int, splitter, iterable of (train, test), or None
         An integer k stands for k runs of consecutive rows, None for leaving out each row in turn.
     gcv_mode : {None, "auto", "svd", "eigen"}

@@ -164,7 +164,12 @@ def _sentence(entry: InvalidValue, names) -> str:
             f"{entry.others}. Convert all labels to one kind, for instance with y.astype(str)."
         )
     kind = "NaN" if entry.value != entry.value else "infinity"
-    named = names is not None and entry.part == "X" and isinstance(names[entry.column], str)
+    if entry.part == "y":
+        return (
+            f"Input y contains {kind} at row {entry.row}, column {entry.column}, but every row "
+            "needs a target: a finite number, or a label. Drop the rows that have none."
+        )
+    named = names is not None and isinstance(names[entry.column], str)
     label = f" ({str(names[entry.column])!r})" if named else ""
     return (
         f"Input {entry.part} contains {kind} at row {entry.row}, column {entry.column}{label}, but "

@@ -58,6 +58,9 @@ def test_labels_that_cannot_be_used_are_named(kind, model):
     for rows in ((X, y), in_chunks(y)):
         with pytest.raises(ValueError, match=said):
             few_epochs(model).fit(*rows)
+        if kind in MISSING:
+            with pytest.raises(ValueError, match="Drop the rows that have none"):
+                few_epochs(model).fit(*rows)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -12,6 +12,14 @@ from tables import dask_rows
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge, SGDRegressor
 from daskdsml.neural_network import MLPRegressor
 
+
+class Group:
+    """What zarr and h5py have for a folder of arrays."""
+
+    def keys(self):
+        return ["X"]
+
+
 X = np.random.default_rng(0).normal(size=(40, 2))
 Y = (X[:, 0] > 0.0) * 1.0
 CHUNKED = dask_rows(X, 4)
@@ -25,6 +33,8 @@ CASES = [
     ("rows.csv", Y, {}, "X is a str: .*dask.dataframe.read_csv"),
     ({"a": 1}, Y, {}, "X is a dict: .*pandas.DataFrame"),
     (delayed(X), Y, {}, "X is a Delayed.*: .*from_delayed"),
+    ([delayed(row) for row in X], Y, {}, "X is a list of Delayed: .*from_delayed.*concatenate"),
+    (Group(), Y, {}, "X is a Group: expected an array.* Pass one of the arrays in it"),
     ([CHUNKED], Y, {}, "X is a list of Dask collections: .*dask.array.concatenate"),
     ([[1.0, 2.0], [3.0]], [0, 1], {}, "X has rows of different lengths: .* row 1 has 1"),
     ([["a", "b"]] * 40, Y, {}, "X must hold numbers, but"),

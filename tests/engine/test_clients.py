@@ -69,6 +69,12 @@ def test_workers_without_the_package_are_named(client, monkeypatch):
         clients.current_client()
 
 
+def test_a_stall_timeout_that_is_no_time_is_named():
+    with dask.config.set({"daskdsml.stall-timeout": "rubbish"}):
+        with pytest.raises(ValueError, match="daskdsml.stall-timeout of Dask.*such as '60s'"):
+            clients.Watch(None)
+
+
 def test_a_frozen_worker_is_given_up_after_the_stall_timeout(client, tmp_path, monkeypatch):
     X, y = Source(tmp_path, n_blocks=12, rows=2000, p=25).table()
     monkeypatch.setattr(clients, "SILENT_SECONDS", 1.0)

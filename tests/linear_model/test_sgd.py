@@ -570,6 +570,9 @@ def test_starts_from_the_parameters_that_are_named(model):
     for name in ("coef_init", "intercept_init"):
         with pytest.raises(ValueError, match=f"{name}.*expected finite numbers of shape"):
             model(**PLAIN).fit(features, y, **{name: np.zeros(7)})
+        unknown = np.full(np.shape(coef if name == "coef_init" else intercept), np.nan)
+        with pytest.raises(ValueError, match=f"{name}.*with NaN or infinity. Pass such"):
+            model(**PLAIN).fit(features, y, **{name: unknown})
     warm = model(**PLAIN, warm_start=True).fit(features, y)
     with pytest.raises(ValueError, match="what the last fit left.*shape"):
         warm.fit(features[:, :4], y)

@@ -443,6 +443,9 @@ def test_a_gram_matrix_of_the_data_is_taken(weighted, solver):
         wrong[0, 0] *= 1.01
         with pytest.raises(ValueError, match="Gram matrix.*did not pass validation.*Leave it out"):
             model(**options, precompute=wrong, solver="coordinate_descent").fit(X, Y, w)
+    if weighted:
+        with pytest.raises(ValueError, match="it is not X'WX, with sample_weight in W, of these"):
+            ours.Lasso(precompute=X.T @ X).fit(X, Y, w)
 
 
 @pytest.mark.parametrize("n_outputs", [None, 3])
@@ -460,7 +463,7 @@ def test_a_path_takes_products_and_a_start(n_outputs):
     np.testing.assert_allclose(coefs, plain.coefs, rtol=1e-7, atol=1e-9)
     assert np.shape(n_iters) == gaps.shape
     given["Xy"] = 1.01 * given["Xy"]
-    with pytest.raises(ValueError, match="'Xy' parameter did not pass validation"):
+    with pytest.raises(ValueError, match="Cross product .*'Xy' parameter did not pass validation"):
         ours.enet_path(X, y, **given, **options)
     with pytest.raises(ValueError, match="coef_init must be finite numbers of shape"):
         ours.enet_path(X, y, coef_init=np.ones(1))
