@@ -167,7 +167,7 @@ def _sentence(entry: InvalidValue, names) -> str:
     if entry.part == "y":
         return (
             f"Input y contains {kind} at row {entry.row}, column {entry.column}, but every row "
-            "needs a target: a finite number, or a label. Drop the rows that have none."
+            "needs a target: a finite number, or a label. Drop such rows."
         )
     named = names is not None and isinstance(names[entry.column], str)
     label = f" ({str(names[entry.column])!r})" if named else ""

@@ -59,7 +59,7 @@ def test_labels_that_cannot_be_used_are_named(kind, model):
         with pytest.raises(ValueError, match=said):
             few_epochs(model).fit(*rows)
         if kind in MISSING:
-            with pytest.raises(ValueError, match="Drop the rows that have none"):
+            with pytest.raises(ValueError, match="or a label. Drop such rows."):
                 few_epochs(model).fit(*rows)
 
 
