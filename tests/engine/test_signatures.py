@@ -78,6 +78,7 @@ def test_targets_and_weights(cache):
 
 
 def test_a_chunk_that_is_lost_between_reads(tmp_path):
+    pytest.importorskip("zarr")
     dask_rows(X, 6).to_zarr(tmp_path / "X.zarr")
     stored = da.from_zarr(tmp_path / "X.zarr")
     reads = []
