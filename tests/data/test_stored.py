@@ -1,10 +1,8 @@
 """Array-likes that lie outside of memory: small ones are read, large ones refused."""
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import zarr
 from scipy import sparse
 from tables import classes, dask_rows
 
@@ -12,6 +10,9 @@ from daskdsml.data import dataset
 from daskdsml.inference import infer
 from daskdsml.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from daskdsml.neural_network import MLPClassifier, WindowedSequences
+
+h5py = pytest.importorskip("h5py")
+zarr = pytest.importorskip("zarr")
 
 X, Y, W = classes(200, 4)
 MODELS = [

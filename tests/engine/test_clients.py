@@ -93,7 +93,7 @@ def test_an_interrupted_fit_leaves_nothing_behind(client, model, caplog):
         time.sleep(0.3)
         return block + np.arange(block.shape[1])
 
-    X = da.zeros((60 * 200, 5), chunks=(200, 5)).map_blocks(slowly)
+    X = da.zeros((60 * 200, 5), chunks=(200, 5)).map_blocks(slowly, dtype=float)
     y = X.map_blocks(lambda block: block[:, 0] > 0, drop_axis=1, dtype=bool)
     interrupt = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
     # The processes of a parallel test run ignore it.
