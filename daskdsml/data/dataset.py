@@ -157,7 +157,7 @@ def plain(X):
     X = X.optimize()
     graph, keys = dict(X.__dask_graph__()), list(flatten(X.__dask_keys__()))
     if not is_dask_frame(X):
-        return da.Array(graph, keys[0][0], X.chunks, meta=X._meta)
+        return da.Array(graph, keys[0][0], X.chunks, dtype=X.dtype, meta=X._meta)
     meta, name = X._meta.to_numpy(), f"values-{keys[0][0]}"
     tail = (0,) * (meta.ndim - 1)
     graph.update({(name, i, *tail): (methodcaller("to_numpy"), key) for i, key in enumerate(keys)})
