@@ -8,6 +8,7 @@ from daskdsml.contracts import Record
 
 # Records that a notebook shows of a long history: half of them from its beginning.
 SHOWN_RECORDS = 20
+BAR = "{desc}: {n}{unit} in {elapsed}{postfix}"
 
 
 class History(list):
@@ -40,7 +41,7 @@ class Progress:
 
     def __init__(self, label: str, verbose: bool):
         self.history = History()
-        self._bar = bar(label, unit=" passes") if verbose else None
+        self._bar = bar(label, unit=" passes", bar_format=BAR) if verbose else None
 
     def add(self, record: Record) -> None:
         """Keep one pass and show it: models, objective, criterion."""
