@@ -82,7 +82,7 @@ def sent_pieces():
     from daskdsml.engine.minibatch import actor
     from daskdsml.engine.minibatch.row_store import SentRows
 
-    stores = list(actor._stores.values())
+    stores = [actor._store for actor in list(actor._actors.values())]
     return [i for s in stores for i, given in s._sources.items() if isinstance(given, SentRows)]
 
 

@@ -6,6 +6,8 @@ import signal
 import threading
 import time
 import weakref
+from contextlib import closing
+from itertools import chain
 
 import dask
 import dask.array as da
@@ -23,12 +25,11 @@ from actor_kernels import (
     two_words,
 )
 from batch_kernels import column_sums, failing, met
-from distributed import Actor, Client, wait
+from distributed import Client, LocalCluster, wait
 from tables import network_rows, wait_until
 
 from daskdsml.engine import memory
-from daskdsml.engine.minibatch import actor_pool, shuffle_buffer, transfer
-from daskdsml.engine.minibatch.actor import TrainingActor
+from daskdsml.engine.minibatch import actor_calls, actor_pool, shuffle_buffer, transfer
 from daskdsml.engine.minibatch.actor_pool import ActorHandle
 from daskdsml.engine.minibatch.batches import open_batches
 from daskdsml.engine.minibatch.row_buffer import RowBlock
@@ -197,7 +198,7 @@ def futures_of(client, partitions):
 def test_what_is_on_its_way_to_an_actor_is_forgotten_with_it():
     client = Submitting()
     futures = futures_of(client, [Task()])
-    handle = ActorHandle("an actor", "tcp://127.0.0.1:1", Task(), None, set(), {})
+    handle = ActorHandle("an actor", "tcp://127.0.0.1:1", [], None, set(), {})
     futures.send(handle, [0])
     assert client.wanted() is not None
     del handle
@@ -227,7 +228,7 @@ def status_of(client, worker):
 def test_a_worker_that_is_paused_for_a_while(client, pausing):
     worker = sorted(client.nthreads())[0]
     futures = futures_of(client, client.scatter([rows_of(0), rows_of(1)]))
-    handle = ActorHandle("an actor", worker, client.submit(int), None, set(), {})
+    handle = ActorHandle("an actor", worker, [], None, set(), {})
     pausing(worker)
     futures.send(handle, [0, 1])
 
@@ -265,11 +266,11 @@ def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, mo
 
     def lost(self, work, *args, workers, **options):
         future = submit(self, work, *args, workers=workers, **options)
-        if work is TrainingActor and pids:
+        if work is actor_calls.start_actor and pids:
             wait(future)
             os.kill(pids[workers[0]], signal.SIGKILL)
             pids.clear()
-            wait_until(lambda: future.status != "finished")
+            wait_until(lambda: workers[0] not in client.nthreads())
         return future
 
     monkeypatch.setattr(Client, "submit", lost)
@@ -278,15 +279,13 @@ def test_a_worker_lost_before_it_has_taken_its_place(client, patient, opened, mo
     assert numbers(batches, 0) == list(range(N))
 
 
-class Unreachable:
-    """Stands for the way to a worker behind a firewall."""
-
-    async def actor_execute(self, **order):
-        raise OSError("Timed out trying to connect")
+async def timed_out(actor, method, arguments):
+    """What a firewall makes of calls of actors."""
+    raise OSError("Timed out trying to connect")
 
 
 def test_workers_that_cannot_be_reached(opened, monkeypatch):
-    monkeypatch.setattr(Actor, "_worker_rpc", Unreachable())
+    monkeypatch.setattr(actor_calls.ActorProxy, "_answered", timed_out)
     with pytest.raises(RuntimeError, match="Worker tcp:.* cannot be reached .* Run where workers"):
         opened()
 
@@ -297,8 +296,8 @@ class Interrupted:
     def __init__(self, log):
         self.log = log
 
-    def close(self):
-        self.log.append("asked")
+    def call(self, method):
+        self.log.append(method)
         return self
 
     def result(self, timeout):
@@ -312,7 +311,7 @@ def test_all_places_are_closed_at_once_and_the_client_in_any_case(opened):
     pool.handles = [handle._replace(actor=Interrupted(log)) for handle in pool.handles]
     with pytest.raises(KeyboardInterrupt):
         batches.close()
-    assert log[:2] == ["asked", "asked"] and log[3] <= log[2] <= actor_pool.SEND_SECONDS
+    assert log[:2] == ["close", "close"] and log[3] <= log[2] <= actor_pool.SEND_SECONDS
     assert pool._client.status == "closed"
 
 
@@ -330,3 +329,43 @@ def test_places_that_are_busy_let_go_later(client, opened, monkeypatch):
         patch.setattr(actor_pool, "SEND_SECONDS", 0.1)
         batches.close()
     wait_until(lambda: not any(client.has_what().values()))
+
+
+@pytest.fixture
+def shrinking(opened):
+    """Opens batches on a cluster of two workers in this process, which a test may shrink."""
+    with LocalCluster(n_workers=2, processes=False, dashboard_address=":0") as cluster:
+        with Client(cluster, set_as_default=False) as client:
+
+            def opened_there():
+                with client.as_current():
+                    return opened()
+
+            yield client, opened_there
+
+
+def test_workers_that_train_can_be_retired(shrinking):
+    client, opened = shrinking
+
+    def sums(leaving):
+        with closing(opened()) as batches:
+            for step in chain(batches.epoch(0), batches.epoch(1)):
+                yield step.run(column_sums, None)
+                if leaving:
+                    worker = batches._actors.handles[0].worker
+                    assert list(client.retire_workers([worker])) == [worker]
+                    leaving = False
+
+    whole = list(sums(leaving=False))
+    np.testing.assert_array_equal(list(sums(leaving=True)), whole)
+    assert len(client.nthreads()) == 1
+
+
+def test_an_adaptive_cluster_keeps_workers_that_train(shrinking):
+    client, opened = shrinking
+    batches = opened()
+    wait_until(lambda: client.sync(client.scheduler.workers_to_close, n=2) == [])
+    batches.close()
+    wait_until(lambda: not any(client.processing().values()))
+    wait_until(lambda: not any(client.has_what().values()))
+    assert len(client.sync(client.scheduler.workers_to_close, n=2)) == 2

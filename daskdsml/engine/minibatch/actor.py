@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
 from typing import Any, NamedTuple
@@ -18,8 +20,8 @@ from daskdsml.engine.minibatch.row_store import RowStore, SentRows
 from daskdsml.network_contracts import Batch
 from daskdsml.utils.threads import single_threaded_blas
 
-# The stores of this process, by the names of their actors, for tasks that bring partitions.
-_stores: WeakValueDictionary[str, RowStore] = WeakValueDictionary()
+# The actors of this process, by name.
+_actors: WeakValueDictionary[str, TrainingActor] = WeakValueDictionary()
 
 
 class Payload(NamedTuple):
@@ -127,6 +129,9 @@ def _replying(method):
 class TrainingActor:
     """Rows of the shuffle buffer that are on one worker, and the kernel that runs over them.
 
+    It is what a task returned, and not an actor of Dask, for Dask retires no worker that has one.
+    Where Dask moves it to another worker it leaves its rows behind: who trains starts a new one.
+
     Parameters
     ----------
     name : str
@@ -137,11 +142,18 @@ class TrainingActor:
     """
 
     def __init__(self, name: str, lengths, keep: bool, stay: bool, capacity: int):
+        self.name = name
         self._lengths = np.asarray(lengths).tolist()
-        self._store = _stores[name] = RowStore(keep, stay, capacity)
+        self._store = RowStore(keep, stay, capacity)
         self._pickled = b""
         self._kernel: Any = None
         self._work: Any = None
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self.closed = threading.Event()
+        _actors[name] = self
+
+    def __reduce__(self):
+        return object, ()
 
     @_replying
     def learn(self):
@@ -186,9 +198,15 @@ class TrainingActor:
     def ready(self) -> None:
         """Return, which shows that this actor can be reached."""
 
+    def receive(self, partition: int, rows: RowBlock, epoch: int) -> None:
+        """Take a partition that Dask has made."""
+        self._store.receive(partition, SentRows(rows), epoch)
+
     def close(self) -> None:
         """Release all rows."""
         self._work = None
+        self.closed.set()
+        self.thread.shutdown(wait=False)
         self._store.close()
 
     def _resumed(self, message):
@@ -205,8 +223,15 @@ class TrainingActor:
         return self._kernel
 
 
+def find_actor(name: str) -> TrainingActor:
+    """The actor of a name in this process; LookupError if there is none any more."""
+    actor = _actors.get(name)
+    if actor is None:
+        raise LookupError(f"This process has no {name}: it was closed, or Dask has moved it.")
+    return actor
+
+
 def receive_partition(name: str, partition: int, rows: RowBlock, epoch: int) -> None:
     """Hand a partition to the actor of this name, if it is in this process."""
-    store = _stores.get(name)
-    if store is not None:
-        store.receive(partition, SentRows(rows), epoch)
+    with suppress(LookupError):
+        find_actor(name).receive(partition, rows, epoch)

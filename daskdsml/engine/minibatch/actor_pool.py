@@ -7,8 +7,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from distributed import Client, wait
+
 from daskdsml.engine.clients import POLL_SECONDS, Watch
-from daskdsml.engine.minibatch.actor import Reply, TrainingActor, deserialize, serialize
+from daskdsml.engine.minibatch.actor import Reply, deserialize, serialize
+from daskdsml.engine.minibatch.actor_calls import ActorProxy, keep_worker, start_actor
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS
 
 # How long to wait for a worker that starts an actor.
@@ -18,13 +21,13 @@ START_SECONDS = 60.0
 class ActorHandle(NamedTuple):
     """An actor, by its name, on the worker at an address.
 
-    It has the ``known`` partitions, or can read them for itself; ``transfers`` are tasks that bring
-    others to it, by partition.
+    ``futures`` keep it there. It has the ``known`` partitions, or can read them for itself;
+    ``transfers`` are tasks that bring others to it, by partition.
     """
 
     name: str
     worker: str
-    future: Any
+    futures: list
     actor: Any
     known: set
     transfers: dict
@@ -45,8 +48,6 @@ class ActorPool:
     """
 
     def __init__(self, client, arguments: tuple):
-        from distributed import Client
-
         # A client of its own speaks to workers directly, whatever the user's does.
         self._client = Client(
             client.scheduler.address,
@@ -77,12 +78,7 @@ class ActorPool:
         }
         replies: dict[int, Reply] = {}
         lost: dict[int, Exception] = {}
-        calls = {}
-        for i, payload in payloads.items():
-            try:
-                calls[i] = getattr(self.handles[i].actor, method)(payload)
-            except RuntimeError as error:
-                lost[i] = error
+        calls = {i: self.handles[i].actor.call(method, asked) for i, asked in payloads.items()}
         for i, call in calls.items():
             try:
                 replies[i] = self._waited(i, call)
@@ -107,12 +103,9 @@ class ActorPool:
         handles, self.handles = self.handles, []
         until = time.monotonic() + SEND_SECONDS
         try:
-            calls = []
-            for handle in handles:
-                with suppress(RuntimeError):  # its worker is lost, and the rows with it
-                    calls.append(handle.actor.close())
+            calls = [handle.actor.call("close") for handle in handles]
             for call in calls:
-                with suppress(Exception):  # it is lost by now, or still busy
+                with suppress(Exception):  # it is lost, or still busy
                     call.result(timeout=max(until - time.monotonic(), 0.0))
         finally:
             self._client.close()
@@ -122,7 +115,7 @@ class ActorPool:
             try:
                 return call.result(timeout=POLL_SECONDS)
             except TimeoutError:
-                if self.handles[i].future.status != "finished":
+                if self.handles[i].worker not in self._client.nthreads():
                     raise
                 self._watch.look()
 
@@ -152,26 +145,26 @@ class ActorPool:
     def _start_on(self, worker: str) -> ActorHandle:
         name = f"daskdsml-actor-{uuid4().hex}"
         future = self._client.submit(
-            TrainingActor,
+            start_actor,
             name,
             *self._arguments,
-            actor=True,
             key=name,
             workers=[worker],
             allow_other_workers=True,
         )
-        actor: Any
         try:
-            with self._client.as_current():
-                actor = future.result(timeout=START_SECONDS)
+            wait([future], timeout=START_SECONDS)
         except TimeoutError as error:
             raise RuntimeError(
                 f"No worker took rows of the data in {START_SECONDS:g} seconds. Look at the "
                 "cluster's dashboard for workers that are busy or paused."
             ) from error
+        if future.status == "error":
+            raise future.exception()
         worker = next(iter(self._client.who_has([future]).get(name, ())), worker)
+        actor = ActorProxy(self._client, worker, name)
         try:
-            actor.ready().result(timeout=START_SECONDS)
+            actor.call("ready").result(timeout=START_SECONDS)
         except OSError as error:
             raise RuntimeError(
                 f"Worker {worker} cannot be reached from this process ({error}), and training on "
@@ -179,4 +172,6 @@ class ActorPool:
                 "workers can be reached, or without the cluster: "
                 "dask.config.set(scheduler='threads')."
             ) from error
-        return ActorHandle(name, worker, future, actor, set(), {})
+        key = f"daskdsml-keep-{uuid4().hex}"
+        kept = self._client.submit(keep_worker, future, key=key, workers=[worker])
+        return ActorHandle(name, worker, [future, kept], actor, set(), {})
