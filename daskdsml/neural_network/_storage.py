@@ -8,6 +8,7 @@ import json
 import os
 import uuid
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ HEADER = "header"
 PLAIN = "biufcSUmM"
 # What a fit learns: arrays, and what is none and not among the parameters.
 LEARNT_ARRAYS = ("classes_", "feature_names_in_", "_class_weight")
-LEARNT_VALUES = ("n_features_in_", "_target_shape", "_multilabel", "converged_", "n_rows_read_")
+LEARNT_VALUES = (
+    "n_features_in_", "_target_shape", "_target_names", "_multilabel", "converged_", "n_rows_read_",
+)  # fmt: skip
 # Numbers of a train state; its arrays have names of their own.
 COUNTERS = ("step", "epoch", "drop", "best", "stale", "n_rows", "weight")
 
@@ -147,8 +150,9 @@ def load(path) -> tuple[dict, dict]:
 def to_json(value):
     """``value`` in JSON's own terms, such that `from_json` makes an equal one.
 
-    Takes None, booleans, numbers, text, dtypes, lists, tuples, dicts of any such keys, and layers,
-    solvers and schedules, by name and settings; ValueError for all else, such as a function.
+    Takes None, booleans, numbers, text, times, dtypes, lists, tuples, dicts of any such keys, and
+    layers, solvers and schedules, by name and settings; ValueError for all else, such as a
+    function.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -163,6 +167,8 @@ def to_json(value):
         family, name = _registered_name(value)
         settings = {field: to_json(entry) for field, entry in settings.items()}
         return {registry.FAMILIES[family]: name, "settings": settings}
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
     if isinstance(value, tuple):
         return {"tuple": [to_json(entry) for entry in value]}
     if isinstance(value, dict):
@@ -186,6 +192,10 @@ def from_json(value):
         return tuple(from_json(entry) for entry in value["tuple"])
     if "dict" in value:
         return {from_json(key): from_json(entry) for key, entry in value["dict"]}
+    if "time" in value:
+        from pandas import Timestamp  # slow to import
+
+        return Timestamp(value["time"])
     if "dtype" in value:
         return np.dtype(value["dtype"])
     if "weights" in value:

@@ -204,7 +204,8 @@ def test_predictions_of_frames_have_the_names_of_the_targets(chunked, tmp_path):
         MLPRegressor(hidden_layer_sizes=(4,), max_iter=1, tol=None),
     ]
     for model in several:
-        found = model.fit(layout(frame), layout(outputs)).predict(table)
+        model.fit(layout(frame), layout(outputs))
+        found = pickle.loads(pickle.dumps(model)).predict(table)
         assert found.columns.tolist() == found.compute().columns.tolist() == ["u", "v"]
         found.to_parquet(tmp_path, write_index=False)
     single = [Ridge(), LogisticRegression(), SGDClassifier(max_iter=2, tol=None)]

@@ -602,6 +602,22 @@ def test_names_of_columns_go_with_their_table(blobs):
     assert model.n_features_in_ == 6
 
 
+@pytest.mark.parametrize(
+    "names", [["u", "v"], [0, 1], [("u", 1), ("v", 2)], pd.date_range("2020", periods=2)], ids=str
+)
+def test_names_of_targets_are_saved(names, blobs, tmp_path):
+    frame = pd.DataFrame(blobs[0])
+    outputs = pd.DataFrame(blobs[0][:, :2], columns=names)
+    model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=1, tol=None).fit(frame, outputs)
+    model.save(tmp_path / "model")
+    table = dd.from_pandas(frame, npartitions=2)
+    for again in (MLPRegressor.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
+        assert again.predict(table).compute().columns.equals(outputs.columns)
+    model.fit(frame, outputs.to_numpy()).save(tmp_path / "model")
+    unnamed = MLPRegressor.load(tmp_path / "model").predict(table)
+    assert unnamed.columns.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_perceptrons_refuse_images(digits, lazy):
     images = digits[0].reshape(-1, 1, 8, 8)
