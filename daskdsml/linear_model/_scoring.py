@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from daskdsml.utils import registry
 
 # What make_scorer returns: a score of y and of what one method of the model says of X.
 PREDICTION_SCORER = type(get_scorer("accuracy"))
+# What Python says of a scorer of make_scorer that multiplies its sign with what is no number.
+SIGNED = "unsupported operand type(s) for *: 'int' and "
 # Predictions that may be kept (2 GiB).
 MOST_KEPT = 2**31
 
@@ -67,18 +70,39 @@ def fitted_copy(model, coef, intercept, classes=None):
 
 
 def called(scorer, model, X, y, w) -> float:
-    """What a scorer says of a model; ValueError if it takes no weights that it should take."""
-    if w is None:
-        return float(scorer(model, X, y))
+    """What a scorer says of a model.
+
+    Raises
+    ------
+    ValueError
+        If it takes no weights that it should take, or returns no number.
+    """
+    weights = {} if w is None else {"sample_weight": w}
     try:
-        return float(scorer(model, X, y, sample_weight=w))
+        value = scorer(model, X, y, **weights)
     except TypeError as error:
-        if "sample_weight" not in str(error):
+        if isinstance(scorer, PREDICTION_SCORER) and SIGNED in str(error):
+            raise _no_number(scorer, f"a {str(error).split(SIGNED)[1]}") from error
+        if not weights or "sample_weight" not in str(error):
             raise
         raise ValueError(
             f"scoring={scorer!r} takes no sample_weight, but rows have weights. Use a score that "
             "does, such as 'neg_log_loss' or 'neg_mean_squared_error', or fit without weights."
         ) from error
+    if isinstance(value, str | bytes):
+        raise _no_number(scorer, repr(value))
+    try:
+        return float(value)  # also of a Dask Array of no dimensions, which is computed here
+    except (TypeError, ValueError) as error:
+        raise _no_number(scorer, f"{reprlib.repr(value)} of type {type(value).__name__}") from error
+
+
+def _no_number(scorer, returned) -> ValueError:
+    return ValueError(
+        f"scoring={scorer!r} must return a number, the greater the better, but it returned "
+        f"{returned}. End its function with 'return' and one float, or use the name of a score "
+        "such as 'neg_mean_squared_error' or 'accuracy'."
+    )
 
 
 def scorer_of(scoring, model, weighted=True):

@@ -2,6 +2,7 @@
 
 import warnings
 
+import dask.array as da
 import numpy as np
 import pytest
 import sklearn.linear_model as theirs
@@ -195,6 +196,44 @@ def test_scores_weigh_rows():
         assert mine.best_score_ == pytest.approx(other.best_score_, rel=1e-9), scoring
     with pytest.raises(ValueError, match="takes no sample_weight, but rows have weights"):
         ours.RidgeCV(cv=folds, scoring="neg_max_error").fit(X, y, w)
+
+
+@pytest.mark.parametrize(
+    "returned, told", [(None, "NoneType"), ("0.5", "'0.5'"), ({"r2": 1.0}, "dict")], ids=str
+)
+def test_scores_must_be_numbers(returned, told):
+    X, y, _ = table(20, 3)
+
+    def forgetful(*args, **options):
+        return returned
+
+    said = f"scoring=.*forgetful.* must return a number.*{told}.*End its function with 'return'"
+    for scoring in (forgetful, make_scorer(forgetful)):
+        for cv in (None, 3):
+            with pytest.raises(ValueError, match=said):
+                ours.RidgeCV(cv=cv, scoring=scoring).fit(X, y)
+    model, labels = ours.LogisticRegressionCV(Cs=[1.0], cv=2), y > np.median(y)
+    model.fit(X, labels).set_params(scoring=forgetful)
+    for call in (model.fit, model.score):
+        with pytest.raises(ValueError, match=said):
+            call(X, labels)
+
+
+def test_a_type_error_of_a_scorer_is_its_own():
+    X, y, _ = table(20, 3)
+
+    def broken(estimator, X, y):
+        return 1 * None
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        ours.RidgeCV(cv=3, scoring=broken).fit(X, y)
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), da.ones(3).mean(), True])
+def test_scores_may_be_any_numbers(number):
+    X, y, _ = table(20, 3)
+    model = ours.RidgeCV(cv=3, scoring=lambda *args: number).fit(X, y)
+    assert model.best_score_ == float(number)
 
 
 @pytest.mark.parametrize("name", ["store_cv_results", "alpha_per_target"])
