@@ -86,6 +86,8 @@ class RidgeCV(LinearRegressor):
     alphas_ : array (m,), in descending order
     mse_path_ : array (m, n_folds), or (m, 1) for ``cv=None``
         Mean squared test errors, averaged over outputs.
+    score_path_ : array (m, n_folds), for ``cv=None`` (m, 1), or (m, K) for ``alpha_per_target``
+        The scores, the greater the better, whose best mean over folds ``best_score_`` is.
     coef_path_ : array (p, m) or (K, p, m)
         Coefficients on all rows along ``alphas_``.
     coef_ : array (p,) or (K, p), float64
@@ -148,7 +150,11 @@ class RidgeCV(LinearRegressor):
 
     def get_metadata_routing(self):
         """What of a fit goes to the splitter and to the scorer: a MetadataRouter."""
-        return router_of_scores(self, MSE if self.cv is None else R2)
+        return router_of_scores(self, self._default_score)
+
+    @property
+    def _default_score(self) -> str:
+        return MSE if self.cv is None else R2
 
     def _check_parameters(self):
         """Strengths in descending order."""
@@ -182,9 +188,9 @@ class RidgeCV(LinearRegressor):
     def _scorer(self, weighted):
         """A metric or a callable, or the name of a score that errors in memory tell."""
         if self.cv is None and self.scoring is None:
-            return MSE
+            return self._default_score
         if self.cv is not None and weighted and self.scoring in (None, MSE, R2):
-            return self.scoring or R2
+            return self.scoring or self._default_score
         scorer = scorer_of(self.scoring, Ridge(), weighted)
         check_kind(scorer, self.scoring, regression=True)
         if self.cv is None and asks_for_rows(scorer):
@@ -273,7 +279,7 @@ class RidgeCV(LinearRegressor):
         ``coefs (K, m, p)``, ``intercepts (K, m)``; ``scored`` is (m, n_folds), or (m, 1) or (m, K)
         of rows left out.
         """
-        self.alphas_, self.mse_path_ = np.array(alphas), errors
+        self.alphas_, self.mse_path_, self.score_path_ = np.array(alphas), errors, scored
         places = self._places()
         means = scored if self.cv is None else scored.mean(axis=1, keepdims=True)
         chosen = places[np.argmax(means[places], axis=0)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import isotonic_regression
 
@@ -61,6 +63,25 @@ def best_ratio(estimator) -> int:
     """Which l1_ratio of a fitted LogisticRegressionCV has the best mean score."""
     mean = np.mean(estimator.scores_, axis=0)
     return int(np.unravel_index(np.argmax(mean), mean.shape)[0])
+
+
+def alpha_of(estimator, output):
+    """The alpha that a fitted estimator chose: that of ``output``, where each has its own.
+
+    ValueError unless ``output`` is one of them.
+    """
+    alpha: Any = getattr(estimator, "alpha_", None)
+    return alpha if np.ndim(alpha) == 0 else one_output(alpha, output)
+
+
+def one_output(of_each, output):
+    """The entry of ``of_each (K, ...)`` that is of one output; ValueError if there is none."""
+    if output is None or not 0 <= output < len(of_each):
+        raise ValueError(
+            f"The path is one of {len(of_each)} outputs: expected output from 0 to "
+            f"{len(of_each) - 1}, got {output!r}."
+        )
+    return of_each[output]
 
 
 def draw_penalty_axis(ax, strength, values) -> None:

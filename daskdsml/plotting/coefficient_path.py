@@ -8,12 +8,14 @@ import numpy as np
 
 from daskdsml.plotting._axes import (
     LEGEND,
+    alpha_of,
     axes_for,
     best_ratio,
     draw_penalty_axis,
     keep_apart,
     label_gap,
     mark_penalty,
+    one_output,
     strongest_first,
 )
 
@@ -98,7 +100,7 @@ class CoefficientPathDisplay:
         if alphas.ndim == 2:
             alphas = alphas[list(estimator.l1_ratio).index(estimator.l1_ratio_)]
         coefs = _one_output(estimator.coef_path_, output)
-        return cls(alphas, coefs, feature_names, getattr(estimator, "alpha_", None))
+        return cls(alphas, coefs, feature_names, alpha_of(estimator, output))
 
     def plot(self, ax=None, *, n_labels=MOST_LABELS):
         """Draw.
@@ -179,11 +181,4 @@ class CoefficientPathDisplay:
 def _one_output(coefs, output) -> np.ndarray:
     """``coefs (p, n_alphas)`` of one output."""
     coefs = np.asarray(coefs)
-    if coefs.ndim != 3:
-        return coefs
-    if output is None or not 0 <= output < len(coefs):
-        raise ValueError(
-            f"The path is one of {len(coefs)} outputs: expected output from 0 to "
-            f"{len(coefs) - 1}, got {output!r}."
-        )
-    return coefs[output]
+    return one_output(coefs, output) if coefs.ndim == 3 else coefs

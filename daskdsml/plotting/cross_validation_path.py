@@ -9,6 +9,7 @@ from scipy.stats import sem
 
 from daskdsml.plotting._axes import (
     LEGEND,
+    alpha_of,
     axes_for,
     best_ratio,
     draw_penalty_axis,
@@ -71,19 +72,21 @@ class CrossValidationPathDisplay:
         self.others = dict(others)
 
     @classmethod
-    def from_estimator(cls, estimator):
+    def from_estimator(cls, estimator, *, output=None):
         """From a fitted LassoCV, ElasticNetCV, RidgeCV or LogisticRegressionCV.
 
         Also scikit-learn's, where it has a path (a LogisticRegressionCV with
-        ``use_legacy_attributes=False``). Reads ``alphas_``, ``mse_path_`` and ``alpha_``, for
-        several l1_ratio those of the chosen one; or ``Cs_``, ``scores_`` and ``C_``, with the mean
-        score of every l1_ratio; ``alpha_1se_`` or ``C_1se_``, or else the strongest penalty with a
-        mean within one standard error of the best.
+        ``use_legacy_attributes=False``). Draws what the penalty was chosen by: ``mse_path_`` along
+        ``alphas_``, for several l1_ratio those of the chosen one; for a RidgeCV with another score
+        ``score_path_``; or ``scores_`` along ``Cs_``, with the mean score of every l1_ratio.
+        Marks ``alpha_`` or ``C_``, and ``alpha_1se_`` or ``C_1se_``, or else the strongest penalty
+        with a mean within one standard error of the best. Where each column of y has an alpha of
+        its own, those of number ``output`` are drawn.
 
         Raises
         ------
         ValueError
-            If the estimator holds no path of errors or scores.
+            If the estimator holds no path of errors or scores, or there is no such output.
         """
         scores: Any = getattr(estimator, "scores_", None)
         if np.ndim(scores) == 3 and hasattr(estimator, "Cs_"):
@@ -94,6 +97,8 @@ class CrossValidationPathDisplay:
                 "Fit a LassoCV, ElasticNetCV, RidgeCV or LogisticRegressionCV of "
                 "daskdsml.linear_model."
             )
+        if hasattr(estimator, "score_path_"):
+            return cls._of_ridge(estimator, output)
         alphas, errors = np.asarray(estimator.alphas_), np.asarray(estimator.mse_path_)
         if errors.ndim == 3:
             best = list(estimator.l1_ratio).index(estimator.l1_ratio_)
@@ -103,6 +108,18 @@ class CrossValidationPathDisplay:
         if chosen_1se is None and errors.shape[1] > 1:
             chosen_1se = _strongest_within_one_error(alphas, errors)
         return cls(alphas, errors, estimator.alpha_, chosen_1se)
+
+    @classmethod
+    def _of_ridge(cls, estimator, output):
+        """Of a RidgeCV: the score, or the error where that is the score with its sign changed."""
+        alpha, path = alpha_of(estimator, output), estimator.score_path_
+        name = _name_of(estimator.scoring, estimator._default_score)
+        several = np.ndim(estimator.alpha_) > 0
+        if name == "neg_mean_squared_error" and not several:
+            path, name = estimator.mse_path_, "mean squared error"
+        path = path[:, [output]] if several else path
+        chosen_1se = getattr(estimator, "alpha_1se_", None)
+        return cls(estimator.alphas_, path, alpha, chosen_1se, criterion=name)
 
     @classmethod
     def _of_scores(cls, estimator):
@@ -116,9 +133,9 @@ class CrossValidationPathDisplay:
         others = dict(zip(ratios.tolist(), estimator.scores_.mean(axis=0), strict=True))
         ratio = float(ratios[best])
         del others[ratio]
-        criterion = estimator.scoring if isinstance(estimator.scoring, str) else "score"
         return cls(
-            Cs, scores, estimator.C_, chosen_1se, strength="C", criterion=criterion,
+            Cs, scores, estimator.C_, chosen_1se, strength="C",
+            criterion=_name_of(estimator.scoring, "accuracy"),
             ratio=ratio if others else None, others=others,
         )  # fmt: skip
 
@@ -170,6 +187,13 @@ class CrossValidationPathDisplay:
         self.chosen_1se_line_ = mark_penalty(
             self.ax_, self.strength, chosen_1se, "one standard error", linestyle=":", linewidth=1.5
         )
+
+
+def _name_of(scoring, default) -> str:
+    """What an axis calls a score; ``default`` is that of ``scoring=None``."""
+    if scoring is None or isinstance(scoring, str):
+        return scoring or default
+    return getattr(scoring, "__name__", "score")
 
 
 def _strongest_within_one_error(alphas, errors) -> float:

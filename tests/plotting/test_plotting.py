@@ -191,6 +191,69 @@ def test_errors_of_an_estimator(model):
     assert shown.chosen_line_.get_xdata()[0] == model.alpha_
 
 
+def closeness(model, X, y):
+    return -np.mean(np.abs(np.asarray(model.predict(X)) - y))
+
+
+@pytest.mark.parametrize(
+    "scoring, name",
+    [(None, "r2"), ("r2", "r2"), ("neg_max_error", "neg_max_error"), (closeness, "closeness")],
+)
+def test_the_score_that_a_ridge_was_chosen_by(scoring, name):
+    # By its squared errors another alpha would be best: the folds differ in how y spreads.
+    y = Y * np.geomspace(1.0, 50.0, len(Y))
+    model = RidgeCV(np.geomspace(1e-2, 1e4, 13), cv=4, scoring=scoring).fit(X, y)
+    shown = CrossValidationPathDisplay.from_estimator(model).plot()
+    mean, alphas = shown.line_.get_ydata(), shown.line_.get_xdata()
+    assert shown.ax_.get_ylabel() == f"{name} on left-out rows"
+    assert mean.max() == pytest.approx(model.best_score_)
+    assert shown.chosen_line_.get_xdata()[0] == model.alpha_ == alphas[mean.argmax()]
+    assert shown.chosen_1se == model.alpha_1se_
+    folds = np.array_split(np.arange(len(y)), 4)
+    if name == "r2":
+        theirs = [
+            reference.Ridge(model.alpha_)
+            .fit(np.delete(X, fold, axis=0), np.delete(y, fold))
+            .score(X[fold], y[fold])
+            for fold in folds
+        ]
+        assert mean.max() == pytest.approx(np.mean(theirs))
+        assert model.mse_path_.mean(axis=1).argmin() != mean.argmax()
+
+
+def test_the_score_of_rows_left_out_in_turn():
+    model = RidgeCV(scoring="neg_mean_absolute_error").fit(X, OUTPUTS)
+    shown = CrossValidationPathDisplay.from_estimator(model).plot()
+    assert shown.ax_.get_ylabel() == "neg_mean_absolute_error on left-out rows"
+    assert shown.line_.get_ydata().max() == model.best_score_
+    assert shown.band_ is None
+    shown = CrossValidationPathDisplay.from_estimator(RidgeCV().fit(X, OUTPUTS)).plot()
+    assert shown.ax_.get_ylabel() == "mean squared error on left-out rows"
+
+
+def test_one_output_of_those_with_an_alpha_each():
+    outputs = np.column_stack([Y, np.random.default_rng(0).normal(size=len(Y))])
+    model = RidgeCV(np.geomspace(1e-3, 1e3, 7), alpha_per_target=True).fit(X, outputs)
+    assert model.alpha_[0] != model.alpha_[1]
+    for output, (alpha, score) in enumerate(zip(model.alpha_, model.best_score_, strict=True)):
+        shown = CrossValidationPathDisplay.from_estimator(model, output=output).plot()
+        assert shown.line_.get_ydata().max() == score
+        assert shown.chosen_line_.get_xdata()[0] == alpha
+        shown = CoefficientPathDisplay.from_estimator(model, output=output).plot()
+        assert shown.chosen_line_.get_xdata()[0] == alpha
+    for display in (CrossValidationPathDisplay, CoefficientPathDisplay):
+        with pytest.raises(ValueError, match="one of 2 outputs: expected output from 0 to 1"):
+            display.from_estimator(model)
+
+
+@pytest.mark.parametrize("kind", [LogisticRegressionCV, reference.LogisticRegressionCV])
+def test_accuracy_where_classifiers_name_no_score(kind):
+    options = {"Cs": [0.1, 1.0], "l1_ratios": (0.0,), "use_legacy_attributes": False}
+    model = kind(**options, scoring=None).fit(X, Y > 0)
+    shown = CrossValidationPathDisplay.from_estimator(model).plot()
+    assert shown.ax_.get_ylabel() == "accuracy on left-out rows"
+
+
 LABELS = np.digitize(Y, np.quantile(Y, [0.3, 0.7]))
 LOGISTIC = {"Cs": [100.0, 1.0, 0.01], "l1_ratios": (0.0, 1.0), "scoring": "neg_log_loss"}
 
