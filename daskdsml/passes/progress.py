@@ -66,40 +66,17 @@ class Progress:
 
 
 def bar(label: str, **options):
-    """A tqdm bar: in a notebook a line that is saved once, as it ends.
+    """A tqdm bar; in a notebook what it saves is one line."""
+    if _in_notebook():
+        from daskdsml.passes.notebook import notebook_bar  # imports widgets
 
-    Of tqdm's widget a notebook would save the text it began with.
-    """
+        return notebook_bar(desc=label, **options)
     from tqdm import tqdm
 
-    return tqdm(desc=label, file=DisplayedLine() if _in_notebook() else None, **options)
+    return tqdm(desc=label, **options)
 
 
 def _in_notebook() -> bool:
     """Whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-
-
-class DisplayedLine:
-    """A text file whose last line a notebook shows in place, and saves once."""
-
-    encoding = "utf-8"
-
-    def __init__(self):
-        self._handle = None
-
-    def write(self, text: str) -> None:
-        """Show the text instead of that before."""
-        line = text.strip()
-        if not line:
-            return
-        if self._handle is None:
-            from IPython.display import display
-
-            self._handle = display({"text/plain": line}, raw=True, display_id=True)
-        else:
-            self._handle.update({"text/plain": line}, raw=True)
-
-    def flush(self) -> None:
-        """Nothing waits to be shown."""
