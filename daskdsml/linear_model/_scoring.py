@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import reprlib
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from daskdsml.data.folds import Folds
 from daskdsml.passes.gathered import Gathered
 from daskdsml.utils import registry
+from daskdsml.utils.one_standard_error import best_of
+from daskdsml.utils.validation import outside
 
 # What make_scorer returns: a score of y and of what one method of the model says of X.
 PREDICTION_SCORER = type(get_scorer("accuracy"))
@@ -103,6 +107,19 @@ def _no_number(scorer, returned) -> ValueError:
         f"{returned}. End its function with 'return' and one float, or use the name of a score "
         "such as 'neg_mean_squared_error' or 'accuracy'."
     )
+
+
+def best_by(scoring, means, axis=None):
+    """Where the best of the ``means`` of scores is; warns of a callable that returned NaN."""
+    if callable(scoring) and np.isnan(means).any():
+        warnings.warn(
+            f"scoring={scoring!r} returned NaN for {np.isnan(means).sum()} of {np.size(means)} "
+            "settings, which are not chosen while others have a score. Have it return a number "
+            "for every model.",
+            UndefinedMetricWarning,
+            stacklevel=outside(),
+        )
+    return best_of(means, axis)
 
 
 def scorer_of(scoring, model, weighted=True):

@@ -51,6 +51,7 @@ from daskdsml.linear_model._sample import sample_size
 from daskdsml.linear_model._scoring import (
     PredictionScorer,
     asks_for_rows,
+    best_by,
     called,
     check_kept,
     check_kind,
@@ -66,7 +67,7 @@ from daskdsml.passes.evaluate import probabilities
 from daskdsml.passes.gathered import group_labels
 from daskdsml.passes.scores import Judged, scores
 from daskdsml.passes.summary import strata
-from daskdsml.utils.one_standard_error import best_and_simplest
+from daskdsml.utils.one_standard_error import best_and_simplest, best_of
 from daskdsml.utils.validation import check_flag, set_parameters
 
 LOG_LOSS = "neg_log_loss"
@@ -328,7 +329,7 @@ class LogisticRegressionCV(LinearClassifier):
         self.residuals_ = np.array([r.gradient_norm for r in every]).reshape(grid)
         self.n_iter_ = np.array([r.n_iter for r in every], dtype=np.int32).reshape(grid)
         mean = self.scores_.mean(axis=0)
-        ratio, best = np.unravel_index(np.argmax(mean), mean.shape)
+        ratio, best = np.unravel_index(best_by(self.scoring, mean), mean.shape)
         _, near = best_and_simplest(self.scores_[:, ratio].T)
         self.C_1se_ = float(self.Cs_[near])
         chosen = near if self.rule == "1se" else best
@@ -336,11 +337,11 @@ class LogisticRegressionCV(LinearClassifier):
             self.C_, self.l1_ratio_ = float(self.Cs_[chosen]), float(self.l1_ratios_[ratio])
             thetas = fitted.whole[ratio * len(self.Cs_) + chosen].theta.reshape(K, -1)
         else:
-            best_of = [np.unravel_index(np.argmax(s), s.shape) for s in self.scores_]
-            self.C_ = float(np.mean([self.Cs_[c] for _, c in best_of]))
-            self.l1_ratio_ = float(np.mean([self.l1_ratios_[r] for r, _ in best_of]))
+            winners = [np.unravel_index(best_of(s), s.shape) for s in self.scores_]
+            self.C_ = float(np.mean([self.Cs_[c] for _, c in winners]))
+            self.l1_ratio_ = float(np.mean([self.l1_ratios_[r] for r, _ in winners]))
             thetas = np.mean(
-                [self.coefs_paths_[f, r, c] for f, (r, c) in enumerate(best_of)], axis=0
+                [self.coefs_paths_[f, r, c] for f, (r, c) in enumerate(winners)], axis=0
             )
         publish_classes(self, cells.summary.labels, thetas)
 

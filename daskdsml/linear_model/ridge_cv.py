@@ -17,6 +17,7 @@ from daskdsml.linear_model._routing import routed, router_of_scores
 from daskdsml.linear_model._scoring import (
     PredictionScorer,
     asks_for_rows,
+    best_by,
     check_kept,
     check_kind,
     fitted_copy,
@@ -282,7 +283,7 @@ class RidgeCV(LinearRegressor):
         self.alphas_, self.mse_path_, self.score_path_ = np.array(alphas), errors, scored
         places = self._places()
         means = scored if self.cv is None else scored.mean(axis=1, keepdims=True)
-        chosen = places[np.argmax(means[places], axis=0)]
+        chosen = places[best_by(self.scoring, means[places], axis=0)]
         if self.cv is not None:
             minimum, one_se = int(chosen[0]), best_and_simplest(scored)[1]
             self.alpha_min_, self.alpha_1se_ = self.alphas_[minimum], self.alphas_[one_se]

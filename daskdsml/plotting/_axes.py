@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from daskdsml.utils.one_standard_error import best_of
+
 # A legend without a border, which vertical lines do not cross.
 LEGEND = {"framealpha": 0.9, "edgecolor": "none"}
 # Models differ in these as well as in colours, which not everyone tells apart.
@@ -62,7 +64,7 @@ def strongest_first(strength, values, *others) -> tuple[np.ndarray, ...]:
 def best_ratio(estimator) -> int:
     """Which l1_ratio of a fitted LogisticRegressionCV has the best mean score."""
     mean = np.mean(estimator.scores_, axis=0)
-    return int(np.unravel_index(np.argmax(mean), mean.shape)[0])
+    return int(np.unravel_index(best_of(mean), mean.shape)[0])
 
 
 def alpha_of(estimator, output):

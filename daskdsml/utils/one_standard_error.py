@@ -7,6 +7,14 @@ import numpy as np
 RULES = ("min", "1se")
 
 
+def best_of(scores, axis=None):
+    """Where the greatest of the ``scores`` is, along an ``axis`` or among all; never a NaN.
+
+    Of NaN alone it is the first.
+    """
+    return np.argmax(np.where(np.isnan(scores), -np.inf, scores), axis=axis)
+
+
 def best_and_simplest(scores: np.ndarray) -> tuple[int, int]:
     """Indices of the best mean score, and of the first within one standard error of it.
 
@@ -22,7 +30,7 @@ def best_and_simplest(scores: np.ndarray) -> tuple[int, int]:
     2nd ed., section 7.10.
     """
     mean, n_folds = scores.mean(axis=1), scores.shape[1]
-    best = int(np.argmax(mean))
+    best = int(best_of(mean))
     if n_folds == 1:
         return best, best
     error = scores[best].std(ddof=1) / np.sqrt(n_folds)

@@ -229,6 +229,39 @@ def test_a_type_error_of_a_scorer_is_its_own():
         ours.RidgeCV(cv=3, scoring=broken).fit(X, y)
 
 
+@pytest.mark.parametrize("cv", [None, 4])
+def test_a_score_that_is_nan_is_never_the_best(cv):
+    X, y, _ = table(60, 5)
+    alphas = np.geomspace(1e-3, 1e3, 7)
+    model = ours.RidgeCV(alphas, cv=cv, scoring="neg_mean_squared_error").fit(X, y)
+    middle = np.median(model.score_path_.max(axis=1))
+
+    def shaky(model, A, t):
+        score = -np.mean((np.asarray(model.predict(A)) - t) ** 2)
+        return np.nan if score > middle + 1e-9 else score
+
+    model.set_params(scoring=shaky)
+    with pytest.warns(UndefinedMetricWarning, match="shaky.* returned NaN for 3 of 7 settings"):
+        model.fit(X, y)
+    mean = model.score_path_.mean(axis=1)
+    assert model.best_score_ == np.nanmax(mean)
+    assert model.alpha_ == model.alphas_[np.nanargmax(mean)]
+
+
+def test_classifiers_do_not_choose_what_has_no_score():
+    X, y, _ = table(60, 5)
+
+    def shaky(model, A, labels):
+        size = np.abs(model.coef_).max()
+        return np.nan if size < 0.1 else -size
+
+    for refit in (True, False):
+        model = ours.LogisticRegressionCV(Cs=[1e-4, 1.0, 10.0], cv=3, scoring=shaky, refit=refit)
+        with pytest.warns(UndefinedMetricWarning, match="returned NaN for 1 of 3 settings"):
+            model.fit(X, y > np.median(y))
+        assert model.C_ == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("number", [np.float32(0.5), da.ones(3).mean(), True])
 def test_scores_may_be_any_numbers(number):
     X, y, _ = table(20, 3)
