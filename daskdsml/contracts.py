@@ -261,16 +261,17 @@ class Backend(Protocol):
 class Strategy(Protocol):
     """The only place that knows how work is spread over the rows.
 
-    ``provides`` names what a solver may need. A strategy that provides "batches" has ``train(step,
-    state, batches)`` too, an iterator of (state, what ``step(state, batch)`` told, batch); one that
-    provides "epochs" has ``epoch(kernel, state, rows, order, name)``, the state after every row.
+    ``provides`` names what a solver may need. With "gradient" or the like there is
+    ``minimize(problem, rows, solver, theta, **options)``, a Result; with "batches"
+    ``train(step, state, batches, epoch)``, an iterator of (state, what ``step(state, batch)``
+    told); with "epochs" ``epoch(kernel, state, rows, order, name)``, the state after every row.
+    One with ``n_parts`` is given `Parts` for batches. ``check`` raises ValueError for settings out
+    of range.
     """
 
     provides: frozenset[str]
 
-    def minimize(
-        self, problem: Any, rows: Rows, solver: Solver, theta: np.ndarray, **options: Any
-    ) -> Result: ...
+    def check(self) -> None: ...
 
 
 class Metric(Protocol):

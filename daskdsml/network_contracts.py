@@ -164,6 +164,25 @@ class Batches(Protocol):
     def close(self) -> None: ...
 
 
+class Parts(Protocol):
+    """Rows in parts, each with mini-batches of its own.
+
+    ``rounds`` gives the rounds of an epoch, of at most ``count`` mini-batches of each part (None:
+    all). A round's ``run`` is the sum of ``kernel(state, batches)`` over the parts, in order;
+    ``batches`` are an iterator, empty for a part that has no more in this epoch.
+    ``steps_per_epoch`` are those of the largest part; ``run`` is as of `Batches`.
+    """
+
+    n_rows: int
+    in_shape: tuple[int, ...]
+    steps_per_epoch: int
+    n_rows_read: int
+
+    def rounds(self, epoch: int, count: int | None) -> Iterator[Any]: ...
+    def run(self, kernel: Any, state: Any, name: str) -> Any: ...
+    def close(self) -> None: ...
+
+
 class Schedule(Protocol):
     """The factor of the learning rate at a step; a NamedTuple of settings."""
 

@@ -88,7 +88,7 @@ def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
     """
     with passes_over(estimator, table, solver, label) as passes:
         problem, sampler = _problem_of(estimator, table, passes, penalty, solver)
-        strategy = registry.find_strategy(solver, isinstance(passes.rows, ByColumns))
+        strategy = registry.find_strategy(solver, by_columns=isinstance(passes.rows, ByColumns))
         start, progress = np.zeros(problem.size), passes.progress
         result = strategy.minimize(
             problem, passes.rows, solver, start, max_iter=max_iter, progress=progress

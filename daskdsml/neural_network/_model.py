@@ -107,16 +107,19 @@ class NeuralModel(BaseEstimator):
             point = starting_point(self, network, warm, classes_before)
             backend = find_backend(self, network, examples.n_rows)
             config = self._train_config(count_rows(examples, network.steps))
+            strategy = strategy_of(self, config.solver)
             self._network, self._backend, self.history_ = network, backend_name(backend), History()
             by_epochs = not isinstance(config.solver, LBFGS)
-            drawn = {"shuffle": self.shuffle and by_epochs, "alone": not network.collective}
+            drawn = drawn_by(self, network, strategy)
+            drawn["shuffle"] &= by_epochs
             with (
                 single_threaded_blas(),
                 open_examples(self, examples, **drawn) as batches,
                 validation_score(self, held_out) as score,
             ):
                 if by_epochs:
-                    trainer = Trainer(Backprop(network, backend), config, self.max_iter)
+                    backprop = Backprop(network, backend)
+                    trainer = Trainer(backprop, config, self.max_iter, strategy)
                     self._train_state = trainer.begin(point)
                     train_epochs(self, trainer, batches, score)
                 else:
@@ -142,12 +145,13 @@ class NeuralModel(BaseEstimator):
             self._network = network
             backend = registry.find("backends", self._backend)()
             backprop = Backprop(network_for(self, examples.in_shape), backend)
-            trainer = Trainer(backprop, config, self.max_iter)
+            strategy = strategy_of(self, config.solver)
+            trainer = Trainer(backprop, config, self.max_iter, strategy)
             if first or not trainer.continues(self._train_state):
                 self._train_state = trainer.begin(point)
             else:  # steps change arrays: a call that fails halfway leaves those of before alone
                 self._train_state = deepcopy(self._train_state)
-            drawn = {"shuffle": self.shuffle, "alone": not network.collective}
+            drawn = drawn_by(self, network, strategy)
             with single_threaded_blas(), open_examples(self, examples, **drawn) as batches:
                 train_epochs(self, trainer, batches, n_epochs=1)
         return self
@@ -333,6 +337,19 @@ def find_backend(model, network, n_rows):
     """The backend asked for, or, for "auto", one that suits the work of all epochs."""
     work = n_rows * model.max_iter * network.multiplications
     return registry.find_backend(model.backend, "numpy" if work < COMPILE_FROM else "numba")
+
+
+def strategy_of(model, solver):
+    """The strategy that spreads the work; ValueError if it does not do for the solver."""
+    needs = frozenset({"full batch" if isinstance(solver, LBFGS) else "batches"})
+    name = f"{type(model).__name__} with solver={model.solver!r}"
+    return registry.find_strategy(registry.Needs(name, needs), model.strategy)
+
+
+def drawn_by(model, network, strategy) -> dict:
+    """How mini-batches are drawn: see `open_examples`."""
+    n_parts = getattr(strategy, "n_parts", None)
+    return {"shuffle": model.shuffle, "alone": not network.collective, "n_parts": n_parts}
 
 
 def backend_name(backend) -> str:

@@ -22,8 +22,10 @@ def batch_rows(model, n_rows) -> int:
 
 
 @contextmanager
-def open_examples(model, examples, *, shuffle=False, alone=True, rows=None):
+def open_examples(model, examples, *, shuffle=False, alone=True, rows=None, n_parts=None):
     """Batches of ``rows`` examples, or of as many as make a step, to be used in a ``with``.
+
+    With ``n_parts`` they are of so many parts of the examples, each apart.
 
     Raises
     ------
@@ -38,6 +40,7 @@ def open_examples(model, examples, *, shuffle=False, alone=True, rows=None):
         seed=seed_of(model),
         pool_bytes=model.pool_bytes,
         cache=model.cache,
+        n_parts=n_parts,
     )
     try:
         yield batches

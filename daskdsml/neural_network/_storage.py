@@ -53,6 +53,8 @@ def save_model(model, path) -> None:
     }
     arrays = {f"state.{name}": array for name, array in train_state.state._asdict().items()}
     arrays["statistics"] = train_state.statistics
+    if train_state.outer is not None:
+        arrays["outer"] = train_state.outer
     learnt = {name: getattr(model, name, None) for name in LEARNT_ARRAYS}
     save(path, header, arrays | {name: a for name, a in learnt.items() if a is not None})
 
@@ -92,7 +94,7 @@ def _train_state(optimizer, counters, arrays) -> TrainState:
     state = {name[6:]: array for name, array in arrays.items() if name.startswith("state.")}
     kind = type(registry.find("optimizers", optimizer)().init(np.zeros(0)))
     state = kind(**{name: array if array.ndim else array.item() for name, array in state.items()})
-    return TrainState(state, arrays["statistics"], **counters)
+    return TrainState(state, arrays["statistics"], outer=arrays.get("outer"), **counters)
 
 
 def save(path, header: dict, arrays: dict) -> None:

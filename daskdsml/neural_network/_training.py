@@ -17,7 +17,6 @@ from daskdsml.layers.embedding import Embedding
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.passes.progress import bar
-from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, SMALLEST_RATE, EarlyStopping
 from daskdsml.utils.validation import outside
 from daskdsml.utils.variation import Variation, warn_of_descent
@@ -70,7 +69,7 @@ class TrainState(NamedTuple):
 
     ``drop`` is what "adaptive" has made of the learning rate; ``best`` the best cost so far (a
     loss, or a score with its sign changed), met at ``best_point``, and ``stale`` the epochs since.
-    ``n_rows`` and ``weight`` are summed over all epochs.
+    ``n_rows`` and ``weight`` are summed over all epochs; ``outer (d,)`` is the strategy's own.
     """
 
     state: Any
@@ -83,6 +82,7 @@ class TrainState(NamedTuple):
     best_point: Point | None = None
     n_rows: int = 0
     weight: float = 0.0
+    outer: np.ndarray | None = None
 
     @property
     def point(self) -> Point:
@@ -90,8 +90,19 @@ class TrainState(NamedTuple):
         return Point(self.state.theta, self.statistics)
 
 
+class Failure(NamedTuple):
+    """Training stopped: a loss or gradient is not finite, first in ``layer`` (None: beyond all)."""
+
+    step: int
+    epoch: int
+    layer: str | None
+
+
 class StepRecord(NamedTuple):
-    """What steps met: sums of losses, weights, and penalties times rows; of norms of gradients."""
+    """What steps met: sums of losses, weights, and penalties times rows; of norms of gradients.
+
+    ``variation`` is how the columns of a table vary in the first rows, ``failure`` the first one.
+    """
 
     loss: float = 0.0
     weight: float = 0.0
@@ -100,9 +111,14 @@ class StepRecord(NamedTuple):
     norm: float = 0.0
     n_steps: int = 0
     by_step: Any = 0.0
+    variation: Variation | None = None
+    failure: Failure | None = None
 
     def __add__(self, other: Any) -> StepRecord:
-        return StepRecord(*(a + b for a, b in zip(self, other, strict=True)))
+        sums = [a + b for a, b in zip(self[:-2], other[:-2], strict=True)]
+        known = [v for v in (self.variation, other.variation) if v is not None]
+        variation = known[0] + known[1] if len(known) == 2 else next(iter(known), None)
+        return StepRecord(*sums, variation, self.failure or other.failure)
 
     @property
     def objective(self) -> float:
@@ -135,14 +151,6 @@ class Plan(NamedTuple):
         whole = self.n_epochs * self.steps_per_epoch
         over = self.epoch * self.steps_per_epoch + step - self.start
         return whole if over == step else round(step * whole / max(over, 1))
-
-
-class Failure(NamedTuple):
-    """Training stopped: a loss or gradient is not finite, first in ``layer`` (None: beyond all)."""
-
-    step: int
-    epoch: int
-    layer: str | None
 
 
 def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) -> None:
@@ -207,10 +215,8 @@ def ended_by_callback(model, record) -> bool:
 class Trainer:
     """Trains a network on mini-batches; ``n_epochs`` are planned, which schedules refer to."""
 
-    needs = frozenset({"batches"})
-
-    def __init__(self, backprop: Backprop, config: TrainConfig, n_epochs: int):
-        self._strategy = registry.find_strategy(self)
+    def __init__(self, backprop: Backprop, config: TrainConfig, n_epochs: int, strategy):
+        self._strategy = strategy
         self.backprop, self.config, self._n_epochs = backprop, config, n_epochs
         network = backprop.network
         self._kernels = backprop.backend.layers()
@@ -220,6 +226,9 @@ class Trainer:
         self._has_columns = len(network.in_shape) == 1 and not codes
         self.failure: Failure | None = None
         self.variation: Variation | None = None
+
+    def __reduce__(self):
+        return Trainer, (self.backprop, self.config, self._n_epochs, self._strategy)
 
     def begin(self, point: Point) -> TrainState:
         """Before the first step; the arrays of ``point`` are copied, for steps change them."""
@@ -235,13 +244,15 @@ class Trainer:
         """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
         begun, met, rate = time.perf_counter(), StepRecord(), float("nan")
         plan = Plan(self._n_epochs, batches.steps_per_epoch, train_state.epoch, train_state.step)
-        step = partial(self._step, plan=plan)
-        steps = self._strategy.train(step, train_state, batches.epoch(train_state.epoch))
-        for train_state, record, batch in steps:
-            if self.failure is not None:
+        step = partial(self.step, plan=plan)
+        for after, record in self._strategy.train(step, train_state, batches, train_state.epoch):
+            met += record
+            if met.failure is not None:
                 break
-            met, rate = met + record, self._rate(train_state, train_state.step - 1, plan)
-            shown(train_state.epoch + 1, met.objective, batch.n_rows)
+            train_state = after
+            rate = self.config.solver.learning_rate * self._factor(after, after.step - 1, plan)
+            shown(train_state.epoch + 1, met.objective, record.n_rows)
+        self.failure, self.variation = met.failure, self.variation or met.variation
         seconds = time.perf_counter() - begun
         epoch = train_state.epoch + 1
         n_rows, weight = train_state.n_rows + met.n_rows, train_state.weight + met.weight
@@ -264,20 +275,21 @@ class Trainer:
             train_state = train_state._replace(drop=train_state.drop / DROP)
         return train_state._replace(stale=int(verdict.stale)), not verdict.ended
 
-    def _step(self, train_state, batch, plan):
-        """The train_state after a batch, and what was met in it."""
+    def step(self, train_state, batch, plan: Plan) -> tuple[TrainState, StepRecord]:
+        """The train state after a batch, and what was met in it."""
         config, kernels, point = self.config, self._kernels, train_state.point
-        if train_state.step < ROWS_OF_VARIATION and self._has_columns:
-            self._look_at(batch)
+        n_rows, variation = batch.n_rows, None
+        if self._has_columns and train_state.step * n_rows < ROWS_OF_VARIATION:
+            variation = batch.run(column_variation, None)
         total = batch.run(self.backprop.gradient, point)
-        gradient, share = total.gradient, 1.0 / (batch.n_rows * config.mean_weight)
+        gradient, share = total.gradient, 1.0 / (n_rows * config.mean_weight)
         penalty, squares = kernels.complete(
             gradient, point.theta, self.scale, share, config.l1, config.l2
         )
         norm = math.sqrt(squares)
         if not (math.isfinite(total.loss * share + penalty) and math.isfinite(norm)):
-            self.failure = self._diagnosed(train_state, batch)
-            return train_state, StepRecord()
+            failure = self._diagnosed(train_state, batch)
+            return train_state, StepRecord(variation=variation, failure=failure)
         if config.clip is not None and norm > config.clip:
             kernels.scale(gradient, config.clip / norm)
         factor = self._factor(train_state, train_state.step, plan)
@@ -288,10 +300,10 @@ class Trainer:
         statistics = train_state.statistics
         if len(statistics):
             statistics += self._momentum * (total.statistics - statistics)
+        by_step = 0.0 if total.by_step is None else total.by_step
+        sums = total.loss, total.weight, penalty * n_rows, n_rows, norm, 1, by_step
         train_state = train_state._replace(state=state, step=train_state.step + 1)
-        n_rows, by_step = batch.n_rows, 0.0 if total.by_step is None else total.by_step
-        record = StepRecord(total.loss, total.weight, penalty * n_rows, n_rows, norm, 1, by_step)
-        return train_state, record
+        return train_state, StepRecord(*sums, variation)
 
     def has_ended(self, model) -> bool:
         """Whether the schedule, or "adaptive", left nothing of the learning rate."""
@@ -302,16 +314,6 @@ class Trainer:
     def _factor(self, train_state, step, plan) -> float:
         drop = train_state.drop if self.config.stopping.adaptive else 1.0
         return drop * self.config.factor(step, train_state.epoch, plan.n_steps(step))
-
-    def _look_at(self, batch) -> None:
-        """Take in how the columns vary in a batch, until there are rows enough to tell."""
-        if self.variation is None:
-            self.variation = batch.run(column_variation, None)
-        elif self.variation.weight < ROWS_OF_VARIATION:
-            self.variation += batch.run(column_variation, None)
-
-    def _rate(self, train_state, step, plan) -> float:
-        return self.config.solver.learning_rate * self._factor(train_state, step, plan)
 
     def _diagnosed(self, train_state, batch) -> Failure:
         placed = self.backprop.network.placed

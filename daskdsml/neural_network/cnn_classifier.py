@@ -93,6 +93,7 @@ class CNNClassifier(NeuralClassifier):
         dtype="float32",
         backend="auto",
         cache="auto",
+        strategy="auto",
         verbose=False,
     ):
         set_parameters(self, locals())

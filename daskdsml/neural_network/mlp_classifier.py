@@ -162,6 +162,7 @@ class MLPClassifier(NeuralClassifier):
         dtype="float32",
         backend="auto",
         cache="auto",
+        strategy="auto",
     ):
         set_parameters(self, locals())
 

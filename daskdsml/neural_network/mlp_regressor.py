@@ -89,6 +89,7 @@ class MLPRegressor(NeuralRegressor):
         dtype="float32",
         backend="auto",
         cache="auto",
+        strategy="auto",
     ):
         set_parameters(self, locals())
 

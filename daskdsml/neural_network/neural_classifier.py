@@ -97,6 +97,9 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         "auto" compiles where rows, epochs and layers make that pay: from 2**34 multiplications on.
     cache : {"auto", "memory", "none"}, default="auto"
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
+    strategy : {"auto", "all_reduce", "averaging"} or one of `daskdsml.strategies`, default="auto"
+        How training is spread: each step over all workers ("auto"), or copies of the network that
+        train on parts of the rows and are averaged, such as ``Averaging(n_parts=4, steps=16)``.
     verbose : bool, default=False
         Whether to show a progress bar: epoch, loss, validation score, rows per second.
 
@@ -167,6 +170,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         dtype="float32",
         backend="auto",
         cache="auto",
+        strategy="auto",
         verbose=False,
     ):
         set_parameters(self, locals())

@@ -77,6 +77,7 @@ class NeuralRegressor(RegressorMixin, NeuralModel):
         dtype="float32",
         backend="auto",
         cache="auto",
+        strategy="auto",
         verbose=False,
     ):
         set_parameters(self, locals())

@@ -90,6 +90,7 @@ class RNNClassifier(NeuralClassifier):
         dtype="float32",
         backend="auto",
         cache="auto",
+        strategy="auto",
         verbose=False,
     ):
         set_parameters(self, locals())

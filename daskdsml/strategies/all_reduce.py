@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from daskdsml.contracts import Result
 from daskdsml.passes.loop import iterate, iterate_together
 from daskdsml.passes.objective import Objective, Objectives
@@ -9,13 +12,19 @@ from daskdsml.passes.progress import Progress
 from daskdsml.utils.threads import single_threaded_blas
 
 
+@dataclass(frozen=True)
 class AllReduce:
     """Every pass sums over all rows and every step is taken on the whole sum.
 
     Nothing but sums travels, so the result does not depend on how many workers there are.
     """
 
-    provides = frozenset({"gradient", "hessian", "moments", "column gradient", "epochs", "batches"})
+    provides: ClassVar = frozenset(
+        {"gradient", "hessian", "moments", "column gradient", "epochs", "batches", "full batch"}
+    )
+
+    def check(self) -> None:
+        """There is nothing to set."""
 
     def minimize(
         self, problem, rows, solver, theta, *, max_iter, progress=None, known=None
@@ -46,19 +55,19 @@ class AllReduce:
         """
         return rows.fold(kernel, state, order, name)
 
-    def train(self, step, state, batches):
-        """Mini-batches one after the other, each summed over all who hold rows of it.
+    def train(self, step, state, batches, epoch: int):
+        """The mini-batches of an epoch one after the other, each summed over all who hold its rows.
 
         Parameters
         ----------
         step : callable, ``step(state, batch)`` gives the next state and what to tell of it
         state : where training stands
-        batches : iterator of `daskdsml.network_contracts.BatchStep`
+        batches : `daskdsml.network_contracts.Batches`
 
         Yields
         ------
-        state, what ``step`` told, and the batch, after each step
+        state and what ``step`` told, after each step
         """
-        for batch in batches:
+        for batch in batches.epoch(epoch):
             state, told = step(state, batch)
-            yield state, told, batch
+            yield state, told

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
 from daskdsml.backends.numpy import NumPy
@@ -17,6 +20,7 @@ from daskdsml.passes.row_stats import raise_invalid, raise_overflow
 from daskdsml.utils.threads import single_threaded_blas
 
 
+@dataclass(frozen=True)
 class Columns:
     """Every task holds some columns of all rows: for few rows of very many columns.
 
@@ -24,7 +28,10 @@ class Columns:
     weights are held by the process that fits.
     """
 
-    provides = frozenset({"column gradient", "row products"})
+    provides: ClassVar = frozenset({"column gradient", "row products"})
+
+    def check(self) -> None:
+        """There is nothing to set."""
 
     def minimize(self, problem, rows, solver, theta, *, max_iter, progress=None) -> Result:
         """Minimise ``problem`` over ``rows``, a `daskdsml.engine.full.rows.ByColumns`."""

@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 # Each family's folder, and what one of its parts is called.
 FAMILIES = {
@@ -116,16 +116,34 @@ def exports(family: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]
     return get, names
 
 
-def find_strategy(solver: Any, by_columns: bool = False) -> Any:
-    """The strategy that suits how rows are laid out, if it gives ``solver`` what it needs.
+class Needs(NamedTuple):
+    """What somebody of a ``name`` needs of a strategy, as a solver says of itself."""
+
+    name: str
+    needs: frozenset[str]
+
+
+def find_strategy(solver: Any, asked: Any = "auto", by_columns: bool = False) -> Any:
+    """The strategy that a user names or gives, if it gives ``solver`` what it needs.
+
+    "auto" is the one that suits how X is laid out: "columns" or "all_reduce".
 
     Raises
     ------
     ValueError
-        If it does not; the message names solvers that it could serve.
+        If there is no such strategy, or it does not do for the solver; the message names those
+        strategies and solvers that would.
     """
-    strategy = find("strategies", "columns" if by_columns else "all_reduce")()
+    if asked == "auto":
+        asked = "columns" if by_columns else "all_reduce"
+    strategy = find("strategies", asked)() if isinstance(asked, str) else asked
+    if isinstance(strategy, type) or not hasattr(strategy, "provides"):
+        raise ValueError(
+            f"strategy must be one of {['auto', *available('strategies')]} or a strategy such as "
+            f"daskdsml.strategies.AllReduce(), got {asked!r}."
+        )
     check_needs(solver, strategy)
+    strategy.check()
     return strategy
 
 
@@ -134,8 +152,10 @@ def check_needs(solver: Any, strategy: Any) -> None:
     missing = sorted(solver.needs - strategy.provides)
     if not missing:
         return
+    serving = [s for s in available("strategies") if solver.needs <= find("strategies", s).provides]
     fitting = [s for s in available("solvers") if find("solvers", s).needs <= strategy.provides]
+    name = getattr(solver, "name", type(solver).__name__)
     raise ValueError(
-        f"Solver {type(solver).__name__!r} needs {missing}, which strategy "
-        f"{type(strategy).__name__!r} does not provide. Use one of the solvers {fitting}."
+        f"{name!r} needs {missing}, which strategy {type(strategy).__name__!r} "
+        f"does not provide. Use one of the strategies {serving}, or of the solvers {fitting}."
     )

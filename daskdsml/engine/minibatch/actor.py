@@ -15,6 +15,7 @@ import cloudpickle
 import numpy as np
 
 from daskdsml.engine.minibatch.accumulate import accumulate
+from daskdsml.engine.minibatch.parts import PartSteps, advance
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
 from daskdsml.network_contracts import Batch
@@ -139,12 +140,17 @@ class TrainingActor:
     lengths : array (n_partitions,)
         Rows of all partitions.
     keep, stay, capacity : see `RowStore`
+    parts : list of Part
+        All parts, if there are such.
+    shuffle, seed : see `open_batches`
     """
 
-    def __init__(self, name: str, lengths, keep: bool, stay: bool, capacity: int):
+    def __init__(self, name, lengths, keep, stay, capacity, parts=(), shuffle=True, seed=0):
         self.name = name
         self._lengths = np.asarray(lengths).tolist()
         self._store = RowStore(keep, stay, capacity)
+        self._parts, self._own_parts = parts, {}
+        self._n_slots, self._shuffle, self._seed = 0, shuffle, seed
         self._pickled = b""
         self._kernel: Any = None
         self._work: Any = None
@@ -195,6 +201,12 @@ class TrainingActor:
         blocks = self._store.partitions(partitions)
         return True, accumulate(self._kernel_of(kernel), state, blocks, self._lengths, n_rows)
 
+    @_replying
+    def advance(self, numbers, steps, kernel, state):
+        """The sums over some parts of what the kernel gives for the next ``steps`` of each."""
+        own = [self._part(i) for i in numbers]
+        return True, advance(self._kernel_of(kernel), state, own, len(self._parts), *steps)
+
     def ready(self) -> None:
         """Return, which shows that this actor can be reached."""
 
@@ -208,6 +220,16 @@ class TrainingActor:
         self.closed.set()
         self.thread.shutdown(wait=False)
         self._store.close()
+
+    def _part(self, number: int) -> PartSteps:
+        """A part, which is given slots of its own when it is asked for the first time."""
+        if number not in self._own_parts:
+            part = self._parts[number]
+            places = self._n_slots + np.arange(part.layout.capacity)
+            self._n_slots += len(places)
+            steps = PartSteps(part, self._store, places, self._shuffle, (self._seed, number))
+            self._own_parts[number] = steps
+        return self._own_parts[number]
 
     def _resumed(self, message):
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import dask
 import numpy as np
@@ -14,11 +14,18 @@ from daskdsml.data.dataset import Dataset
 from daskdsml.engine import memory, tree
 from daskdsml.engine.clients import current_client
 from daskdsml.engine.minibatch import partitions as pts
-from daskdsml.engine.minibatch.accumulate import accumulate, finished, pass_rows
+from daskdsml.engine.minibatch.accumulate import accumulate, pass_rows
+from daskdsml.engine.minibatch.parts import (
+    PARTITIONS_PER_PART,
+    LocalParts,
+    LocalStep,
+    Part,
+    PartSteps,
+    cut_parts,
+)
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore
-from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, lay_out
-from daskdsml.network_contracts import Batch
+from daskdsml.engine.minibatch.shuffle_buffer import Layout, lay_out
 
 
 def open_batches(
@@ -31,8 +38,9 @@ def open_batches(
     pool_bytes: float = 2**28,
     cache: str = "auto",
     n_jobs: int | None = None,
+    n_parts: int | None = None,
 ):
-    """`Batches`: examples laid out for training on mini-batches.
+    """`Batches`: examples laid out for training on mini-batches, or `Parts` where these are wanted.
 
     Uses the current Dask client if there is one, else this process. Data in this process's memory,
     and data that only this process can read because their source cannot be pickled, stay here if
@@ -62,24 +70,31 @@ def open_batches(
         what does not fit into the workers' memory until then.
     n_jobs : int or None
         Threads that ``run`` uses in this process; None is one. Kernels must allow it.
+    n_parts : int or None
+        Cut the rows into so many parts with mini-batches of their own, or as many as there are
+        chunks. Partitions are dealt out to them in turn.
     """
     _check(batch_size, pool_bytes, cache)
     small = (examples.stored_bytes or np.inf) < memory.MIN_CLUSTER_BYTES
     client = None if examples.is_local and small else current_client(examples.batch_parts)
-    partitions = pts.cut(examples, remote=client is not None)
+    partitions = pts.cut(examples, client is not None, (n_parts or 0) * PARTITIONS_PER_PART)
     sizes = (partitions.lengths, partitions.row_bytes, int(batch_size), pool_bytes)
     layout = lay_out(*sizes, examples.is_local, alone)
+    parts = cut_parts(layout, partitions.row_bytes, pool_bytes, n_parts) if n_parts else []
     if client is not None and not _stays(client, examples, partitions, cache):
-        from daskdsml.engine.minibatch.cluster import ClusterBatches
+        from daskdsml.engine.minibatch.cluster import ClusterBatches, ClusterParts
 
         keep = partitions.only_here or _keep(cache, layout, partitions, client)
-        return ClusterBatches(client, examples, layout, partitions, keep, shuffle, seed)
+        options = (shuffle, seed, parts)
+        there = ClusterBatches(client, examples, layout, partitions, keep, *options)
+        return ClusterParts(there) if parts else there
     rows: Any
     if examples.is_local:
         rows = ArrayRows(RowBlock(*examples.batch_parts), layout.lengths)
     else:
         rows = _row_store(layout, partitions, _keep(cache, layout, partitions))
-    return LocalBatches(examples, layout, rows, shuffle, seed, n_jobs)
+    batches = LocalBatches(examples, layout, rows, shuffle, seed, n_jobs)
+    return LocalParts(batches, rows, parts, shuffle, seed) if parts else batches
 
 
 def _check(batch_size, pool_bytes, cache) -> None:
@@ -117,46 +132,20 @@ def _row_store(layout, partitions, keep) -> RowStore:
     return store
 
 
-class LocalStep(NamedTuple):
-    """A mini-batch in this process."""
-
-    batch: Batch
-
-    @property
-    def n_rows(self) -> int:
-        return self.batch.size
-
-    def run(self, kernel, state):
-        """What the kernel returns for the batch; it may be run as often as wanted."""
-        with np.errstate(all="ignore"):
-            return finished(kernel(state, self.batch))
-
-
 class LocalBatches:
     """`Batches` in this process, of rows in an `ArrayRows` or a `RowStore`."""
 
     def __init__(self, examples, layout: Layout, rows, shuffle, seed, n_jobs):
         self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
         self.in_shape = examples.in_shape
-        self._layout, self._rows = layout, rows
-        self._shuffle, self._seed, self._n_jobs = shuffle, seed, n_jobs or 1
+        self._layout, self._rows, self._n_jobs = layout, rows, n_jobs or 1
+        whole = Part(0, np.arange(len(layout.lengths)), layout)
+        self._steps = PartSteps(whole, rows, None, shuffle, (seed,))
         self._pass_rows = pass_rows(examples, layout.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[LocalStep]:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
-        plan = EpochPlan(self._layout, self._seed, epoch, self._shuffle)
-        step = 0
-        for event in plan:
-            if isinstance(event, Load):
-                if not self._rows.holds(event.partition):
-                    self._rows.load(event.partition, None, event.slots)
-                    following = plan.order[event.position + 1 : event.position + 2]
-                    self._rows.expect(*following)
-                continue
-            X, y, w, mask = self._rows.take(event)
-            key = (self._seed, epoch, step)
-            yield LocalStep(Batch(X, y, w, mask, size=len(event), key=key))
-            step += 1
+        return self._steps.epoch(epoch)
 
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for.

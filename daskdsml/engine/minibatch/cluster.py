@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import cloudpickle
 import numpy as np
 
+from daskdsml.data.blocks import split
 from daskdsml.engine import tree
 from daskdsml.engine.minibatch.accumulate import pass_rows
 from daskdsml.engine.minibatch.actor_pool import ActorPool
+from daskdsml.engine.minibatch.parts import Round, rounds
 from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, SlotMap
 from daskdsml.engine.minibatch.transfer import Transfer
 from daskdsml.engine.scheduling import RESENDS
@@ -42,7 +44,9 @@ class ClusterBatches:
     Workers that join later get no actor but those that were lost.
     """
 
-    def __init__(self, client, examples, layout: Layout, partitions, keep: bool, shuffle, seed):
+    def __init__(
+        self, client, examples, layout: Layout, partitions, keep: bool, shuffle, seed, parts=()
+    ):
         self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
         self.in_shape = examples.in_shape
         self._examples = examples  # Dask forgets persisted chunks that nobody holds
@@ -52,7 +56,9 @@ class ClusterBatches:
         self._pickled: tuple = (None, b"")
         n_workers = max(len(client.nthreads()), 1)
         room = -(-layout.capacity // n_workers)
-        self._actors = ActorPool(client, (layout.lengths, self._keep, self._stay, room))
+        self.parts = parts
+        how = (layout.lengths, self._keep, self._stay, room, parts, shuffle, seed)
+        self._actors = ActorPool(client, how)
         self._transfer: Any = Transfer(client, self._actors, partitions, keep)
         self._n_rows_by_dask = 0
         self._loaded = False
@@ -60,7 +66,7 @@ class ClusterBatches:
 
     def epoch(self, epoch: int) -> Iterator[ClusterStep]:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
-        plan = EpochPlan(self._layout, self._seed, epoch, self._shuffle)
+        plan = EpochPlan(self._layout, (self._seed,), epoch, self._shuffle)
         self._begin(plan.order)
         step = 0
         for event in plan:
@@ -96,19 +102,36 @@ class ClusterBatches:
         n_actors = len(self._actors.handles)
         todo = {k: list(range(k, n, n_actors)) for k in range(min(n_actors, n))}
         self._transfer.expect(range(n))
+        return self._spread("accumulate", todo, todo, (self._pass_rows, pickled, state), n, name)
+
+    def advance(self, kernel, state, *steps: int):
+        """The sum of ``kernel(state, batches)`` over the parts; ``steps`` as of `parts.advance`."""
+        n, pickled = len(self.parts), self._pickle(kernel)
+        todo = {k: list(own) for k, own in enumerate(split(n, len(self._actors.handles)))}
+        wanted = {
+            k: np.concatenate([self.parts[i].partitions for i in own]).tolist()
+            for k, own in todo.items()
+        }
+        return self._spread("advance", todo, wanted, (steps, pickled, state), n, "a round")
+
+    def _spread(self, method, todo, wanted, arguments, n_leaves, name):
+        """The sum of what a method of the actors gives for what each has ``todo``.
+
+        For that an actor needs the partitions ``wanted`` of it.
+        """
         nodes = []
         for _ in range(RESENDS):
-            lost = self._transfer.bring(todo)
+            lost = self._transfer.bring({k: wanted[k] for k in todo})
             if not lost:
                 requests = {
-                    k: (self._transfer.sources(k, own), own, self._pass_rows, pickled, state)
+                    k: (self._transfer.sources(k, wanted[k]), own, *arguments)
                     for k, own in todo.items()
                 }
-                replies, lost = self._actors.ask("accumulate", requests)
+                replies, lost = self._actors.ask(method, requests)
                 nodes += [replies[k].value.nodes for k in sorted(replies)]
                 todo = {k: own for k, own in todo.items() if k in lost}
             if not todo:
-                return tree.root(tree.merge(nodes, n), n)
+                return tree.root(tree.merge(nodes, n_leaves), n_leaves)
             self._replace(lost)
         raise _too_often(lost, name)
 
@@ -189,6 +212,28 @@ class ClusterBatches:
             self._actors.replace(k)
             self._loads[k] = self._slot_map.held(k)
             self._transfer.expect(i for i, *_ in self._loads[k])
+
+
+class ClusterParts:
+    """`Parts` on the workers, of `ClusterBatches` whose rows are cut into them.
+
+    Neighbouring parts go to one actor.
+    """
+
+    def __init__(self, batches: ClusterBatches):
+        self._batches = batches
+        self.n_rows, self.in_shape = batches.n_rows, batches.in_shape
+        self.run, self.advance, self.close = batches.run, batches.advance, batches.close
+        self.steps_per_epoch = max(part.layout.n_steps for part in batches.parts)
+
+    def rounds(self, epoch: int, count: int | None) -> Iterator[Round]:
+        """See `daskdsml.engine.minibatch.parts.rounds`."""
+        return rounds(self, epoch, count)
+
+    @property
+    def n_rows_read(self) -> int:
+        """Rows read so far by all actors."""
+        return self._batches.n_rows_read
 
 
 def _too_often(lost, name) -> RuntimeError:

@@ -52,15 +52,18 @@ class Partitions(NamedTuple):
         return self.row_bytes * sum(self.lengths)
 
 
-def cut(examples: Dataset, remote: bool) -> Partitions:
-    """Cut examples into partitions; ``remote`` if other processes are to read them."""
+def cut(examples: Dataset, remote: bool, n_wanted: int = 0) -> Partitions:
+    """Cut examples into partitions, ``n_wanted`` or more where there are chunks enough.
+
+    ``remote`` tells that other processes are to read them.
+    """
     if examples.is_local:
-        return _cut_arrays(examples)
+        return _cut_arrays(examples, n_wanted)
     chunk_tasks = ct.cut(examples.batch_parts)
     lengths = [int(k) for k in examples.X.chunks[0]]
     row_bytes = _row_bytes(examples, chunk_tasks, lengths)
     only_here = remote and ct.only_here(chunk_tasks, [k * row_bytes for k in lengths])
-    groups = shuffle_buffer.joined(lengths, row_bytes)
+    groups = shuffle_buffer.joined(lengths, row_bytes, n_wanted)
     n_rows = [sum(lengths[j] for j in group) for group in groups]
     at_once = chunk_tasks.repeats > MAX_REPEATS
     tasks = None
@@ -90,10 +93,10 @@ def _arrays(chunk) -> RowBlock:
     return RowBlock(X, y, None if w is None else w.astype(np.float64), mask)
 
 
-def _cut_arrays(examples: Dataset) -> Partitions:
+def _cut_arrays(examples: Dataset, n_wanted: int) -> Partitions:
     rows = RowBlock(*examples.batch_parts)
     row_bytes = rows.n_bytes / rows.n_rows
-    lengths = shuffle_buffer.cut_rows(rows.n_rows, row_bytes)
+    lengths = shuffle_buffer.cut_rows(rows.n_rows, row_bytes, n_wanted)
     stops = np.cumsum(lengths).tolist()
     sources = [Partition(n, (Slice(rows, i - n, i),)) for n, i in zip(lengths, stops, strict=True)]
     return Partitions(sources, lengths, row_bytes, only_here=True)

@@ -71,9 +71,9 @@ def lay_out(lengths, row_bytes, batch_size, pool_bytes, in_memory, alone=True) -
     return Layout(lengths, min(capacity, n), capacity >= n, batch_size, alone)
 
 
-def joined(lengths, row_bytes) -> list[list[int]]:
-    """Group neighbouring chunks into partitions of PARTITION_BYTES; empty chunks go along."""
-    least = max(PARTITION_BYTES / max(row_bytes, 1e-9), 1)
+def joined(lengths, row_bytes, n_wanted=0) -> list[list[int]]:
+    """Group neighbouring chunks into partitions; empty chunks go along."""
+    least = partition_rows(sum(lengths), row_bytes, n_wanted)
     groups = list(group(range(len(lengths)), lengths.__getitem__, least))
     if len(groups) > 1 and not any(lengths[i] for i in groups[-1]):
         groups[-2:] = [groups[-2] + groups[-1]]
@@ -87,9 +87,15 @@ def batch_slices(n_rows: int, batch_size: int, alone: bool) -> list[slice]:
     return [slice(a, b) for a, b in pairwise([*starts, n_rows])]
 
 
-def cut_rows(n_rows: int, row_bytes: float) -> list[int]:
+def partition_rows(n_rows: int, row_bytes: float, n_wanted: int) -> float:
+    """Rows that make PARTITION_BYTES, or fewer where there would not be ``n_wanted`` partitions."""
+    rows = PARTITION_BYTES / max(row_bytes, 1e-9)
+    return max(min(rows, n_rows / n_wanted) if n_wanted else rows, 1)
+
+
+def cut_rows(n_rows: int, row_bytes: float, n_wanted=0) -> list[int]:
     """Lengths of partitions of rows in memory."""
-    length = max(int(PARTITION_BYTES / max(row_bytes, 1.0)), 1)
+    length = int(partition_rows(n_rows, max(row_bytes, 1.0), n_wanted))
     return [min(length, n_rows - start) for start in range(0, n_rows, length)]
 
 
@@ -104,9 +110,9 @@ class EpochPlan:
         The partitions in the order in which they come.
     """
 
-    def __init__(self, layout: Layout, seed: int, epoch: int, shuffle: bool):
+    def __init__(self, layout: Layout, seed: tuple[int, ...], epoch: int, shuffle: bool):
         self._layout, self._shuffle = layout, shuffle
-        self._rng = np.random.default_rng((seed, epoch))
+        self._rng = np.random.default_rng((*seed, epoch))
         n_partitions = len(layout.lengths)
         shuffled = shuffle and not layout.whole
         order = self._rng.permutation(n_partitions) if shuffled else np.arange(n_partitions)
