@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +138,26 @@ def test_threads_that_compile_at_once_make_no_syntax_trees(monkeypatch):
     monkeypatch.setattr(ast, "parse", None)
     _compile.source_digest.cache_clear()
     assert _compile.source_digest(_model_kernels.link_models) is not None
+
+
+def compiled_functions():
+    for file in Path(_compile.__file__).parent.rglob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            marks = map(ast.unparse, getattr(node, "decorator_list", ()))
+            if any(mark.startswith(("kernel", "njit")) for mark in marks):
+                yield node
+
+
+def test_compiled_code_assigns_arrays_in_loops():
+    """Numba takes 3 s to compile ``a[:] = b``, with the text of its error; numbers are quick."""
+    functions = list(compiled_functions())
+    assert len(functions) > 50
+    for function in functions:
+        for node in ast.walk(function):
+            parts = ast.walk(node.targets[0]) if isinstance(node, ast.Assign) else ()
+            if any(isinstance(part, ast.Slice) for part in parts):
+                number = isinstance(node.value, ast.Constant | ast.Call | ast.Tuple)
+                assert number, f"{function.name}: {ast.unparse(node)}"
 
 
 def test_code_that_cannot_be_saved_runs(monkeypatch):

@@ -38,6 +38,13 @@ def _gradient_overload(activation, a, da):
     return lambda activation, a, da: function(activation, _scalar, a, da)
 
 
+@njit(**FAST)
+def _store(total, target):
+    """``target[:] = total``, for which Numba takes 3 s: it compiles the text of an error too."""
+    for j in range(total.size):
+        target[j] = total[j]
+
+
 @kernel
 def bias_activation(activation, z, b):
     """Replace ``z`` by the activation of ``z + b``; ``b`` may be None."""
@@ -66,7 +73,7 @@ def activation_backward(activation, out, dout, dz, db):
                 row[j] = slope
                 total[j] += np.float64(slope)
     if db is not None:
-        db[:] = total
+        _store(total, db)
 
 
 @kernel
@@ -103,7 +110,7 @@ def softmax_backward(out, dout, dz, db):
         for j in range(row.size):
             total[j] += np.float64(row[j])
     if db is not None:
-        db[:] = total
+        _store(total, db)
 
 
 @kernel
