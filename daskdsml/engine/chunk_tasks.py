@@ -1,4 +1,4 @@
-"""Chunk tasks: for each chunk of a Dask collection, the graph that makes it."""
+"""Chunk tasks: for each chunk of a Dask collection, what makes it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
-import dask
 import numpy as np
 from dask.array.optimization import optimize
-from dask.core import flatten
+from dask.blockwise import Blockwise
+from dask.core import flatten, istask
 from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
+
+from daskdsml.engine.recipes import recipes_of
 
 if TYPE_CHECKING:  # workers unpack tasks, and can do without what checking data imports
     from daskdsml.data.dataset import Dataset
@@ -25,19 +27,11 @@ MAX_EMBEDDED_SHARE = 0.25
 REOPENED_PACKAGES = ("h5py", "netCDF4")
 
 
-class ChunkTask(NamedTuple):
-    """The culled, optimised graph of one chunk of rows of X, y, w and g."""
+class HeldChunk(NamedTuple):
+    """The culled graph of one chunk of rows of X, y, w and g, of which a cluster holds parts."""
 
     graph: dict
     keys: tuple[list, Any, Any, Any]
-
-    def __call__(self):
-        """Read the chunk: a list of the column chunks of X, then y, w and g or None."""
-        columns, *others = self.keys
-        values = iter(dask.get(self.graph, _present(self.keys)))
-        return [next(values) for _ in columns], *(
-            None if key is None else next(values) for key in others
-        )
 
 
 class ChunkTasks(NamedTuple):
@@ -57,20 +51,33 @@ class ChunkTasks(NamedTuple):
 def cut(parts: tuple) -> ChunkTasks:
     """Cut plain Dask Arrays of the same row chunks, X first, or None, into tasks for the chunks."""
     given = [part for part in parts if part is not None]
-    merged = HighLevelGraph.merge(*(part.dask for part in given))
-    graph = dict(merged)
-    # Optimising would leave persisted parts out.
-    held = any(map(_is_future, graph.values()))
-    if not held:
-        # All parts in one graph: optimised one by one, each would read a source they share.
-        graph = dict(optimize(merged, list(flatten(part.__dask_keys__() for part in given))))
-    chunks, uses = [], Counter[tuple]()
-    for keys in _chunk_keys(*parts):
-        needed, _ = cull(graph, _present(keys))
-        chunks.append(ChunkTask(needed, keys))
-        uses.update(key for key, node in needed.items() if _is_work(node))
+    merged, keys = HighLevelGraph.merge(*(part.dask for part in given)), _chunk_keys(*parts)
+    written = [
+        node
+        for layer in merged.layers.values()
+        if not isinstance(layer, Blockwise)  # these compute, and are not written out
+        for node in layer.values()
+    ]
+    if any(map(_is_future, written)):
+        return _held(dict(merged), keys)
+    # Tasks of older kinds are for Dask to turn into today's.
+    recipes: list = []
+    repeats = 2
+    if not any(map(_is_older, written)):
+        recipes, repeats = recipes_of(merged, keys)
+    if repeats > 1:
+        # Dask may have what is small made anew for each chunk. All parts in one graph: optimised
+        # one by one, each would read a source they share.
+        graph = optimize(merged, list(flatten(part.__dask_keys__() for part in given)))
+        recipes, repeats = recipes_of(graph, keys)
+    return ChunkTasks(recipes, shared=repeats > 1, repeats=repeats)
+
+
+def _held(graph: dict, keys: list) -> ChunkTasks:
+    chunks = [HeldChunk(cull(graph, _present(chunk))[0], chunk) for chunk in keys]
+    uses = Counter(key for chunk in chunks for key, node in chunk.graph.items() if _is_work(node))
     repeats = max(uses.values(), default=1)
-    return ChunkTasks(chunks, shared=repeats > 1, held=held, repeats=repeats)
+    return ChunkTasks(chunks, shared=repeats > 1, held=True, repeats=repeats)
 
 
 def _present(keys) -> list:
@@ -155,6 +162,11 @@ class _Pickler(cloudpickle.Pickler):
 def _is_future(node) -> bool:
     value = getattr(node, "value", node)
     return type(value).__module__ == "distributed.client" and type(value).__name__ == "Future"
+
+
+def _is_older(node) -> bool:
+    """Whether a node of tuples, lists and dicts may call something."""
+    return type(node) in (list, dict) or type(node) is tuple and istask(node)
 
 
 def _is_work(node) -> bool:
