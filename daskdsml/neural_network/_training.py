@@ -69,7 +69,8 @@ class TrainState(NamedTuple):
 
     ``drop`` is what "adaptive" has made of the learning rate; ``best`` the best cost so far (a
     loss, or a score with its sign changed), met at ``best_point``, and ``stale`` the epochs since.
-    ``n_rows`` and ``weight`` are summed over all epochs; ``outer (d,)`` is the strategy's own.
+    ``n_rows`` and ``weight`` are summed over all epochs; ``outer (d,)`` is the strategy's own,
+    ``start`` the step at which this epoch began.
     """
 
     state: Any
@@ -83,6 +84,7 @@ class TrainState(NamedTuple):
     n_rows: int = 0
     weight: float = 0.0
     outer: np.ndarray | None = None
+    start: int = 0
 
     @property
     def point(self) -> Point:
@@ -132,25 +134,6 @@ class StepRecord(NamedTuple):
             return None
         with np.errstate(invalid="ignore"):
             return tuple((self.by_step[0] / self.by_step[1]).tolist())
-
-
-class Plan(NamedTuple):
-    """How far training is to go, from an ``epoch`` that begins at the step ``start``."""
-
-    n_epochs: int
-    steps_per_epoch: int
-    epoch: int
-    start: int
-
-    def n_steps(self, step: int) -> int:
-        """All steps that are planned, as told at ``step`` of this epoch.
-
-        Epochs of a stream differ in length, which that of the others is not known to be: what
-        schedules go by, ``step / n_steps``, is the share of epochs that are over.
-        """
-        whole = self.n_epochs * self.steps_per_epoch
-        over = self.epoch * self.steps_per_epoch + step - self.start
-        return whole if over == step else round(step * whole / max(over, 1))
 
 
 def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) -> None:
@@ -243,14 +226,14 @@ class Trainer:
     def epoch(self, train_state: TrainState, batches, shown) -> tuple[TrainState, Epoch]:
         """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
         begun, met, rate = time.perf_counter(), StepRecord(), float("nan")
-        plan = Plan(self._n_epochs, batches.steps_per_epoch, train_state.epoch, train_state.step)
-        step = partial(self.step, plan=plan)
+        step = partial(self.step, steps_per_epoch=batches.steps_per_epoch)
+        train_state = train_state._replace(start=train_state.step)
         for after, record in self._strategy.train(step, train_state, batches, train_state.epoch):
-            met += record
+            train_state, met = after, met + record
             if met.failure is not None:
                 break
-            train_state = after
-            rate = self.config.solver.learning_rate * self._factor(after, after.step - 1, plan)
+            last = after._replace(step=after.step - 1)
+            rate = self.config.solver.learning_rate * self._factor(last, batches.steps_per_epoch)
             shown(train_state.epoch + 1, met.objective, record.n_rows)
         self.failure, self.variation = met.failure, self.variation or met.variation
         seconds = time.perf_counter() - begun
@@ -275,7 +258,7 @@ class Trainer:
             train_state = train_state._replace(drop=train_state.drop / DROP)
         return train_state._replace(stale=int(verdict.stale)), not verdict.ended
 
-    def step(self, train_state, batch, plan: Plan) -> tuple[TrainState, StepRecord]:
+    def step(self, train_state, batch, steps_per_epoch) -> tuple[TrainState, StepRecord]:
         """The train state after a batch, and what was met in it."""
         config, kernels, point = self.config, self._kernels, train_state.point
         n_rows, variation = batch.n_rows, None
@@ -292,7 +275,7 @@ class Trainer:
             return train_state, StepRecord(variation=variation, failure=failure)
         if config.clip is not None and norm > config.clip:
             kernels.scale(gradient, config.clip / norm)
-        factor = self._factor(train_state, train_state.step, plan)
+        factor = self._factor(train_state, steps_per_epoch)
         held = [point.theta[where].copy() for where in self._fixed]
         state = config.solver.update(kernels, train_state.state, gradient, factor)
         for where, values in zip(self._fixed, held, strict=True):
@@ -311,9 +294,19 @@ class Trainer:
         dropped = self.config.stopping.adaptive and model._train_state.drop < 1.0
         return rate == 0.0 or (dropped and rate <= SMALLEST_RATE)
 
-    def _factor(self, train_state, step, plan) -> float:
+    def _factor(self, train_state, steps_per_epoch) -> float:
+        """What multiplies the learning rate.
+
+        Schedules go by ``step / n_steps``: epochs of a stream differ in length, and that of those
+        to come is not known, so it is the share of epochs that are over.
+        """
+        step, epoch, start = train_state.step, train_state.epoch, train_state.start
+        n_steps = self._n_epochs * steps_per_epoch
+        over = epoch * steps_per_epoch + step - start
+        if over != step:
+            n_steps = round(step * n_steps / max(over, 1))
         drop = train_state.drop if self.config.stopping.adaptive else 1.0
-        return drop * self.config.factor(step, train_state.epoch, plan.n_steps(step))
+        return drop * self.config.factor(step, epoch, n_steps)
 
     def _diagnosed(self, train_state, batch) -> Failure:
         placed = self.backprop.network.placed

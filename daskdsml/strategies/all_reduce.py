@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from daskdsml.contracts import Result
 from daskdsml.passes.loop import iterate, iterate_together
@@ -58,6 +58,8 @@ class AllReduce:
     def train(self, step, state, batches, epoch: int):
         """The mini-batches of an epoch one after the other, each summed over all who hold its rows.
 
+        They are told of one by one, or some at a time where workers make them.
+
         Parameters
         ----------
         step : callable, ``step(state, batch)`` gives the next state and what to tell of it
@@ -66,8 +68,23 @@ class AllReduce:
 
         Yields
         ------
-        state and what ``step`` told, after each step
+        state and what was told, after some steps
         """
-        for batch in batches.epoch(epoch):
-            state, told = step(state, batch)
+        for steps in batches.rounds(epoch):
+            state, told = steps.run(_Steps(step), state)
             yield state, told
+
+
+class _Steps(NamedTuple):
+    """Kernel: one step after the other, made alike by all who hold rows of the batches."""
+
+    step: Any
+
+    def __call__(self, state, batches):
+        told = None
+        for batch in batches:
+            state, record = self.step(state, batch)
+            told = record if told is None else told + record
+            if record.failure is not None:
+                break
+        return state, told

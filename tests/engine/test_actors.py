@@ -8,6 +8,7 @@ import time
 import weakref
 from contextlib import closing
 from itertools import chain
+from typing import NamedTuple
 
 import dask
 import dask.array as da
@@ -319,7 +320,7 @@ def test_places_that_are_busy_let_go_later(client, opened, monkeypatch):
     batches = opened()
     step = next(batches.epoch(0))
 
-    def interrupted(self, i, call):
+    def interrupted(self, calls, token):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -359,6 +360,26 @@ def test_workers_that_train_can_be_retired(shrinking):
     whole = list(sums(leaving=False))
     np.testing.assert_array_equal(list(sums(leaving=True)), whole)
     assert len(client.nthreads()) == 1
+
+
+class Descent(NamedTuple):
+    """Kernel of a round: changes its state in place by sums over all actors."""
+
+    def __call__(self, state, batches):
+        for batch in batches:
+            state -= 0.01 * batch.run(column_sums, None)[:4] / batch.n_rows
+        return state
+
+
+def test_actors_of_one_process_do_not_share_arrays(shrinking, client, opened):
+    def trained(batches):
+        state = np.zeros(4)
+        for round in chain(batches.rounds(0), batches.rounds(1)):
+            state = round.run(Descent(), state)
+        return state
+
+    _, opened_there = shrinking
+    np.testing.assert_array_equal(trained(opened_there()), trained(opened()))
 
 
 def test_an_adaptive_cluster_keeps_workers_that_train(shrinking):

@@ -225,10 +225,10 @@ def test_rows_are_sent_a_few_at_a_time(small_pieces, client, monkeypatch, passes
     sizes = []
     ask = ActorPool.ask
 
-    def spy(self, method, requests):
+    def spy(self, method, requests, token=None):
         for sources, *_ in requests.values():
             sizes.append(sum(source.rows.n_rows for source in sources.values()))
-        return ask(self, method, requests)
+        return ask(self, method, requests, token)
 
     monkeypatch.setattr(ActorPool, "ask", spy)
     batches = opened(table(), pool_bytes=2**20)

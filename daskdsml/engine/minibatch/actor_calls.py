@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from distributed import get_worker, secede
+from distributed.comm import CommClosedError, connect
 from distributed.core import Status
 from distributed.protocol import to_serialize
 
 from daskdsml.engine.clients import POLL_SECONDS
 from daskdsml.engine.minibatch.actor import TrainingActor, find_actor
 
-OPERATION = "daskdsml_call_actor"
+CALL, MESSAGES = "daskdsml_call_actor", "daskdsml_messages"
 
 
 def start_actor(name: str, *arguments) -> TrainingActor:
     """Task: make a `TrainingActor`, and have its worker pass on what is asked of it."""
-    get_worker().handlers[OPERATION] = _answer
-    return TrainingActor(name, *arguments)
+    worker = get_worker()
+    worker.handlers |= {CALL: _answer, MESSAGES: _receive}
+    return TrainingActor(name, Mail(worker), *arguments)
 
 
 async def _answer(name: str, method: str, arguments: list) -> dict:
@@ -28,6 +31,45 @@ async def _answer(name: str, method: str, arguments: list) -> dict:
     work = getattr(actor, method)
     result = await asyncio.get_running_loop().run_in_executor(actor.thread, work, *arguments)
     return {"status": "OK", "result": to_serialize(result)}
+
+
+async def _receive(comm, name: str) -> str:
+    """What a worker does with messages to an actor, which may be busy, until no more come."""
+    inbox = find_actor(name).inbox
+    with suppress(CommClosedError):
+        while True:
+            inbox.put((await comm.read())["message"])
+    return "dont-reply"
+
+
+class Mail:
+    """Sends messages to the inboxes of actors, of a ``sender`` that is a worker or a client.
+
+    A connection to each actor stays open: to call it for each message would take twice as long.
+    """
+
+    def __init__(self, sender):
+        self._sender, self._loop = sender, sender.loop.asyncio_loop
+        self._comms: dict[tuple[str, str], Any] = {}
+
+    def send(self, worker: str, name: str, message) -> Future:
+        """Begin to send a message; the future raises OSError if the actor cannot be reached."""
+        return asyncio.run_coroutine_threadsafe(self._sent(worker, name, message), self._loop)
+
+    def close(self) -> None:
+        """Close all connections."""
+        comms, self._comms = self._comms, {}
+        with suppress(RuntimeError):  # the loop has ended, and they with it
+            for comm in comms.values():
+                self._loop.call_soon_threadsafe(comm.abort)
+
+    async def _sent(self, worker, name, message):
+        comm = self._comms.get((worker, name))
+        if comm is None or comm.closed():
+            comm = await connect(worker, **self._sender.connection_args)
+            await comm.write({"op": MESSAGES, "name": name})
+            self._comms[worker, name] = comm
+        await comm.write({"message": to_serialize(message)})
 
 
 def keep_worker(actor: TrainingActor) -> None:
@@ -48,6 +90,7 @@ class ActorProxy(NamedTuple):
     """An actor on the worker at an address, as seen by a client that speaks to it directly."""
 
     client: Any
+    mail: Mail
     worker: str
     name: str
 
@@ -56,7 +99,11 @@ class ActorProxy(NamedTuple):
         asked = self._answered(method, arguments)
         return asyncio.run_coroutine_threadsafe(asked, self.client.loop.asyncio_loop)
 
+    def send(self, message) -> Future:
+        """Begin to send a message, which it receives although it may be busy."""
+        return self.mail.send(self.worker, self.name, message)
+
     async def _answered(self, method, arguments):
-        ask = getattr(self.client.rpc(self.worker), OPERATION)
+        ask = getattr(self.client.rpc(self.worker), CALL)
         reply = await ask(name=self.name, method=method, arguments=[*map(to_serialize, arguments)])
         return reply["result"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent import futures
 from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -10,8 +11,9 @@ from uuid import uuid4
 from distributed import Client, wait
 
 from daskdsml.engine.clients import POLL_SECONDS, Watch
-from daskdsml.engine.minibatch.actor import Reply, deserialize, serialize
-from daskdsml.engine.minibatch.actor_calls import ActorProxy, keep_worker, start_actor
+from daskdsml.engine.minibatch.actor import Reply
+from daskdsml.engine.minibatch.actor_calls import ActorProxy, Mail, keep_worker, start_actor
+from daskdsml.engine.minibatch.payload import addressed, deserialize, serialize
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS
 
 # How long to wait for a worker that starts an actor.
@@ -55,7 +57,7 @@ class ActorPool:
             set_as_default=False,
             direct_to_workers=True,
         )
-        self._arguments, self._watch = arguments, Watch(client)
+        self._arguments, self._watch, self._mail = arguments, Watch(client), Mail(self._client)
         self._n_rows_read: dict[str, int] = {}
         try:
             self.handles = [self._started(worker) for worker in self._workers()]
@@ -68,29 +70,29 @@ class ActorPool:
         """Rows read so far by all actors, those that were lost included."""
         return sum(self._n_rows_read.values())
 
-    def ask(self, method: str, requests: dict) -> tuple[dict[int, Reply], dict[int, Exception]]:
+    def ask(self, method: str, requests: dict, token: str | None = None):
         """Call a method of actors at once: their replies, and the errors of actors that are lost.
 
-        A request has the sources that an actor is to learn, then the method's arguments.
+        A request has the sources that an actor is to learn, then the method's arguments. With the
+        ``token`` of a round, of which all actors are needed, the others are interrupted where one
+        of them fails or is lost.
         """
         payloads = {
             i: serialize(request, "What workers are sent") for i, request in requests.items()
         }
-        replies: dict[int, Reply] = {}
-        lost: dict[int, Exception] = {}
-        calls = {i: self.handles[i].actor.call(method, asked) for i, asked in payloads.items()}
-        for i, call in calls.items():
-            try:
-                replies[i] = self._waited(i, call)
-            except Exception as error:
-                lost[i] = error
+        calls = {}
+        for i, payload in payloads.items():
+            handle = self.handles[i]
+            calls[i] = handle.actor.call(method, addressed(payload, handle.worker))
+        replies, lost = self._waited(calls, token)
         for i in sorted(replies):
-            handle, (_, value, n_rows_read, failure) = self.handles[i], replies[i]
+            handle, (value, n_rows_read, failure, interrupted) = self.handles[i], replies[i]
             if failure is not None:
                 raise failure.exception(handle.worker)
-            replies[i] = replies[i]._replace(value=deserialize(value, "What a worker replies"))
             self._n_rows_read[handle.name] = n_rows_read
             handle.known.update(requests[i][0])
+            if interrupted is None:
+                replies[i] = replies[i]._replace(value=deserialize(value, "What a worker replies"))
         return replies, lost
 
     def replace(self, i: int) -> None:
@@ -108,16 +110,45 @@ class ActorPool:
                 with suppress(Exception):  # it is lost, or still busy
                     call.result(timeout=max(until - time.monotonic(), 0.0))
         finally:
+            self._mail.close()
             self._client.close()
 
-    def _waited(self, i, call) -> Reply:
-        while True:
-            try:
-                return call.result(timeout=POLL_SECONDS)
-            except TimeoutError:
-                if self.handles[i].worker not in self._client.nthreads():
-                    raise
-                self._watch.look()
+    def _waited(self, calls, token) -> tuple[dict[int, Reply], dict[int, Exception]]:
+        """Replies to calls, and errors of those that are lost."""
+        replies: dict[int, Reply] = {}
+        lost: dict[int, Exception] = {}
+        waiting, interrupted = dict(calls), token is None
+        try:
+            while waiting:
+                done, _ = futures.wait(waiting.values(), POLL_SECONDS, futures.FIRST_COMPLETED)
+                if not done:
+                    self._look_after(waiting)
+                for i in [i for i, call in waiting.items() if call.done()]:
+                    try:
+                        replies[i] = waiting.pop(i).result()
+                    except (Exception, futures.CancelledError) as error:
+                        lost[i] = error
+                failed = any(r.failure or r.interrupted is not None for r in replies.values())
+                if not interrupted and (lost or failed):
+                    self._interrupt(waiting, token)
+                    interrupted = True
+        except BaseException:
+            self._interrupt(waiting, token)
+            raise
+        return replies, lost
+
+    def _look_after(self, waiting) -> None:
+        """Give up calls of workers that are gone."""
+        workers = self._client.nthreads()
+        for i, call in waiting.items():
+            if self.handles[i].worker not in workers:
+                call.cancel()
+        self._watch.look()
+
+    def _interrupt(self, which, token) -> None:
+        """Have actors end a round that others will not take part in."""
+        for i in which:
+            self.handles[i].actor.send((token, None, None))
 
     def _workers(self) -> list[str]:
         """Addresses of all workers, once there is one."""
@@ -162,7 +193,7 @@ class ActorPool:
         if future.status == "error":
             raise future.exception()
         worker = next(iter(self._client.who_has([future]).get(name, ())), worker)
-        actor = ActorProxy(self._client, worker, name)
+        actor = ActorProxy(self._client, self._mail, worker, name)
         try:
             actor.call("ready").result(timeout=START_SECONDS)
         except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 import numpy as np
@@ -132,6 +132,16 @@ def _row_store(layout, partitions, keep) -> RowStore:
     return store
 
 
+class LocalRound(NamedTuple):
+    """One mini-batch in this process."""
+
+    step: LocalStep
+
+    def run(self, kernel, state):
+        """What ``kernel(state, batches)`` returns."""
+        return kernel(state, iter([self.step]))
+
+
 class LocalBatches:
     """`Batches` in this process, of rows in an `ArrayRows` or a `RowStore`."""
 
@@ -146,6 +156,10 @@ class LocalBatches:
     def epoch(self, epoch: int) -> Iterator[LocalStep]:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
         return self._steps.epoch(epoch)
+
+    def rounds(self, epoch: int) -> Iterator[LocalRound]:
+        """The mini-batches of an epoch, one at a time."""
+        return map(LocalRound, self.epoch(epoch))
 
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import cloudpickle
 import numpy as np
@@ -14,34 +16,55 @@ from daskdsml.engine import tree
 from daskdsml.engine.minibatch.accumulate import pass_rows
 from daskdsml.engine.minibatch.actor_pool import ActorPool
 from daskdsml.engine.minibatch.parts import Round, rounds
-from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, SlotMap
+from daskdsml.engine.minibatch.shuffle_buffer import Layout
+from daskdsml.engine.minibatch.spread import SpreadPlan
 from daskdsml.engine.minibatch.transfer import Transfer
 from daskdsml.engine.scheduling import RESENDS
+
+# How long workers train until this process hears of them.
+ROUND_SECONDS = 0.5
+
+
+class ClusterRound(NamedTuple):
+    """Some mini-batches on the workers; they can be run until the next ones are asked for."""
+
+    batches: Any
+    steps: tuple[int, int, int]
+
+    def run(self, kernel, state):
+        """What ``kernel(state, batches)`` returns, which all actors run alike."""
+        return self.batches.advance(kernel, state, *self.steps)
 
 
 class ClusterStep(NamedTuple):
     """A mini-batch on the workers; it can be run until the next one is asked for."""
 
-    batches: Any
-    slots: np.ndarray
-    key: tuple
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.slots)
+    round: ClusterRound
+    n_rows: int
 
     def run(self, kernel, state):
         """The sum of what the kernel returns at all actors that have rows of the batch."""
-        return self.batches.step(kernel, state, self.slots, self.key)
+        return self.round.run(OneStep(kernel), state)
+
+
+class OneStep(NamedTuple):
+    """Kernel of a round: another kernel's sum over one mini-batch."""
+
+    kernel: Any
+
+    def __call__(self, state, batches):
+        (total,) = (batch.run(self.kernel, state) for batch in batches)
+        return total
 
 
 class ClusterBatches:
     """`Batches` on the workers of a Dask client.
 
-    Each worker has an actor that holds some of the buffer's rows. A step goes to the actors with
-    rows of the batch, and sums are added in the order of the actors. An actor whose worker is lost
-    is started on another one, which reads the rows it held again; then the same step is made again.
-    Workers that join later get no actor but those that were lost.
+    Each worker has an actor that holds some of the buffer's rows. The actors make steps alike, and
+    add among themselves what these need, in the order of the actors; this process hears of them
+    some times a second. An actor whose worker is lost is started on another one, which reads the
+    rows it held again; then what was not heard of is made again. Workers that join later get no
+    actor but those that were lost.
     """
 
     def __init__(
@@ -50,45 +73,55 @@ class ClusterBatches:
         self.n_rows, self.steps_per_epoch = layout.n_rows, layout.n_steps
         self.in_shape = examples.in_shape
         self._examples = examples  # Dask forgets persisted chunks that nobody holds
-        self._layout, self._shuffle, self._seed = layout, shuffle, seed
+        self._layout, self._keep, self.parts = layout, keep, parts
         self._pass_rows = pass_rows(examples, layout.batch_size)
-        self._keep, self._stay = keep, keep and layout.whole
         self._pickled: tuple = (None, b"")
-        n_workers = max(len(client.nthreads()), 1)
-        room = -(-layout.capacity // n_workers)
-        self.parts = parts
-        how = (layout.lengths, self._keep, self._stay, room, parts, shuffle, seed)
-        self._actors = ActorPool(client, how)
+        room = -(-layout.capacity // max(len(client.nthreads()), 1))
+        self._actors = ActorPool(client, (layout, keep, room, parts, shuffle, seed))
+        self._plan = SpreadPlan(layout, keep, shuffle, seed, len(self._actors.handles))
         self._transfer: Any = Transfer(client, self._actors, partitions, keep)
-        self._n_rows_by_dask = 0
-        self._loaded = False
-        self._begin([])
+        self._wanted = Wanted(self._plan, self._transfer.futures is not None and not keep)
+        self._n_rows_by_dask, self._count = 0, 1
 
     def epoch(self, epoch: int) -> Iterator[ClusterStep]:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
-        plan = EpochPlan(self._layout, (self._seed,), epoch, self._shuffle)
-        self._begin(plan.order)
-        step = 0
-        for event in plan:
-            if isinstance(event, Load):
-                if not self._loaded:
-                    self._load(event)
-                continue
-            self._loaded = self._stay
-            yield ClusterStep(self, event, (self._seed, epoch, step))
-            step += 1
-            if not self._stay:
-                self._slot_map.free(event)
+        for step, n_rows in enumerate(self._plan.sizes(epoch)):
+            yield ClusterStep(ClusterRound(self, (epoch, step, 1)), n_rows)
 
-    def step(self, kernel, state, slots, key):
-        """The sum of what the kernel returns at all actors that have rows in ``slots``."""
-        pickled = self._pickle(kernel)
+    def rounds(self, epoch: int) -> Iterator[ClusterRound]:
+        """The mini-batches of an epoch, as many at a time as take `ROUND_SECONDS` or so."""
+        first = 0
+        while first < self.steps_per_epoch:
+            begun, count = time.monotonic(), min(self._count, self.steps_per_epoch - first)
+            yield ClusterRound(self, (epoch, first, count))
+            first += count
+            short = time.monotonic() - begun < ROUND_SECONDS / 2
+            if short and count == self._count and not self._wanted.one_by_one:
+                self._count *= 2
+
+    def advance(self, kernel, state, epoch: int, first: int, count: int):
+        """What ``kernel(state, batches)`` returns for so many steps from the first on."""
+        pickled, lost, why = self._pickle(kernel), {}, ""
+        wanted = self._wanted.of(epoch, first)
+        if not first:
+            self._transfer.begin(sum(self._plan.own(epoch), []))
         for _ in range(RESENDS):
-            lost, total = self._attempt(pickled, state, slots, key)
+            lost = self._transfer.bring(dict(enumerate(wanted)))
             if not lost:
-                return total
+                token = uuid4().hex
+                actors = [(handle.worker, handle.name) for handle in self._actors.handles]
+                told = (actors, token, (epoch, first, count), pickled, state)
+                requests = {
+                    k: (self._transfer.sources(k, own), k, *told) for k, own in enumerate(wanted)
+                }
+                replies, lost = self._actors.ask("advance", requests, token)
+                reasons = [r.interrupted for r in replies.values() if r.interrupted is not None]
+                if not lost and not reasons:
+                    return replies[0].value
+                why = next(filter(None, reasons), why)
+            wanted = self._wanted.again(epoch, first, lost)
             self._replace(lost)
-        raise _too_often(lost, "a step")
+        raise _too_often(lost, "a step") if lost else _apart(why)
 
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for."""
@@ -104,7 +137,7 @@ class ClusterBatches:
         self._transfer.expect(range(n))
         return self._spread("accumulate", todo, todo, (self._pass_rows, pickled, state), n, name)
 
-    def advance(self, kernel, state, *steps: int):
+    def advance_parts(self, kernel, state, *steps: int):
         """The sum of ``kernel(state, batches)`` over the parts; ``steps`` as of `parts.advance`."""
         n, pickled = len(self.parts), self._pickle(kernel)
         todo = {k: list(own) for k, own in enumerate(split(n, len(self._actors.handles)))}
@@ -112,7 +145,7 @@ class ClusterBatches:
             k: np.concatenate([self.parts[i].partitions for i in own]).tolist()
             for k, own in todo.items()
         }
-        return self._spread("advance", todo, wanted, (steps, pickled, state), n, "a round")
+        return self._spread("advance_parts", todo, wanted, (steps, pickled, state), n, "a round")
 
     def _spread(self, method, todo, wanted, arguments, n_leaves, name):
         """The sum of what a method of the actors gives for what each has ``todo``.
@@ -145,73 +178,49 @@ class ClusterBatches:
         self._actors.close()
         self._transfer = self._examples = None
 
-    def _begin(self, order) -> None:
-        """Before an epoch whose partitions come in ``order``: no row is loaded unless rows stay."""
-        if self._loaded:
-            return
-        n_actors = len(self._actors.handles)
-        self._slot_map = SlotMap(self._layout.capacity, n_actors)
-        self._loads: list[list] = [[] for _ in range(n_actors)]
-        self._coming: list[deque] = [deque() for _ in range(n_actors)]
-        for position, partition in enumerate(order):
-            self._coming[self._actor_of(position, partition)].append(partition)
-        self._transfer.begin(order)
-
-    def _actor_of(self, position: int, partition: int) -> int:
-        """The actor of a partition: always the same if it stays, else in turn, for equal parts."""
-        return (partition if self._keep else position) % len(self._actors.handles)
-
-    def _load(self, event: Load) -> None:
-        actor = self._actor_of(event.position, event.partition)
-        self._coming[actor].popleft()
-        own = self._slot_map.load(actor, event.partition, event.slots)
-        self._loads[actor].append((event.partition, None, own))
-
-    def _attempt(self, pickled, state, slots, key):
-        """The actors that were lost, with their errors, or none and the sum over all actors."""
-        parts = self._slot_map.parts(slots)
-        following = {k: next(iter(self._coming[k]), None) for k in parts}
-        wanted = {k: [i for i, *_ in self._loads[k]] for k in parts}
-        lost = self._transfer.bring(wanted, following)
-        if lost:
-            return lost, None
-        requests = {}
-        for k, (own, positions) in parts.items():
-            ahead = following[k]
-            sources = self._transfer.sources(k, wanted[k] + ([] if ahead is None else [ahead]))
-            if self._transfer.futures is not None:
-                ahead = None  # a transfer is under way, there is nothing to be read
-            part = (self._loads[k], ahead, own, positions, len(slots), key)
-            requests[k] = (sources, *part, pickled, state)
-        replies, lost = self._actors.ask("step", requests)
-        for k in replies:
-            self._loads[k] = []
-        while not lost:
-            ended = {reply.ended for reply in replies.values()}
-            if len(ended) > 1:
-                raise RuntimeError(
-                    "A kernel yielded on one actor and ended on another: it must yield as often "
-                    "wherever rows of a batch are."
-                )
-            total = None
-            for k in parts:
-                total = replies[k].value if total is None else total + replies[k].value
-            if ended == {True}:
-                return lost, total
-            replies, lost = self._actors.ask("resume", dict.fromkeys(parts, ({}, total)))
-        return lost, None
-
     def _pickle(self, kernel) -> bytes:
         if self._pickled[0] is None or self._pickled[0] != kernel:
             self._pickled = kernel, cloudpickle.dumps(kernel)
         return self._pickled[1]
 
     def _replace(self, lost) -> None:
-        """Start the actors that were lost on other workers, with all rows that these held."""
+        """Start the actors that were lost on other workers, where they read their rows again."""
         for k in lost:
             self._actors.replace(k)
-            self._loads[k] = self._slot_map.held(k)
-            self._transfer.expect(i for i, *_ in self._loads[k])
+
+
+class Wanted:
+    """Which partitions each actor needs: to read them, those of the epoch, so that sources go once.
+
+    Those that Dask makes anew each epoch, and that actors do not keep, are needed ``one_by_one``.
+    """
+
+    def __init__(self, plan: SpreadPlan, one_by_one: bool):
+        self._plan, self.one_by_one = plan, one_by_one
+        self._own: tuple = (-1, [])
+        self._place, self._coming = (-1, 0), plan.steps(0)
+
+    def of(self, epoch: int, step: int) -> list[list[int]]:
+        """Partitions of each actor at a step."""
+        if not self.one_by_one:
+            if self._own[0] != epoch:
+                self._own = (epoch, self._plan.own(epoch))
+            return self._own[1]
+        goes_on = self._place == (epoch, step)
+        if not goes_on:
+            self._coming = self._plan.steps(epoch)
+        planned = list(islice(self._coming, 1 if goes_on else step + 1))[-1]
+        self._place = (epoch, step + 1)
+        if step and not goes_on:
+            return self.again(epoch, step, range(self._plan.n_actors))
+        return [[partition for partition, *_ in own] for own in planned.loads]
+
+    def again(self, epoch: int, step: int, lost) -> list[list[int]]:
+        """Those of a step that is made again with new actors for those that were ``lost``."""
+        if not self.one_by_one:
+            return self.of(epoch, step)
+        held = self._plan.slot_map.held
+        return [[i for i, *_ in held(k)] if k in lost else [] for k in range(self._plan.n_actors)]
 
 
 class ClusterParts:
@@ -223,7 +232,7 @@ class ClusterParts:
     def __init__(self, batches: ClusterBatches):
         self._batches = batches
         self.n_rows, self.in_shape = batches.n_rows, batches.in_shape
-        self.run, self.advance, self.close = batches.run, batches.advance, batches.close
+        self.run, self.advance, self.close = batches.run, batches.advance_parts, batches.close
         self.steps_per_epoch = max(part.layout.n_steps for part in batches.parts)
 
     def rounds(self, epoch: int, count: int | None) -> Iterator[Round]:
@@ -234,6 +243,14 @@ class ClusterParts:
     def n_rows_read(self) -> int:
         """Rows read so far by all actors."""
         return self._batches.n_rows_read
+
+
+def _apart(why) -> RuntimeError:
+    return RuntimeError(
+        f"Workers cannot reach each other ({why}), and training on mini-batches adds gradients "
+        "among them. Start them with addresses that all of them can reach, or train without the "
+        "cluster: dask.config.set(scheduler='threads')."
+    )
 
 
 def _too_often(lost, name) -> RuntimeError:

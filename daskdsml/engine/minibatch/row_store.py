@@ -77,6 +77,8 @@ class RowStore:
         """Begin to read a partition; another one that was read ahead is dropped."""
         if partition is None or self._at_hand(partition) or partition in self._ahead:
             return
+        if partition not in self._sources:
+            return  # it is not to be read, but will be sent
         if self._reader is None:
             self._reader = ThreadPoolExecutor(1, thread_name_prefix="daskdsml-read")
         for other in self._ahead.values():
