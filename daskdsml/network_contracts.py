@@ -151,7 +151,9 @@ class Batches(Protocol):
     """Rows laid out for training on mini-batches, in this process or on a cluster.
 
     ``epoch`` gives the steps of an epoch, each row in one of them, the same whatever the threads
-    and workers; ``run`` is the sum of ``kernel(state, batch)`` over all rows in order.
+    and workers; ``rounds`` gives one or more of them at a time, whose ``run`` is
+    ``kernel(state, batches)`` of these steps, made alike by all workers that have rows.
+    ``run`` is the sum of ``kernel(state, batch)`` over all rows in order.
     """
 
     n_rows: int
@@ -160,6 +162,7 @@ class Batches(Protocol):
     n_rows_read: int
 
     def epoch(self, epoch: int) -> Iterator[BatchStep]: ...
+    def rounds(self, epoch: int) -> Iterator[Any]: ...
     def run(self, kernel: Any, state: Any, name: str) -> Any: ...
     def close(self) -> None: ...
 

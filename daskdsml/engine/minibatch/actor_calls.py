@@ -54,7 +54,14 @@ class Mail:
 
     def send(self, worker: str, name: str, message) -> Future:
         """Begin to send a message; the future raises OSError if the actor cannot be reached."""
-        return asyncio.run_coroutine_threadsafe(self._sent(worker, name, message), self._loop)
+        sending = self._sent(worker, name, message)
+        try:
+            return asyncio.run_coroutine_threadsafe(sending, self._loop)
+        except RuntimeError as error:  # the loop has ended: this process is about to
+            sending.close()
+            failed: Future = Future()
+            failed.set_exception(OSError(str(error)))
+            return failed
 
     def close(self) -> None:
         """Close all connections."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Iterator
+from concurrent import futures
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskdsml.engine.clients import POLL_SECONDS
 from daskdsml.engine.minibatch.payload import addressed, deserialize, serialize
 from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, SlotMap
 from daskdsml.network_contracts import Batch
@@ -113,7 +116,7 @@ class Peers:
             ]
         told = {k: mine if k == self._me else self._from(k) for k in sorted(speakers)}
         for future in sent:
-            _wait(future)
+            self._wait(future)
         if len({ended for ended, _ in told.values()}) > 1:
             raise RuntimeError(
                 "A kernel yielded on one actor and ended on another: it must yield as often "
@@ -126,19 +129,26 @@ class Peers:
 
     def _from(self, sender: int):
         while not self._told[sender]:
-            token, k, payload = self._inbox.get()
-            if token == self._token:
-                if k is None:
-                    raise InterruptedRoundError
-                self._told[k].append(deserialize(payload, "What another worker replies"))
+            self._listen()
         return self._told[sender].popleft()
 
+    def _listen(self, block=True) -> None:
+        """Take a message from the inbox."""
+        token, k, payload = self._inbox.get(block)
+        if token == self._token:
+            if k is None:
+                raise InterruptedRoundError
+            self._told[k].append(deserialize(payload, "What another worker replies"))
 
-def _wait(future: Future) -> None:
-    try:
+    def _wait(self, future: Future) -> None:
+        """Wait until a message was sent; a worker that is frozen may never take it."""
+        while not futures.wait([future], POLL_SECONDS).done:
+            with suppress(queue.Empty):
+                self._listen(block=False)
+        error = future.exception()
+        if isinstance(error, OSError | LookupError):
+            raise InterruptedRoundError(repr(error)) from error
         future.result()
-    except (OSError, LookupError) as error:
-        raise InterruptedRoundError(repr(error)) from error
 
 
 class SpreadStep(NamedTuple):
