@@ -119,6 +119,30 @@ def test_what_makes_a_difference(real):
     assert same([A * np.nan], [A * np.nan]) and same([A * 0], [A * 0])
 
 
+@pytest.mark.parametrize("shape", [(4000, 1), (4000, 5), (500, 200)])
+def test_sums_that_cancel_are_not_changed_by_rounding(shape):
+    rng, eps = np.random.default_rng(0), np.finfo(np.float32).eps
+    for _ in range(60):
+        A = rng.normal(size=shape).astype(np.float32)
+        assert same([A], [A * (1 + eps * rng.choice([-1, 1], size=shape)).astype(np.float32)])
+
+
+@pytest.mark.parametrize("n", [1, 23, 24, 25, 1000])
+@pytest.mark.parametrize("p", [1, 5, 24, 60])
+def test_each_number_of_a_chunk_counts(n, p):
+    A = np.random.default_rng(n).normal(size=(n, p)) + 2.0
+    rows = [0, n // 2, n - 1]
+    for i in rows:
+        other = A.copy()
+        other[i, -1] *= 1.001
+        assert not same([A], [other])
+        others = [i, (i + 1) % n, (i + 24 // p) % n, n - 1 - i]
+        for k in others:
+            other = A.copy()
+            other[[i, k]] = other[[k, i]]
+            assert same([A], [other]) == (i == k)
+
+
 def test_other_kinds_of_numbers_and_labels():
     A = sparse.random(200, 30, 0.1, format="csr", random_state=0)
     other = sparse.csr_matrix((A.data, np.roll(A.indices, 1), A.indptr), shape=A.shape)
