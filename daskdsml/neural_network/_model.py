@@ -39,9 +39,9 @@ from daskdsml.utils.early_stopping import EarlyStopping
 from daskdsml.utils.threads import single_threaded_blas
 from daskdsml.utils.validation import check_single_epoch, check_validation, seed_of
 
-# Below this many multiplications of the layers, over all epochs, compiling (five to ten seconds, the
-# first time on a machine) takes longer than what it saves: of convolutions, recurrent and small
-# dense layers 0.3 to 0.7 ns of each, of dense ones on wide tables 0.1 ns. Array code could train
+# Below this many multiplications of the layers, over all epochs, compiling (five to ten seconds,
+# once on a machine) takes longer than what it saves: of convolutions, recurrent and small dense
+# layers 0.3 to 0.7 ns of each, of dense ones on wide tables 0.1 ns. Array code could train
 # meanwhile, but for the same bits it would have to run as long in every fit, and is slow: of an MLP
 # 2.5 ms a step for 0.8, a small CNN 41 for 4.9, an LSTM 23 for 13.7.
 COMPILE_FROM = 2**34
