@@ -69,10 +69,8 @@ def line(name, batch_size, strategy, data, test, n, alone=None):
     faster = "" if alone is None else f"{alone / seconds:.2f}x"
     steps = -(-n // batch_size)
     beside = "" if alone is None else f"{1e3 * (seconds - alone / 2) / steps:.2f} ms"
-    print(
-        f"{name:15} {batch_size:5} {who:58.58} {seconds:7.3f} s {faster:>6} {beside:>9} {score:.4f}",
-        flush=True,
-    )
+    print(f"{name:15} {batch_size:5} {who:33.33}", end="")
+    print(f"{seconds:7.3f} s {faster:>6} {beside:>9} {score:.4f}", flush=True)
     return seconds
 
 
