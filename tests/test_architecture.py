@@ -4,7 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,9 +38,14 @@ GUESTS = {
 }
 
 
-@lru_cache
+@cache  # of all files: one that forgets the oldest would have forgotten each when it is met again
 def tree_of(path):
     return ast.parse(path.read_text())
+
+
+@cache
+def nodes_of(path):
+    return list(ast.walk(tree_of(path)))
 
 
 def room_of(path):
@@ -50,7 +55,7 @@ def room_of(path):
 def imports_of(path):
     """Full names of all modules that a file imports, at its top or within functions."""
     names = []
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -109,7 +114,7 @@ def test_files_and_functions_are_short():
     for path in FILES:
         most = 400 if LAYERS.get(room_of(path), 0) == 7 else 300
         assert len(path.read_text().splitlines()) <= most, path
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef):
                 assert code_lines(node) <= 40, f"{node.name} of {path} has {code_lines(node)} lines"
 
@@ -131,7 +136,7 @@ def test_names_of_classes_are_unique():
 
 def test_no_assert_for_mistakes_of_users():
     for path in FILES:
-        assert not [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.Assert)], path
+        assert not [n for n in nodes_of(path) if isinstance(n, ast.Assert)], path
 
 
 def test_no_private_names_of_others():
