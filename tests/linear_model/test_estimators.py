@@ -293,7 +293,7 @@ def test_a_score_is_a_float(model):
 
 @every_model
 def test_pickles_are_small_and_need_no_cluster(model, client, tmp_path):
-    source = Source(tmp_path, 12, 2000, 25)
+    source = Source(tmp_path, 6, 400, 25)
     A, y = source.table()
     mine = made(model, cache="memory").fit(A, y)
     saved = pickle.dumps(mine)

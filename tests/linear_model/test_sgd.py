@@ -187,7 +187,7 @@ def test_full_is_a_batch_of_all_rows(model):
 @both
 @pytest.mark.parametrize("batch", [1, 50, "full"])
 def test_the_same_seed_gives_the_same_bits_on_any_scheduler(model, batch, client, tmp_path):
-    features, _ = Source(tmp_path, 12, 2000, 25).table()
+    features, _ = Source(tmp_path, 12, 500, 25).table()
     features = features / 4.0
     y = (features[:, 0] + features[:, 1] > 0).astype(float)
     options = {"max_iter": 2, "tol": None, "batch_size": batch, "eta0": 0.01}

@@ -280,11 +280,15 @@ LAYOUTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def exact():
+    return tidy().fit(X, labels(3), W)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cache", ["memory", "none"])
-def test_layouts_do_not_matter(layout, cache):
-    y = labels(3)
-    exact, mine = tidy().fit(X, y, W), tidy(cache=cache).fit(LAYOUTS[layout](X), y, W)
+def test_layouts_do_not_matter(layout, cache, exact):
+    mine = tidy(cache=cache).fit(LAYOUTS[layout](X), labels(3), W)
     np.testing.assert_allclose(mine.coefs_paths_, exact.coefs_paths_, atol=1e-6)
     np.testing.assert_allclose(mine.scores_, exact.scores_, rtol=1e-7)
     np.testing.assert_allclose(mine.coef_, exact.coef_, atol=1e-6)
