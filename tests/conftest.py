@@ -6,6 +6,7 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 import dask.array as da
 import pytest
 from dask.tokenize import TokenizationError
@@ -88,6 +89,9 @@ def through_the_package(error):
     return any(frame.filename.startswith(root) for frame in frames)
 
 
+WORKERS_IMPORT = ["distributed", "daskdsml.linear_model", "daskdsml.neural_network"]
+
+
 class Clusters:
     """The cluster of a test run, made anew where a worker that was killed does not come back."""
 
@@ -97,6 +101,7 @@ class Clusters:
     def whole(self):
         """A cluster with two worker processes of one thread each."""
         from distributed import LocalCluster
+        from distributed.utils import get_mp_context
 
         if self._cluster is not None:
             try:
@@ -104,6 +109,10 @@ class Clusters:
                 return self._cluster
             except TimeoutError:
                 self.close()
+        # Workers, also those that follow killed ones, are forked from one process that has imported
+        # what they need: it takes each of them two seconds of a processor.
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+        get_mp_context().set_forkserver_preload(WORKERS_IMPORT)
         self._cluster = LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         )
