@@ -60,6 +60,12 @@ def test_persisted_rows_and_those_of_this_process_train_on_workers(client, monke
     np.testing.assert_array_equal(weights(persisted), weights(expected))
 
 
+def test_persisted_rows_that_workers_do_not_keep_are_refused(client, monkeypatch):
+    monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
+    with pytest.raises(ValueError, match="persisted or shuffled.*cache='memory'"):
+        network(Averaging(3), cache="none", pool_bytes=9000).fit(*client.persist(list(rows())))
+
+
 def test_every_row_once_an_epoch_whatever_the_parts():
     for n_parts in (1, 5, 50):
         model = network(Averaging(n_parts)).fit(*rows())

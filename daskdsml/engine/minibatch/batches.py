@@ -85,6 +85,12 @@ def open_batches(
         from daskdsml.engine.minibatch.cluster import ClusterBatches, ClusterParts
 
         keep = partitions.only_here or _keep(cache, layout, partitions, client)
+        if parts and partitions.tasks is not None and not keep:
+            raise ValueError(
+                "Parts that train apart need rows that workers keep or read themselves, but these "
+                "are persisted or shuffled, and do not fit or cache='none'. Write them to a store "
+                "and read that, or use cache='memory' or strategy='all_reduce'."
+            )
         options = (shuffle, seed, parts)
         there = ClusterBatches(client, examples, layout, partitions, keep, *options)
         return ClusterParts(there) if parts else there
