@@ -11,15 +11,8 @@ import numpy as np
 from daskdsml.contracts import Evaluation
 from daskdsml.engine.minibatch.accumulate import finished
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.neural_network._training import (
-    Epoch,
-    TrainConfig,
-    TrainingBar,
-    TrainState,
-    column_variation,
-    ended_by_callback,
-    warn,
-)
+from daskdsml.neural_network._step import TrainConfig, TrainState, column_variation
+from daskdsml.neural_network._training import Epoch, TrainingBar, ended_by_callback, warn
 from daskdsml.neural_network._validation import check_weight
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point

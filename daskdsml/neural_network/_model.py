@@ -15,7 +15,8 @@ from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._full_batch import train_full_batch
 from daskdsml.neural_network._predictor import SCORED_ROWS, network_for, score_at
 from daskdsml.neural_network._rows import open_examples
-from daskdsml.neural_network._training import TrainConfig, Trainer, train_epochs
+from daskdsml.neural_network._step import TrainConfig
+from daskdsml.neural_network._training import Trainer, train_epochs
 from daskdsml.neural_network._validation import (
     RowCounts,
     check_channels,

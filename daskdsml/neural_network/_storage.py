@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from daskdsml.layers._parameters import GivenWeights
-from daskdsml.neural_network._training import Epoch, TrainState
+from daskdsml.neural_network._step import TrainState
+from daskdsml.neural_network._training import Epoch
 from daskdsml.neural_network.network import Network
 from daskdsml.passes.progress import History
 from daskdsml.utils import registry

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
-from collections.abc import Callable
 from contextlib import closing
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from daskdsml.layers.embedding import Embedding
+from daskdsml.neural_network._step import Failure, StepRecord, TrainConfig, TrainState, TrainStep
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.passes.progress import bar
-from daskdsml.utils.early_stopping import DROP, SMALLEST_RATE, EarlyStopping
+from daskdsml.utils.early_stopping import DROP, SMALLEST_RATE
 from daskdsml.utils.validation import outside
 from daskdsml.utils.variation import Variation, warn_of_descent
-
-# Rows from which spread and mean of columns are known well enough to warn of them.
-ROWS_OF_VARIATION = 32
-
-
-class TrainConfig(NamedTuple):
-    """How to train.
-
-    ``factor(step, epoch, n_steps)`` multiplies the solver's learning rate, ``stopping`` tells when
-    to end; ``l1`` and ``l2`` are strengths against the mean loss; ``clip`` is the largest norm of a
-    gradient, or None. ``mean_weight`` is that of a row among all of them: were a batch divided by
-    its own weight, weights would count for less the fewer rows it has.
-    """
-
-    solver: Any
-    factor: Callable
-    stopping: EarlyStopping = EarlyStopping()
-    l1: float = 0.0
-    l2: float = 0.0
-    clip: float | None = None
-    mean_weight: float = 1.0
 
 
 class Epoch(NamedTuple):
@@ -62,78 +38,6 @@ class Epoch(NamedTuple):
     learning_rate: float
     rows_per_second: float
     step_losses: tuple[float, ...] | None = None
-
-
-class TrainState(NamedTuple):
-    """Where training stands: all of it can be saved, and gone on with.
-
-    ``drop`` is what "adaptive" has made of the learning rate; ``best`` the best cost so far (a
-    loss, or a score with its sign changed), met at ``best_point``, and ``stale`` the epochs since.
-    ``n_rows`` and ``weight`` are summed over all epochs; ``outer (d,)`` is the strategy's own,
-    ``start`` the step at which this epoch began.
-    """
-
-    state: Any
-    statistics: np.ndarray
-    step: int = 0
-    epoch: int = 0
-    drop: float = 1.0
-    best: float = np.inf
-    stale: int = 0
-    best_point: Point | None = None
-    n_rows: int = 0
-    weight: float = 0.0
-    outer: np.ndarray | None = None
-    start: int = 0
-
-    @property
-    def point(self) -> Point:
-        """Parameters and statistics; steps change their arrays."""
-        return Point(self.state.theta, self.statistics)
-
-
-class Failure(NamedTuple):
-    """Training stopped: a loss or gradient is not finite, first in ``layer`` (None: beyond all)."""
-
-    step: int
-    epoch: int
-    layer: str | None
-
-
-class StepRecord(NamedTuple):
-    """What steps met: sums of losses, weights, and penalties times rows; of norms of gradients.
-
-    ``variation`` is how the columns of a table vary in the first rows, ``failure`` the first one.
-    """
-
-    loss: float = 0.0
-    weight: float = 0.0
-    penalty: float = 0.0
-    n_rows: int = 0
-    norm: float = 0.0
-    n_steps: int = 0
-    by_step: Any = 0.0
-    variation: Variation | None = None
-    failure: Failure | None = None
-
-    def __add__(self, other: Any) -> StepRecord:
-        sums = [a + b for a, b in zip(self[:-2], other[:-2], strict=True)]
-        known = [v for v in (self.variation, other.variation) if v is not None]
-        variation = known[0] + known[1] if len(known) == 2 else next(iter(known), None)
-        return StepRecord(*sums, variation, self.failure or other.failure)
-
-    @property
-    def objective(self) -> float:
-        """The mean loss plus the mean penalty; NaN before the first row of some weight."""
-        return self.loss / self.weight + self.penalty / self.n_rows if self.weight else float("nan")
-
-    @property
-    def step_losses(self) -> tuple[float, ...] | None:
-        """Mean losses at each time step, where there are such."""
-        if np.ndim(self.by_step) == 0:
-            return None
-        with np.errstate(invalid="ignore"):
-            return tuple((self.by_step[0] / self.by_step[1]).tolist())
 
 
 def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) -> None:
@@ -201,17 +105,8 @@ class Trainer:
     def __init__(self, backprop: Backprop, config: TrainConfig, n_epochs: int, strategy):
         self._strategy = strategy
         self.backprop, self.config, self._n_epochs = backprop, config, n_epochs
-        network = backprop.network
-        self._kernels = backprop.backend.layers()
-        self.scale, self._momentum = network.scale(), network.momentum()
-        self._fixed = network.fixed
-        codes = bool(network.placed) and isinstance(network.placed[0].layer, Embedding)
-        self._has_columns = len(network.in_shape) == 1 and not codes
         self.failure: Failure | None = None
         self.variation: Variation | None = None
-
-    def __reduce__(self):
-        return Trainer, (self.backprop, self.config, self._n_epochs, self._strategy)
 
     def begin(self, point: Point) -> TrainState:
         """Before the first step; the arrays of ``point`` are copied, for steps change them."""
@@ -226,14 +121,14 @@ class Trainer:
     def epoch(self, train_state: TrainState, batches, shown) -> tuple[TrainState, Epoch]:
         """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
         begun, met, rate = time.perf_counter(), StepRecord(), float("nan")
-        step = partial(self.step, steps_per_epoch=batches.steps_per_epoch)
+        step = TrainStep(self.backprop, self.config, self._n_epochs, batches.steps_per_epoch)
         train_state = train_state._replace(start=train_state.step)
         for after, record in self._strategy.train(step, train_state, batches, train_state.epoch):
             train_state, met = after, met + record
             if met.failure is not None:
                 break
             last = after._replace(step=after.step - 1)
-            rate = self.config.solver.learning_rate * self._factor(last, batches.steps_per_epoch)
+            rate = self.config.solver.learning_rate * step.factor(last)
             shown(train_state.epoch + 1, met.objective, record.n_rows)
         self.failure, self.variation = met.failure, self.variation or met.variation
         seconds = time.perf_counter() - begun
@@ -258,67 +153,11 @@ class Trainer:
             train_state = train_state._replace(drop=train_state.drop / DROP)
         return train_state._replace(stale=int(verdict.stale)), not verdict.ended
 
-    def step(self, train_state, batch, steps_per_epoch) -> tuple[TrainState, StepRecord]:
-        """The train state after a batch, and what was met in it."""
-        config, kernels, point = self.config, self._kernels, train_state.point
-        n_rows, variation = batch.n_rows, None
-        if self._has_columns and train_state.step * n_rows < ROWS_OF_VARIATION:
-            variation = batch.run(column_variation, None)
-        total = batch.run(self.backprop.gradient, point)
-        gradient, share = total.gradient, 1.0 / (n_rows * config.mean_weight)
-        penalty, squares = kernels.complete(
-            gradient, point.theta, self.scale, share, config.l1, config.l2
-        )
-        norm = math.sqrt(squares)
-        if not (math.isfinite(total.loss * share + penalty) and math.isfinite(norm)):
-            failure = self._diagnosed(train_state, batch)
-            return train_state, StepRecord(variation=variation, failure=failure)
-        if config.clip is not None and norm > config.clip:
-            kernels.scale(gradient, config.clip / norm)
-        factor = self._factor(train_state, steps_per_epoch)
-        held = [point.theta[where].copy() for where in self._fixed]
-        state = config.solver.update(kernels, train_state.state, gradient, factor)
-        for where, values in zip(self._fixed, held, strict=True):
-            state.theta[where] = values  # decay of weights needs no gradient
-        statistics = train_state.statistics
-        if len(statistics):
-            statistics += self._momentum * (total.statistics - statistics)
-        by_step = 0.0 if total.by_step is None else total.by_step
-        sums = total.loss, total.weight, penalty * n_rows, n_rows, norm, 1, by_step
-        train_state = train_state._replace(state=state, step=train_state.step + 1)
-        return train_state, StepRecord(*sums, variation)
-
     def has_ended(self, model) -> bool:
         """Whether the schedule, or "adaptive", left nothing of the learning rate."""
         rate = model.history_[-1].learning_rate
         dropped = self.config.stopping.adaptive and model._train_state.drop < 1.0
         return rate == 0.0 or (dropped and rate <= SMALLEST_RATE)
-
-    def _factor(self, train_state, steps_per_epoch) -> float:
-        """What multiplies the learning rate.
-
-        Schedules go by ``step / n_steps``: epochs of a stream differ in length, and that of those
-        to come is not known, so it is the share of epochs that are over.
-        """
-        step, epoch, start = train_state.step, train_state.epoch, train_state.start
-        n_steps = self._n_epochs * steps_per_epoch
-        over = epoch * steps_per_epoch + step - start
-        if over != step:
-            n_steps = round(step * n_steps / max(over, 1))
-        drop = train_state.drop if self.config.stopping.adaptive else 1.0
-        return drop * self.config.factor(step, epoch, n_steps)
-
-    def _diagnosed(self, train_state, batch) -> Failure:
-        placed = self.backprop.network.placed
-        layer = batch.run(self.backprop.trace, train_state.point).layer
-        name = placed[layer].name if layer < len(placed) else None
-        return Failure(train_state.step + 1, train_state.epoch + 1, name)
-
-
-def column_variation(_, batch):
-    """Kernel: how the columns of a table vary in a batch."""
-    return Variation.of(np.asarray(batch.X, dtype=float), np.ones(len(batch.X)))
-    yield  # a kernel is a generator
 
 
 def warn(text) -> None:

@@ -13,7 +13,7 @@ from daskdsml.layers.dense import Dense
 from daskdsml.layers.dropout import Dropout
 from daskdsml.neural_network._multilabel import MultiLabel, named_labels
 from daskdsml.neural_network._rows import batch_rows
-from daskdsml.neural_network._training import TrainConfig
+from daskdsml.neural_network._step import TrainConfig
 from daskdsml.neural_network._validation import RowCounts, check_activation
 from daskdsml.neural_network.network import Point
 from daskdsml.neural_network.neural_classifier import NeuralClassifier

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daskdsml.losses.gamma import Gamma
 from daskdsml.losses.poisson import Poisson
-from daskdsml.neural_network._training import TrainConfig
+from daskdsml.neural_network._step import TrainConfig
 from daskdsml.neural_network._validation import RowCounts
 from daskdsml.neural_network.mlp_classifier import (
     check_perceptron,
