@@ -73,12 +73,12 @@ def aligned(array):
     return array if array is None or array.flags.aligned else array.copy()
 
 
-def join_small(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Join consecutive blocks until each has SMALL_BLOCK bytes; yields at least one block.
+def small_together(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Runs of consecutive blocks that are to be joined, of SMALL_BLOCK bytes or more each.
 
     What is joined depends on the blocks' own sizes alone, never on who reads them.
     """
-    return map(_joined, group(blocks, lambda block: nbytes(block.X), SMALL_BLOCK))
+    return group(blocks, lambda block: nbytes(block.X), SMALL_BLOCK)
 
 
 def group(items: Iterable, size: Callable, least: float) -> Iterator[list]:
@@ -107,7 +107,8 @@ def nbytes(X) -> int:
     return X.nbytes
 
 
-def _joined(blocks: list[Block]) -> Block:
+def joined(blocks: list[Block]) -> Block:
+    """Blocks as one, with the id of the first."""
     X, y, w, g = (stack(parts) for parts in zip(*(block[:4] for block in blocks), strict=True))
     return Block(X, y, w, g, blocks[0].id)
 

@@ -38,9 +38,9 @@ every_model = pytest.mark.parametrize("model", STREAMED, ids=lambda model: type(
 def same(first, second):
     """Whether two reads of one chunk pass for the same."""
     unchanged = Unchanged()
-    unchanged.check({0: [signature(*first)]})
+    unchanged.check({0: signature(*first)})
     try:
-        unchanged.check({0: [signature(*second)]})
+        unchanged.check({0: signature(*second)})
     except ValueError:
         return False
     return True
@@ -141,6 +141,29 @@ def test_each_number_of_a_chunk_counts(n, p):
             other = A.copy()
             other[[i, k]] = other[[k, i]]
             assert same([A], [other]) == (i == k)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_chunks_that_are_joined_are_signed_one_by_one(kind, real):
+    rng, lengths = np.random.default_rng(0), [30, 0, 1, 400, 7]
+    A = (rng.normal(size=(sum(lengths), 5)) * (rng.random((sum(lengths), 5)) > 0.3)).astype(real)
+    y = rng.integers(0, 3, len(A))
+    before = signature(kind(A), y, None, lengths)
+    assert [None if codes is None else codes.shape for codes in before] == [(5,), (5,), None]
+    for place, row in enumerate([29, None, 30, 31, 437]):
+        if row is None:
+            continue
+        for part in ("X", "y"):
+            other, labels = A.copy(), y.copy()
+            other[row] += part == "X"
+            labels[row] += part == "y"
+            unchanged = Unchanged()
+            unchanged.check({3: before})
+            with pytest.raises(ValueError, match=f"{part} has other numbers in chunk {place} "):
+                unchanged.check({3: signature(kind(other), labels, None, lengths)})
+    noise = (1.0 + np.finfo(real).eps * rng.choice([-1, 0, 1], A.shape)).astype(real)
+    unchanged.check({3: signature(kind(A * noise), y, None, lengths)})
 
 
 def test_other_kinds_of_numbers_and_labels():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,10 +12,10 @@ import numpy as np
 from dask.base import is_dask_collection
 
 from daskdsml.contracts import Block
-from daskdsml.data.blocks import Slice, aligned_block, as_block, group, join_small, nbytes
+from daskdsml.data.blocks import aligned_block, as_block, group, joined, nbytes, small_together
 from daskdsml.engine import tree
 from daskdsml.engine.scheduling import read_ahead
-from daskdsml.engine.signatures import signature
+from daskdsml.engine.signatures import concatenated, signature
 from daskdsml.engine.tree import PartialSums
 from daskdsml.utils.threads import single_threaded_blas
 
@@ -28,28 +28,28 @@ class Stream(NamedTuple):
     """A shard that is read anew each time it is iterated over.
 
     ``chunks`` are callables without arguments that give raw chunks (see `as_block`);
-    ``transforms`` are applied to each block in turn.
+    ``transforms`` are applied to each block in turn. Chunks that could change are ``signed``.
     """
 
     index: int  # type: ignore[assignment]  # nobody asks a shard for a tuple's method
-    chunks: tuple[Any, ...]
+    chunks: Iterable[Callable]
     transforms: tuple[Callable, ...] = ()
+    signed: bool = True
 
     def __call__(self, signatures: list) -> Iterator[Block]:
-        """The blocks; those of chunks that could have changed are signed."""
-        for block in join_small(self._signed(signatures)):
+        """The blocks, while their signatures are appended to a list."""
+        chunks = (as_block(read(), (self.index, i)) for i, read in enumerate(self.chunks))
+        for block in map(partial(self._joined, signatures), small_together(chunks)):
             for transform in self.transforms:
                 block = transform(block)
             yield block
             del block  # or the next block would be made while this one is still held here
 
-    def _signed(self, signatures) -> Iterator[Block]:
-        for i, read in enumerate(self.chunks):
-            block = as_block(read(), (self.index, i))
-            if not isinstance(read, Slice):
-                signatures.append(signature(*block[:3]))
-            yield block
-            del block
+    def _joined(self, signatures: list, blocks: list[Block]) -> Block:
+        block = joined(blocks)
+        if self.signed:
+            signatures.append(signature(*block[:3], [part.X.shape[0] for part in blocks]))
+        return block
 
 
 class Held(NamedTuple):
@@ -89,7 +89,10 @@ def lay_out(table, tasks, chunk_bytes: list[float]) -> list:
     groups = plan(chunk_bytes)
     if tasks.shared or tasks.held:
         return _delayed(table, groups)
-    return [Stream(i, tuple(tasks.chunks[j] for j in js)) for i, js in enumerate(groups)]
+    return [
+        Stream(i, tuple(tasks.chunks[j] for j in js), signed=not table.is_local)
+        for i, js in enumerate(groups)
+    ]
 
 
 def hold(shard) -> Held:
@@ -129,7 +132,7 @@ def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> P
     # What is not finite is found by the sums, and then named with its row and column.
     with single_threaded_blas(), np.errstate(all="ignore"):
         nodes = tree.collect(values(), n_shards)
-    return PartialSums(nodes, read["rows"], read["bytes"], signatures)
+    return PartialSums(nodes, read["rows"], read["bytes"], _by_shard(signatures))
 
 
 def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded:
@@ -138,18 +141,19 @@ def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded
     The kernel leaves its arguments as they are, for a task may be made again.
     """
     state, read = folded.state, Counter(rows=folded.n_rows, bytes=folded.n_bytes)
-    signatures = dict(folded.signatures)
+    signatures: dict[int, list] = {}
     with single_threaded_blas(), np.errstate(all="ignore"):
         for _, block in _blocks(shards, read, signatures):
             state = kernel(state, block)
             del block
-    return Folded(state, read["rows"], read["bytes"], signatures)
+    signed = folded.signatures | _by_shard(signatures)
+    return Folded(state, read["rows"], read["bytes"], signed)
 
 
 def _blocks(shards, read: Counter, signatures: dict) -> Iterator[tuple[int, Block]]:
     """Blocks with the index of their shard; ``read`` counts their rows and bytes.
 
-    ``signatures`` takes those of the chunks of each shard.
+    ``signatures`` takes those of the blocks of each shard.
     """
     blocks = (
         (index, block)
@@ -161,6 +165,10 @@ def _blocks(shards, read: Counter, signatures: dict) -> Iterator[tuple[int, Bloc
         read.update(rows=block.X.shape[0], bytes=nbytes(block.X))
         yield index, block
         del block
+
+
+def _by_shard(signatures: dict[int, list]) -> dict[int, tuple]:
+    return {index: concatenated(runs) for index, runs in signatures.items() if runs}
 
 
 # Shards as Dask Delayed objects, for chunks that only Dask's own scheduler should make.

@@ -143,7 +143,7 @@ class RowStore:
     def _read(self, partition) -> RowBlock:
         source = self._sources[partition]
         rows = source()
-        self._unchanged.check({partition: [signature(rows.X, rows.y, rows.w)]})
+        self._unchanged.check({partition: signature(rows.X, rows.y, rows.w)})
         if isinstance(source, SentRows):
             self._sources.pop(partition, None)
         self._count(rows.n_rows)
