@@ -19,7 +19,7 @@ from daskdsml.data.dataset import MATRIX, check_rank, is_dask, meta_of
 from daskdsml.data.local import local_rows
 from daskdsml.data.validation import target_names, validate_dataset, warn_of_one_row
 from daskdsml.engine.full.predict import lazily
-from daskdsml.engine.full.rows import ByColumns, open_rows, suits_columns
+from daskdsml.engine.full.rows import ByColumns, open_rows
 from daskdsml.passes.evaluate import Labels, LinearPredictor, errors
 from daskdsml.passes.progress import Progress
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow, row_stats_of
@@ -131,9 +131,9 @@ class Passes:
 
 
 @contextmanager
-def passes_over(estimator, table, solver=None, label=None):
-    """`Passes` over a table, laid out as ``solver`` needs it, and closed in the end."""
-    rows = _rows_for(estimator, table, frozenset() if solver is None else solver.needs)
+def passes_over(estimator, table, solver=None, label=None, strategy=None):
+    """`Passes` over a table, laid out as solver and strategy need it, and closed in the end."""
+    rows = _rows_for(estimator, table, frozenset() if solver is None else solver.needs, strategy)
     passes = Passes(rows, Progress(label or type(estimator).__name__, estimator.verbose))
     try:
         yield passes
@@ -142,12 +142,11 @@ def passes_over(estimator, table, solver=None, label=None):
         passes.rows.close()
 
 
-def _rows_for(estimator, table, needs):
+def _rows_for(estimator, table, needs, strategy):
     n_jobs = getattr(estimator, "n_jobs", None)
     square = not needs.isdisjoint({"moments", "hessian", "row products"})
-    if "row products" in needs or ("column gradient" in needs and suits_columns(table)):
-        return ByColumns(table, estimator.cache, n_jobs, square)
-    return open_rows(table, estimator.cache, n_jobs, square)
+    by_columns = getattr(strategy, "by_columns", False)
+    return (ByColumns if by_columns else open_rows)(table, estimator.cache, n_jobs, square)
 
 
 def dataset_of(estimator, X, y, sample_weight, *, reset=True, **kind):

@@ -95,6 +95,7 @@ class GeneralizedRegressor(RegressorMixin, BaseEstimator):
         n_jobs=None,
         cache="auto",
         backend="auto",
+        strategy="auto",
     ):
         set_parameters(self, locals())
 

@@ -23,6 +23,7 @@ from daskdsml.linear_model._base import (
 from daskdsml.linear_model._initial import Cost, Start, started
 from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._sample import Sampler, sample_size
+from daskdsml.linear_model._strategy import first_served, strategy_for
 from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import DataSummary, SummaryRequest
 from daskdsml.solvers._newton_after import NewtonAfter
@@ -38,6 +39,8 @@ CHEAP_HESSIAN, CHEAP_IN_MEMORY, CHEAP_IF_TALL, TALL = 256, 32, 128, 2000
 # Multiplications of a Newton step that take tens of milliseconds; and, where only Newton's method
 # tells which coefficients the data leave open, no longer than tens of passes over small data.
 QUICK_HESSIAN, SMALL_HESSIAN = 2**27, 2**32
+# Solvers of smooth objectives.
+SMOOTH = ("newton", "lbfgs")
 
 
 class Family(Protocol):
@@ -88,7 +91,10 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
     """
     table = dataset_of(estimator, X, y, sample_weight, labels=family.labels)
     has_l1 = bool(penalty(1.0).l1)
-    with passes_over(estimator, table, _named_solver(estimator, has_l1)) as passes:
+    named = _named_solver(estimator, has_l1)
+    automatic = first_served(estimator, *(("proximal_newton",) if has_l1 else SMOOTH))
+    strategy = strategy_for(estimator, named or registry.find("solvers", automatic), table)
+    with passes_over(estimator, table, named, strategy=strategy) as passes:
         sample = _sample_size(estimator, table, has_l1)
         request = summary_request(estimator, table, sample, family.labels, family.products)
         summary = passes.summarize(estimator, request)
@@ -101,7 +107,7 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
         name = choose_solver(estimator, problem, table)
         sampler = sampler_of(estimator, table, summary, codes, sample)
         start = _start(estimator, family, problem, table, sampler, name)
-        result = run_solver(estimator, problem, passes, start)
+        result = run_solver(estimator, problem, passes, start, strategy)
     publish(estimator, result, passes.n_passes(summary.stats.n_rows, table), name)
     if name == "lbfgs":
         result = least_norm(estimator, problem, sampler, result)
@@ -109,9 +115,9 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
     return IterativeFit(result, problem, summary)
 
 
-def run_solver(estimator, problem, passes, start: Start) -> Result:
+def run_solver(estimator, problem, passes, start: Start, strategy=None) -> Result:
     """The result of the solver from its start."""
-    strategy = registry.find_strategy(start.solver)
+    strategy = registry.find_strategy(start.solver) if strategy is None else strategy
     return strategy.minimize(
         problem,
         passes.rows,
@@ -169,7 +175,8 @@ def choose_solver(estimator, problem, table) -> str:
     cheap, small = CHEAP_IF_TALL if tall else CHEAP_IN_MEMORY, QUICK_HESSIAN
     if problem.unbounded or not table.is_local:
         cheap, small = CHEAP_HESSIAN, SMALL_HESSIAN
-    return "newton" if d <= cheap or (d <= LARGEST_GRAM and work <= small) else "lbfgs"
+    name = "newton" if d <= cheap or (d <= LARGEST_GRAM and work <= small) else "lbfgs"
+    return first_served(estimator, name, *SMOOTH)
 
 
 def _start(estimator, family, problem, table, sampler, name) -> Start:

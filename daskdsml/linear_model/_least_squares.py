@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.engine.full.rows import ByColumns
 from daskdsml.linear_model._base import (
     LARGEST_GRAM,
     asked_solver,
@@ -20,6 +19,7 @@ from daskdsml.linear_model._iterative import sampler_of, summary_request
 from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._routes import rotated
 from daskdsml.linear_model._sample import sample_size
+from daskdsml.linear_model._strategy import strategy_for
 from daskdsml.losses.penalties.l2 import L2
 from daskdsml.losses.squared_error import SquaredError
 from daskdsml.passes.objective import Problem
@@ -86,9 +86,9 @@ def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
 
     ``then`` may read the rows once more.
     """
-    with passes_over(estimator, table, solver, label) as passes:
+    strategy = strategy_for(estimator, solver, table)
+    with passes_over(estimator, table, solver, label, strategy) as passes:
         problem, sampler = _problem_of(estimator, table, passes, penalty, solver)
-        strategy = registry.find_strategy(solver, by_columns=isinstance(passes.rows, ByColumns))
         start, progress = np.zeros(problem.size), passes.progress
         result = strategy.minimize(
             problem, passes.rows, solver, start, max_iter=max_iter, progress=progress

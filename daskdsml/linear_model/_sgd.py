@@ -13,11 +13,11 @@ from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Record
 from daskdsml.linear_model._base import Passes, dataset_of, dense_coef, passes_over
 from daskdsml.linear_model._sgd_parameters import PASSIVE, SCHEDULES, check_parameters, rule_of
+from daskdsml.linear_model._strategy import strategy_of_descent
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.stochastic import HoldOut, SGDEpoch, SGDState, Targets
 from daskdsml.passes.summary import DataSummary, SummaryRequest
-from daskdsml.utils import registry
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
 from daskdsml.utils.validation import check_single_epoch, check_validation, outside, seed_of
 from daskdsml.utils.variation import warn_of_descent
@@ -58,8 +58,9 @@ def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val, start) -
     """
     check_parameters(model)
     check_validation(model, X_val, y_val)
+    strategy = strategy_of_descent(model)
     table = dataset_of(model, X, y, sample_weight, labels=kind.labels)
-    with passes_over(model, table) as passes:
+    with passes_over(model, table, strategy=strategy) as passes:
         summary = _summarize(model, kind, passes)
         warn_of_descent(model, summary.variation)
         holds_out = model.early_stopping and X_val is None
@@ -68,13 +69,13 @@ def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val, start) -
         if X_val is None:
             scorer = kind.scorer(state.targets, hold_out) if holds_out else None
             validation = scorer and Validation(passes.rows, *scorer)
-            state, learn, objectives = _epochs(model, passes, state, validation)
+            state, learn, objectives = _epochs(model, passes, state, strategy, validation)
         else:
             others = dataset_of(model, X_val, y_val, None, labels=kind.labels, reset=False)
             with passes_over(model, others, label="validation") as held:
                 _encode_validation(model, kind, held, summary)
                 validation = Validation(held.rows, *kind.scorer(state.targets, None))
-                state, learn, objectives = _epochs(model, passes, state, validation)
+                state, learn, objectives = _epochs(model, passes, state, strategy, validation)
     worse = _grown(objectives)
     model.converged_ = not learn.any() and worse is None
     _publish(model, state, passes, summary, table)
@@ -91,9 +92,9 @@ def descend_once(model, kind: TargetKind, X, y, sample_weight) -> DataSummary:
     """One epoch over the rows given, from where the last call ended; returns their summary."""
     check_parameters(model)
     check_single_epoch(model)
-    first = not hasattr(model, "_models")
+    strategy, first = strategy_of_descent(model), not hasattr(model, "_models")
     table = dataset_of(model, X, y, sample_weight, labels=kind.labels, reset=first)
-    with passes_over(model, table) as passes:
+    with passes_over(model, table, strategy=strategy) as passes:
         summary = _summarize(model, kind, passes)
         if first:
             warn_of_descent(model, summary.variation)
@@ -101,7 +102,8 @@ def descend_once(model, kind: TargetKind, X, y, sample_weight) -> DataSummary:
         if not first:
             state = state._replace(models=_continued(model, state.models))
         start = time.perf_counter()
-        state = _run_epoch(model, passes.rows, state, int(state.models[0].number("t")))
+        epoch = int(state.models[0].number("t"))
+        state = _run_epoch(model, passes.rows, state, strategy, epoch)
         _record(passes, state, start)
     earlier = () if first else model.loss_curve_
     model.loss_curve_ = np.array([*earlier, *_curve([_losses(state)])])
@@ -178,7 +180,7 @@ def _continued(model, fresh) -> tuple:
     return tuple(model._models)
 
 
-def _epochs(model, passes: Passes, state, validation):
+def _epochs(model, passes: Passes, state, strategy, validation):
     """Epochs until all models have ended; the last state, and who would go on."""
     adaptive = model.learning_rate == "adaptive"
     stopping = EarlyStopping(model.tol, model.n_iter_no_change, adaptive)
@@ -187,7 +189,7 @@ def _epochs(model, passes: Passes, state, validation):
     curve, scores, objectives = [], [], []
     for epoch in range(model.max_iter):
         start = time.perf_counter()
-        state = _run_epoch(model, passes.rows, state, epoch)
+        state = _run_epoch(model, passes.rows, state, strategy, epoch)
         curve.append(_losses(state))
         costs = _record(passes, state, start)
         objectives.append(costs)
@@ -210,7 +212,7 @@ def _epochs(model, passes: Passes, state, validation):
     return state, learn, np.array(objectives)
 
 
-def _run_epoch(model, rows, state: SGDEpoch, epoch: int) -> SGDEpoch:
+def _run_epoch(model, rows, state: SGDEpoch, strategy, epoch: int) -> SGDEpoch:
     """Every row once."""
     state = stochastic.opened(state)
     if model.batch_size == "full":
@@ -224,7 +226,6 @@ def _run_epoch(model, rows, state: SGDEpoch, epoch: int) -> SGDEpoch:
             order = draws.permutation(order).tolist()
             state = state._replace(shuffle=(seed, stochastic.SHUFFLE_ROWS, epoch))
         name = f"{model._label}-epoch"
-        strategy = registry.find_strategy(state)
         state = strategy.epoch(stochastic.advance, state, rows, order, name)
     state = stochastic.closed(state)
     _check_epoch(model, state, epoch)

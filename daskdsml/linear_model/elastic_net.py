@@ -21,6 +21,7 @@ from daskdsml.linear_model._least_squares import (
     solve,
 )
 from daskdsml.linear_model._routes import suits_working_set
+from daskdsml.linear_model._strategy import first_served
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.solvers.paths.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
 from daskdsml.utils import registry
@@ -65,6 +66,9 @@ class ElasticNet(LinearRegressor):
         columns, and checks all by a read for the gradient in them, until the duality gap over all
         columns is reached. "auto" turns to it above 4096 columns, and for data in this process's
         memory wherever its reads cost less than p x p moments.
+    strategy : {"auto", "all_reduce", "columns"} or a strategy of `daskdsml.strategies`
+        How work is spread: over rows, or for "working_set" over columns of all rows, with y and
+        residuals in this process. "auto" is "columns" for an X laid out by columns.
     cache, backend, verbose
         As for `LinearRegression`.
 
@@ -111,6 +115,7 @@ class ElasticNet(LinearRegressor):
         cache="auto",
         backend="auto",
         verbose=False,
+        strategy="auto",
     ):
         set_parameters(self, locals())
 
@@ -163,9 +168,11 @@ def route_of_descent(estimator, table, strengths, n_fits=1, n_sets=1) -> str:
     ``strengths`` are those of the L1 part: without one all columns are in use.
     """
     name = find_solver(estimator, table.n_features, "coordinate_descent", "working_set")
-    if estimator.solver != "auto" or name == "working_set" or not np.all(np.greater(strengths, 0)):
+    if estimator.solver != "auto":
         return name
-    return "working_set" if suits_working_set(table, n_fits, n_sets) else name
+    sparse = np.all(np.greater(strengths, 0))
+    name = "working_set" if sparse and suits_working_set(table, n_fits, n_sets) else name
+    return first_served(estimator, name, "working_set")
 
 
 def descent_solver(estimator, name, table, n_paths=1):

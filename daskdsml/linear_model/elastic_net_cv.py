@@ -57,7 +57,7 @@ class ElasticNetCV(LinearRegressor):
     positive, random_state, selection : as for `ElasticNet`
     rule : {"min", "1se"}
         How alpha is chosen.
-    solver, cache, backend
+    solver, strategy, cache, backend
         As for `ElasticNet`.
 
     Attributes
@@ -110,6 +110,7 @@ class ElasticNetCV(LinearRegressor):
         solver="auto",
         cache="auto",
         backend="auto",
+        strategy="auto",
     ):
         set_parameters(self, locals())
 

@@ -16,7 +16,8 @@ class GammaRegressor(GeneralizedRegressor):
 
     Parameters
     ----------
-    alpha, fit_intercept, solver, max_iter, tol, warm_start, verbose, n_jobs, cache, backend
+    alpha, fit_intercept, solver, max_iter, tol, warm_start
+    verbose, n_jobs, cache, backend, strategy
         As for `PoissonRegressor`.
 
     Attributes

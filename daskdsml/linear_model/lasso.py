@@ -19,7 +19,7 @@ class Lasso(ElasticNet):
         Strength of the penalty, against half the mean squared error. For 0 take `LinearRegression`.
     fit_intercept, precompute, max_iter, copy_X, tol, warm_start, positive, random_state, selection
         As for `ElasticNet`.
-    solver, cache, backend, verbose
+    solver, strategy, cache, backend, verbose
         As for `ElasticNet`.
 
     References
@@ -47,6 +47,7 @@ class Lasso(ElasticNet):
         cache="auto",
         backend="auto",
         verbose=False,
+        strategy="auto",
     ):
         set_parameters(self, locals())
         self.l1_ratio = 1.0

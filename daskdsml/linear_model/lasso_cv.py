@@ -15,7 +15,7 @@ class LassoCV(ElasticNetCV):
     ----------
     eps, alphas, fit_intercept, precompute, max_iter, tol, copy_X, cv, verbose, n_jobs, positive
         As for `ElasticNetCV`.
-    random_state, selection, rule, solver, cache, backend
+    random_state, selection, rule, solver, strategy, cache, backend
         As for `ElasticNetCV`.
 
     References
@@ -46,6 +46,7 @@ class LassoCV(ElasticNetCV):
         solver="auto",
         cache="auto",
         backend="auto",
+        strategy="auto",
     ):
         set_parameters(self, locals())
         self.l1_ratio = 1.0

@@ -80,6 +80,8 @@ class LogisticRegression(LinearClassifier):
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
     backend : {"auto", "numpy", "numba", "cupy"}
         What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
+    strategy : {"auto", "all_reduce"} or a strategy of `daskdsml.strategies`
+        How work is spread: "all_reduce", which is "auto", sums over all rows in each step.
 
     Attributes
     ----------
@@ -128,6 +130,7 @@ class LogisticRegression(LinearClassifier):
         n_jobs=None,
         cache="auto",
         backend="auto",
+        strategy="auto",
     ):
         set_parameters(self, locals())
 

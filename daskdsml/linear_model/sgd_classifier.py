@@ -150,6 +150,8 @@ class SGDClassifier(LinearClassifier):
         Rows of an update: 1, k, or all rows of an epoch.
     cache : {"auto", "memory", "none"}
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
+    strategy : {"auto", "all_reduce"} or a strategy of `daskdsml.strategies`
+        How work is spread: "all_reduce", which is "auto", is one chain of updates over all rows.
 
     Attributes
     ----------
@@ -210,6 +212,7 @@ class SGDClassifier(LinearClassifier):
         average=False,
         batch_size=1,
         cache="auto",
+        strategy="auto",
     ):
         set_parameters(self, locals())
 

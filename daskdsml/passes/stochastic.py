@@ -156,8 +156,6 @@ class SGDEpoch(NamedTuple):
     hold_out: HoldOut = HoldOut()
     shuffle: tuple[int, ...] | None = None
 
-    needs = frozenset({"epochs"})
-
 
 def advance(state: SGDEpoch, block: Block) -> SGDEpoch:
     """Kernel of a fold: take the models through the rows of one block."""

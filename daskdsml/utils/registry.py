@@ -117,10 +117,26 @@ def exports(family: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]
 
 
 class Needs(NamedTuple):
-    """What somebody of a ``name`` needs of a strategy, as a solver says of itself."""
+    """What somebody of a ``name`` needs of a strategy, as a solver says of itself.
+
+    ``solvers`` are those that may be named in its place.
+    """
 
     name: str
     needs: frozenset[str]
+    solvers: tuple[str, ...] = ()
+
+
+def named_strategy(asked: Any) -> Any:
+    """The strategy that a user names or gives; ValueError if it cannot be used."""
+    strategy = find("strategies", asked)() if isinstance(asked, str) else asked
+    if isinstance(strategy, type) or not hasattr(strategy, "provides"):
+        raise ValueError(
+            f"strategy must be one of {['auto', *available('strategies')]} or a strategy such as "
+            f"daskdsml.strategies.AllReduce(), got {asked!r}."
+        )
+    strategy.check()
+    return strategy
 
 
 def find_strategy(solver: Any, asked: Any = "auto", by_columns: bool = False) -> Any:
@@ -134,16 +150,9 @@ def find_strategy(solver: Any, asked: Any = "auto", by_columns: bool = False) ->
         If there is no such strategy, or it does not do for the solver; the message names those
         strategies and solvers that would.
     """
-    if asked == "auto":
-        asked = "columns" if by_columns else "all_reduce"
-    strategy = find("strategies", asked)() if isinstance(asked, str) else asked
-    if isinstance(strategy, type) or not hasattr(strategy, "provides"):
-        raise ValueError(
-            f"strategy must be one of {['auto', *available('strategies')]} or a strategy such as "
-            f"daskdsml.strategies.AllReduce(), got {asked!r}."
-        )
+    automatic = "columns" if by_columns else "all_reduce"
+    strategy = named_strategy(automatic if isinstance(asked, str) and asked == "auto" else asked)
     check_needs(solver, strategy)
-    strategy.check()
     return strategy
 
 
@@ -152,10 +161,15 @@ def check_needs(solver: Any, strategy: Any) -> None:
     missing = sorted(solver.needs - strategy.provides)
     if not missing:
         return
-    serving = [s for s in available("strategies") if solver.needs <= find("strategies", s).provides]
-    fitting = [s for s in available("solvers") if find("solvers", s).needs <= strategy.provides]
+    names = available("strategies")
+    serving = [s for s in names if solver.needs <= find("strategies", s)().provides]
+    known = getattr(solver, "solvers", None)
+    known = [*available("solvers"), *available("solvers.paths")] if known is None else known
+    fitting = [name for name in known if find_solver(name).needs <= strategy.provides]
+    remedies = [f"one of the strategies {serving}"] * bool(serving)
+    remedies += [f"one of the solvers {fitting}"] * bool(fitting)
     name = getattr(solver, "name", type(solver).__name__)
     raise ValueError(
-        f"{name!r} needs {missing}, which strategy {type(strategy).__name__!r} "
-        f"does not provide. Use one of the strategies {serving}, or of the solvers {fitting}."
+        f"{name!r} needs {missing}, which strategy {strategy!r} does not provide. "
+        f"Use {', or '.join(remedies) or 'what is automatic'}."
     )
