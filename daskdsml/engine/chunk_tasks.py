@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import Counter
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
@@ -16,7 +16,7 @@ from dask.core import flatten, istask
 from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 
-from daskdsml.engine.recipes import recipes_of
+from daskdsml.engine.recipes import Recipe, Template, recipes_of
 
 if TYPE_CHECKING:  # workers unpack tasks, and can do without what checking data imports
     from daskdsml.data.dataset import Dataset
@@ -120,16 +120,54 @@ def only_here(tasks: ChunkTasks, sizes: list[float]) -> bool:
     return n_bytes > max(MAX_EMBEDDED_SHARE * float(np.nan_to_num(sizes[probe])), 2**16)
 
 
-def packed(reader):
-    """A reader of ``chunks``, a NamedTuple, that can be sent to another process.
+class SentRecipes:
+    """The recipes of the chunks of some readers, as they are sent to another process.
 
-    Tasks travel as bytes: Dask would take their graphs for dependencies of the task that has them.
+    They travel as bytes, unpacked where they are read: Dask would take the graphs that they hold
+    for dependencies of a task that has them. A template goes once, however many chunks it serves.
+
+    Parameters
+    ----------
+    readers : list
+        NamedTuples with ``chunks``, each a `Recipe`.
     """
-    return reader._replace(chunks=tuple(partial(_run, _pickled(task)) for task in reader.chunks))
+
+    def __init__(self, readers):
+        numbers: dict[int, int] = {}
+        templates: list[Template] = []
+        self._values: list[bytes] = []
+        for reader in readers:
+            values: list[tuple[int, tuple]] = []
+            for template, own in reader.chunks:
+                number = numbers.setdefault(id(template), len(templates))
+                if number == len(templates):
+                    templates.append(template)
+                values.append((number, own))
+            self._values.append(_pickled(values))
+        self._templates = [_pickled(template) for template in templates]
+        self._unpacked: dict[int, Template] = {}
+
+    def __getstate__(self):
+        return self.__dict__ | {"_unpacked": {}}
+
+    def reader(self, i: int, reader):
+        """The i-th reader, whose chunks are unpacked each time it reads them."""
+        return reader._replace(chunks=_SentChunks(self, i))
+
+    def unpacked(self, i: int) -> Iterator[Recipe]:
+        """The recipes of the chunks of the i-th reader."""
+        for number, values in pickle.loads(self._values[i]):
+            if number not in self._unpacked:
+                self._unpacked[number] = pickle.loads(self._templates[number])
+            yield Recipe(self._unpacked[number], values)
 
 
-def _run(data: bytes):
-    return pickle.loads(data)()
+class _SentChunks:
+    def __init__(self, recipes: SentRecipes, index: int):
+        self._recipes, self._index = recipes, index
+
+    def __iter__(self):
+        return self._recipes.unpacked(self._index)
 
 
 def _pickled(task) -> bytes:

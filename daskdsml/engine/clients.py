@@ -95,6 +95,14 @@ def gathered(client, futures) -> list:
         raise
 
 
+def wait_for_worker(client) -> None:
+    """Wait until the cluster of a client has a worker."""
+    if not client.nthreads():
+        # A task that waits has a cluster start workers, if it adapts to what there is to do.
+        waiting = client.submit(importlib.util.find_spec, PACKAGE, pure=False)
+        gathered(client, [waiting])
+
+
 def compute(*collections) -> tuple:
     """`dask.compute` that tells of silent workers, and whose tasks end where it is interrupted."""
     client = current_client(collections)
@@ -188,10 +196,7 @@ def _usable(client):
             "loop. Run this on another thread, as await asyncio.to_thread(model.fit, X, y) does, "
             "or without the cluster: dask.config.set(scheduler='threads')."
         )
-    if not client.nthreads():
-        # A task that waits has a cluster start workers, if it adapts to what there is to do.
-        waiting = client.submit(importlib.util.find_spec, PACKAGE, pure=False)
-        gathered(client, [waiting])
+    wait_for_worker(client)
     workers = frozenset(client.nthreads())
     without = _without_package(client, sorted(workers - _checked.get(client, frozenset())))
     if without:

@@ -28,8 +28,9 @@ def test_recipes_make_the_chunks():
     table = table_of(da.from_array(X, chunks=(3, 2)) + 1, dask_rows(X[:, 0], 2))
     cut = chunk_tasks.cut(table.row_parts)
     assert (cut.shared, cut.held) == (False, False)
-    stream = pickle.loads(pickle.dumps(chunk_tasks.packed(Stream(0, tuple(cut.chunks)))))
-    blocks = [read() for read in stream.chunks]
+    streams = [Stream(0, cut.chunks[:1]), Stream(1, cut.chunks[1:])]
+    sent = pickle.loads(pickle.dumps(chunk_tasks.SentRecipes(streams)))
+    blocks = [read() for i in (0, 1) for read in sent.reader(i, Stream(i, ())).chunks]
     rows = [np.concatenate(columns, axis=1) for columns, *_ in blocks]
     np.testing.assert_array_equal(np.concatenate(rows), X + 1)
     np.testing.assert_array_equal(np.concatenate([y for _, y, *_ in blocks]), X[:, 0])

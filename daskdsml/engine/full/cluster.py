@@ -14,8 +14,8 @@ from distributed.client import Future
 
 from daskdsml.data.blocks import split
 from daskdsml.engine import tree
-from daskdsml.engine.chunk_tasks import packed
-from daskdsml.engine.clients import gathered
+from daskdsml.engine.chunk_tasks import SentRecipes
+from daskdsml.engine.clients import gathered, wait_for_worker
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.memory import fits
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
@@ -53,10 +53,14 @@ class ClusterRows:
 
     def __init__(self, client, shards: list, keep: bool | None, scattered: bool):
         self._client = client
-        streams = not scattered and not is_dask_collection(shards[0])
-        self._sources = list(map(packed, shards)) if streams else list(shards)
+        self._sent: SentRecipes | None = None
+        self._recipes: Future | None = None
+        if not scattered and not is_dask_collection(shards[0]):
+            self._sent = SentRecipes(shards)
+            shards = [shard._replace(chunks=()) for shard in shards]
+        self._sources = list(shards)
         self._shards, self.n_shards = list(self._sources), len(self._sources)
-        self._keep, self._scattered = keep, scattered
+        self._keep = keep
         self._placed: tuple[frozenset, list] = (frozenset(), [])
         self._unchanged = Unchanged()
         self.n_rows_read = self.n_bytes_read = 0
@@ -88,8 +92,8 @@ class ClusterRows:
         return rows
 
     def close(self) -> None:
-        """Release the blocks that workers hold for these rows."""
-        self._shards = []
+        """Release what workers hold for these rows."""
+        self._shards, self._recipes = [], None
 
     @property
     def _held(self) -> bool:
@@ -100,6 +104,8 @@ class ClusterRows:
         """What ``attempt(key)`` returns, tried again with lost blocks made again."""
         if self._keep is None and self.n_bytes_read:
             self._keep = fits(self.n_bytes_read, self._client)
+        if self._sent is not None and self._recipes is None:
+            self._recipes = self._send_recipes()
         if self._keep and not self._held:
             self._hold()
         for _ in range(RESENDS):
@@ -133,35 +139,42 @@ class ClusterRows:
         source = self._sources[i]
         if is_dask_collection(source):
             return self._client.compute(source, **_on(worker))
-        if not self._scattered:
-            return self._client.submit(shd.hold, source, key=_key("read"), **_on(worker))
-        return self._send(i, worker)
+        if self._sent is not None:
+            key = _key("read")
+            return self._client.submit(shd.hold_sent, source, self._recipes, key=key, **_on(worker))
+        return self._send(shd.hold(source), "rows", worker, direct=True)
 
-    def _send(self, i: int, worker) -> Future:
-        """Send shard ``i`` from this process to ``worker``, or to any other if that is lost."""
-        held = shd.hold(self._sources[i])
+    def _send_recipes(self) -> Future:
+        wait_for_worker(self._client)
+        return self._send(self._sent, "recipes", broadcast=True)
+
+    def _send(self, value, name: str, worker=None, **options) -> Future:
+        """Send what this process has to ``worker``, or to any other if that is lost."""
         for _ in range(RESENDS):
             there = worker if worker in self._client.nthreads() else None
             try:
                 sent = self._client.scatter(
-                    {_key("rows"): held},
+                    {_key(name): value},
                     workers=None if there is None else [there],
                     hash=False,
-                    direct=True,
                     timeout=SEND_SECONDS,
+                    **options,
                 )
                 return next(iter(sent.values()))
             except (OSError, TimeoutError):
-                worker = None  # it was lost while the rows were on their way
-        raise RuntimeError(f"Rows could not be sent to any worker in {RESENDS} attempts.")
+                worker = None  # it was lost while this was on its way
+        raise RuntimeError(f"Workers could not be sent {name} in {RESENDS} attempts.")
 
     def _renew(self) -> bool:
-        """Make shards again whose workers were lost; whether there were any."""
+        """Send and make again what workers had that were lost; whether there was anything."""
+        lost_recipes = getattr(self._recipes, "status", "") in LOST
+        if lost_recipes:
+            self._recipes = self._send_recipes()
         lost = [i for i, s in enumerate(self._shards) if getattr(s, "status", "") in LOST]
         for i in lost:
             self._shards[i] = self._make(i)
         self._placed = (frozenset(), [])
-        return bool(lost)
+        return bool(lost) or lost_recipes
 
     def _sum(self, work, name) -> tree.PartialSums:
         """The sums that tasks make, each of some shards."""
@@ -192,7 +205,8 @@ class ClusterRows:
         if self._held:
             return self._client.submit(work, shards, *arguments, key=key, **_on(worker))
         # Dask need not look for futures in streams.
-        return self._client.submit(partial(work, shards), *arguments, key=key)
+        sent = partial(shd.run_sent, work, shards)
+        return self._client.submit(sent, self._recipes, *arguments, key=key)
 
     def _stream_pieces(self, order) -> list:
         """Cut shards that are read by any worker into pieces, each for a task."""

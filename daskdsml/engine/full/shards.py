@@ -101,6 +101,11 @@ def hold(shard) -> Held:
     return Held(list(shard(signatures)), signatures)
 
 
+def hold_sent(shard: Stream, recipes) -> Held:
+    """Read a stream, whose recipes were sent, into memory."""
+    return hold(recipes.reader(shard.index, shard))
+
+
 def hold_chunks(index, chunks) -> Held:
     """Make a held shard of chunks that are in memory already."""
     return hold(Stream(index, tuple(partial(_given, chunk) for chunk in chunks)))
@@ -148,6 +153,11 @@ def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded
             del block
     signed = folded.signatures | _by_shard(signatures)
     return Folded(state, read["rows"], read["bytes"], signed)
+
+
+def run_sent(work, shards: list[tuple[int, Stream]], recipes, *arguments):
+    """Do ``work(shards, *arguments)`` on streams whose recipes were sent."""
+    return work([(i, recipes.reader(i, shard)) for i, shard in shards], *arguments)
 
 
 def _blocks(shards, read: Counter, signatures: dict) -> Iterator[tuple[int, Block]]:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import dask
 
 from daskdsml.data.blocks import group
-from daskdsml.engine.chunk_tasks import packed
+from daskdsml.engine.chunk_tasks import SentRecipes
 from daskdsml.engine.clients import POLL_SECONDS, Watch, worker_info
 from daskdsml.engine.minibatch.accumulate import accumulate
 from daskdsml.engine.minibatch.actor import receive_partition
@@ -63,7 +63,9 @@ class Transfer:
         """How actor k can read those partitions that it does not know and that are not brought."""
         if self.futures is not None:
             return {}
-        return {i: packed(self._sources[i]) for i in self._unknown(k, partitions)}
+        unknown = {i: self._sources[i] for i in self._unknown(k, partitions)}
+        recipes = SentRecipes(unknown.values())
+        return {i: recipes.reader(j, unknown[i]) for j, i in enumerate(unknown)}
 
     def begin(self, partitions) -> None:
         """Begin an epoch that wants partitions."""
