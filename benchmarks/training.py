@@ -26,10 +26,11 @@ from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 
 from daskdsml.engine import memory  # noqa: E402
 from daskdsml.neural_network import CNNClassifier, MLPClassifier  # noqa: E402
-from daskdsml.strategies import Averaging  # noqa: E402
+from daskdsml.strategies import Averaging, ParameterServer  # noqa: E402
 
 N_TEST, EPOCHS = 10_000, 7
 CASES = (("MLP 784-128-10", 128), ("MLP 784-128-10", 1024), ("CNN 16-32", 128))
+STRATEGIES = ("all_reduce", ParameterServer(), ParameterServer(4), Averaging(2, steps=16))
 
 
 def digits(n: int, seed: int):
@@ -89,7 +90,7 @@ def main(n: int) -> None:
         Client(cluster),
     ):
         for case, seconds in alone.items():
-            for strategy in ("all_reduce", Averaging(n_parts=2, steps=16)):
+            for strategy in STRATEGIES:
                 line(*case, strategy, data, test, n, seconds)
 
 

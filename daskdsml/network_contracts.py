@@ -147,13 +147,32 @@ class BatchStep(Protocol):
     def run(self, kernel: Any, state: Any) -> Any: ...
 
 
+class TrainingStep(Protocol):
+    """A step of training: ``step(state, batch)`` gives the next state and a record to be added up.
+
+    ``measure`` reads rows, a `BatchStep` of them; what it gives for parts of a batch can be added.
+    ``update`` goes on from there without rows, as ``of(where)`` does for a slice of the parameters
+    unless these are needed ``whole``.
+    """
+
+    whole: bool
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]: ...
+    def measure(self, state: Any, batch: Any) -> Any: ...
+    def update(self, state: Any, measured: Any) -> tuple[Any, Any]: ...
+    def of(self, where: slice) -> Any: ...
+
+
 class Batches(Protocol):
     """Rows laid out for training on mini-batches, in this process or on a cluster.
 
     ``epoch`` gives the steps of an epoch, each row in one of them, the same whatever the threads
     and workers; ``rounds`` gives one or more of them at a time, whose ``run`` is
     ``kernel(state, batches)`` of these steps, made alike by all workers that have rows.
-    ``run`` is the sum of ``kernel(state, batch)`` over all rows in order.
+    A round's ``serve(step, state, staleness, n_servers)`` has a `TrainingStep` made by parameter
+    servers, and gives the next state and what to tell of its steps; after a failure it gives
+    ``state``, and what tells of the failure. ``run`` is the sum of ``kernel(state, batch)`` over
+    all rows in order.
     """
 
     n_rows: int

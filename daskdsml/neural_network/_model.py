@@ -110,7 +110,7 @@ class NeuralModel(BaseEstimator):
             point = starting_point(self, network, warm, classes_before)
             backend = find_backend(self, network, examples.n_rows)
             config = self._train_config(count_rows(examples, network.steps))
-            strategy = strategy_of(self, config.solver)
+            strategy = strategy_of(self, config.solver, network)
             self._network, self._backend, self.history_ = network, backend_name(backend), History()
             by_epochs = not isinstance(config.solver, LBFGS)
             drawn = drawn_by(self, network, strategy)
@@ -148,7 +148,7 @@ class NeuralModel(BaseEstimator):
             self._network = network
             backend = registry.find("backends", self._backend)()
             backprop = Backprop(network_for(self, examples.in_shape), backend)
-            strategy = strategy_of(self, config.solver)
+            strategy = strategy_of(self, config.solver, network)
             trainer = Trainer(backprop, config, self.max_iter, strategy)
             if first or not trainer.continues(self._train_state):
                 self._train_state = trainer.begin(point)
@@ -342,11 +342,15 @@ def find_backend(model, network, n_rows):
     return registry.find_backend(model.backend, "numpy" if work < COMPILE_FROM else "numba")
 
 
-def strategy_of(model, solver):
-    """The strategy that spreads the work; ValueError if it does not do for the solver."""
-    needs = frozenset({"full batch" if isinstance(solver, LBFGS) else "batches"})
+def strategy_of(model, solver, network):
+    """The strategy that spreads the work; ValueError if it does not do for solver or layers."""
+    needs = {"full batch" if isinstance(solver, LBFGS) else "batches"}
     name = f"{type(model).__name__} with solver={model.solver!r}"
-    return registry.find_strategy(registry.Needs(name, needs), model.strategy)
+    if network.collective and "batches" in needs:
+        needs, name = needs | {"batch sums"}, f"{name} and layers such as BatchNorm"
+    strategy = registry.find_strategy(registry.Needs(name, frozenset(needs)), model.strategy)
+    model.reproducible_ = strategy.reproducible
+    return strategy
 
 
 def drawn_by(model, network, strategy) -> dict:

@@ -64,6 +64,25 @@ class TrainState(NamedTuple):
         """Parameters and statistics; steps change their arrays."""
         return Point(self.state.theta, self.statistics)
 
+    def at(self, theta, n_steps: int) -> TrainState:
+        """So many steps ahead, at other parameters."""
+        return self._replace(state=self.state._replace(theta=theta), step=self.step + n_steps)
+
+    def of(self, where: slice) -> TrainState:
+        """That of a slice of the parameters, in arrays of its own."""
+        arrays = (a[where].copy() if isinstance(a, np.ndarray) else a for a in self.state)
+        return self._replace(state=type(self.state)(*arrays), best_point=None, outer=None)
+
+    def joined(self, parts: list[TrainState]) -> TrainState:
+        """This one some steps ahead, as the ``parts`` that slices of it have become."""
+        state = type(self.state)(
+            *(
+                np.concatenate(own) if isinstance(own[0], np.ndarray) else own[0]
+                for own in zip(*(part.state for part in parts), strict=True)
+            )
+        )
+        return self._replace(state=state, step=parts[0].step)
+
 
 class Failure(NamedTuple):
     """Training stopped: a loss or gradient is not finite, first in ``layer`` (None: beyond all)."""
@@ -95,6 +114,12 @@ class StepRecord(NamedTuple):
         variation = known[0] + known[1] if len(known) == 2 else next(iter(known), None)
         return StepRecord(*sums, variation, self.failure or other.failure)
 
+    def beside(self, others) -> StepRecord:
+        """That of a step which others have made in other slices of the parameters."""
+        penalty = self.penalty + sum(other.penalty for other in others)
+        norm = math.hypot(self.norm, *(other.norm for other in others))
+        return self._replace(penalty=penalty, norm=norm)
+
     @property
     def objective(self) -> float:
         """The mean loss plus the mean penalty; NaN before the first row of some weight."""
@@ -119,6 +144,18 @@ class Measured(NamedTuple):
     total: BatchGradient
     variation: Variation | None = None
 
+    def __add__(self, other: Any) -> Measured:
+        variation = None if self.variation is None else self.variation + other.variation
+        return Measured(self.n_rows, self.total + other.total, variation)
+
+    def of(self, where: slice) -> Measured:
+        """That of a slice of the parameters."""
+        return self._replace(total=self.total._replace(gradient=self.total.gradient[where]))
+
+    def copy(self) -> Measured:
+        """With a gradient of its own, which is good beyond the next batch."""
+        return self._replace(total=self.total._replace(gradient=self.total.gradient.copy()))
+
 
 class TrainStep:
     """A step of training: ``step(train_state, batch)`` gives the next state and a `StepRecord`.
@@ -139,6 +176,23 @@ class TrainStep:
 
     def __reduce__(self):
         return TrainStep, (self.backprop, self.config, self._n_epochs, self._steps_per_epoch)
+
+    @property
+    def whole(self) -> bool:
+        """Whether `update` needs the gradient as a whole: to clip its norm."""
+        return self.config.clip is not None
+
+    def of(self, where: slice) -> TrainStep:
+        """The step whose `update` is that of a slice of the parameters."""
+        start, stop, _ = where.indices(len(self._scale))
+        part = TrainStep(self.backprop, self.config, self._n_epochs, self._steps_per_epoch)
+        part._scale = self._scale[where]
+        part._fixed = [
+            slice(max(fixed.start, start) - start, min(fixed.stop, stop) - start)
+            for fixed in self._fixed
+            if fixed.start < stop and fixed.stop > start
+        ]
+        return part
 
     def __call__(self, train_state, batch) -> tuple[TrainState, StepRecord]:
         after, record = self.update(train_state, self.measure(train_state, batch))

@@ -97,9 +97,11 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         "auto" compiles where rows, epochs and layers make that pay: from 2**34 multiplications on.
     cache : {"auto", "memory", "none"}, default="auto"
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    strategy : {"auto", "all_reduce", "averaging"} or one of `daskdsml.strategies`, default="auto"
-        How training is spread: each step over all workers ("auto"), or copies of the network that
-        train on parts of the rows and are averaged, such as ``Averaging(n_parts=4, steps=16)``.
+    strategy : {"auto", "all_reduce", "averaging", "parameter_server"} or one of \
+`daskdsml.strategies`, default="auto"
+        How training is spread: each step over all workers ("auto"); copies of the network that
+        train on parts of the rows and are averaged, such as ``Averaging(n_parts=4, steps=16)``;
+        or workers that push gradients to servers, such as ``ParameterServer(staleness=4)``.
     verbose : bool, default=False
         Whether to show a progress bar: epoch, loss, validation score, rows per second.
 
@@ -121,6 +123,9 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         Whether training ended by ``tol`` or a callback.
     n_rows_read_ : int
         Rows of X read.
+    reproducible_ : bool
+        Whether the same fit gives the same bits: not with a `ParameterServer` whose ``staleness``
+        is above 0.
 
     References
     ----------

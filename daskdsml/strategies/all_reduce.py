@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 from daskdsml.contracts import Result
 from daskdsml.passes.loop import iterate, iterate_together
 from daskdsml.passes.objective import Objective, Objectives
 from daskdsml.passes.progress import Progress
+from daskdsml.strategies._steps import Steps
 from daskdsml.utils.threads import single_threaded_blas
 
 
@@ -20,8 +21,18 @@ class AllReduce:
     """
 
     provides: ClassVar = frozenset(
-        {"gradient", "hessian", "moments", "column gradient", "epochs", "batches", "full batch"}
+        {
+            "gradient",
+            "hessian",
+            "moments",
+            "column gradient",
+            "epochs",
+            "batches",
+            "batch sums",
+            "full batch",
+        }
     )
+    reproducible: ClassVar = True
 
     def check(self) -> None:
         """There is nothing to set."""
@@ -71,20 +82,5 @@ class AllReduce:
         state and what was told, after some steps
         """
         for steps in batches.rounds(epoch):
-            state, told = steps.run(_Steps(step), state)
+            state, told = steps.run(Steps(step), state)
             yield state, told
-
-
-class _Steps(NamedTuple):
-    """Kernel: one step after the other, made alike by all who hold rows of the batches."""
-
-    step: Any
-
-    def __call__(self, state, batches):
-        told = None
-        for batch in batches:
-            state, record = self.step(state, batch)
-            told = record if told is None else told + record
-            if record.failure is not None:
-                break
-        return state, told

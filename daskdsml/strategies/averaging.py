@@ -51,7 +51,8 @@ class Averaging:
     outer_learning_rate: float = 1.0
     outer_momentum: float = 0.0
 
-    provides: ClassVar = frozenset({"batches"})
+    provides: ClassVar = frozenset({"batches", "batch sums"})
+    reproducible: ClassVar = True
 
     def check(self) -> None:
         """Raise ValueError for settings out of range."""

@@ -30,6 +30,7 @@ class Columns:
 
     provides: ClassVar = frozenset({"column gradient", "row products"})
     by_columns: ClassVar = True
+    reproducible: ClassVar = True
 
     def check(self) -> None:
         """There is nothing to set."""

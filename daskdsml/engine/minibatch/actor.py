@@ -17,13 +17,16 @@ import numpy as np
 from daskdsml.engine.minibatch.accumulate import accumulate
 from daskdsml.engine.minibatch.parts import PartSteps, advance
 from daskdsml.engine.minibatch.payload import Payload, deserialize, serialize
+from daskdsml.engine.minibatch.post import InterruptedRoundError, Post
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
-from daskdsml.engine.minibatch.spread import InterruptedRoundError, Peers, SpreadPlan, SpreadSteps
+from daskdsml.engine.minibatch.served import roles, served, server_name
+from daskdsml.engine.minibatch.spread import Peers, SpreadPlan, SpreadSteps
 from daskdsml.utils.threads import single_threaded_blas
 
-# The actors of this process, by name.
+# The actors of this process, by name, and what messages to them and their servers go to.
 _actors: WeakValueDictionary[str, TrainingActor] = WeakValueDictionary()
+_inboxes: WeakValueDictionary[str, queue.SimpleQueue] = WeakValueDictionary()
 
 
 class Reply(NamedTuple):
@@ -114,7 +117,11 @@ class TrainingActor:
         self._parts, self._own_parts, self._n_slots = parts, {}, 0
         self._pickled = b""
         self._kernel: Any = None
-        self.inbox: queue.SimpleQueue = queue.SimpleQueue()
+        # For what it is told as one who has rows, and as a parameter server.
+        self._inboxes: dict[str, queue.SimpleQueue] = {
+            key: queue.SimpleQueue() for key in (name, server_name(name))
+        }
+        _inboxes.update(self._inboxes)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self.closed = threading.Event()
         _actors[name] = self
@@ -140,12 +147,21 @@ class TrainingActor:
         kernel : bytes
             Pickled.
         """
-        if self._steps is None:
-            plan = SpreadPlan(self._layout, self._keep, self._shuffle, self._seed, len(actors))
-            self._steps = SpreadSteps(plan, self._seed, self._store, me)
-        peers = Peers(self.inbox, self._mail.send, token, actors, me)
-        value = self._kernel_of(kernel)(state, self._steps.steps(peers, *steps))
+        batches = self._batches(me, actors, token, *steps)
+        value = self._kernel_of(kernel)(state, batches)
         return None if me else value
+
+    @_replying
+    def serve(self, me, actors, token, steps, kernel, state, staleness, n_servers):
+        """What servers make of some mini-batches: see `served`, and `advance` for the arguments.
+
+        ``kernel`` is a pickled `daskdsml.network_contracts.TrainingStep`.
+        """
+        parts = roles(actors, len(state.point.theta), n_servers)
+        posts = tuple(Post(box, self._mail.send, token, me) for box in self._inboxes.values())
+        batches, count = self._batches(me, actors, token, *steps), steps[-1]
+        step = self._kernel_of(kernel)
+        return served(step, state, batches, count, me, parts, staleness, posts)
 
     @_replying
     def accumulate(self, partitions, n_rows, kernel, state):
@@ -174,6 +190,14 @@ class TrainingActor:
         self.thread.shutdown(wait=False)
         self._store.close()
 
+    def _batches(self, me, actors, token, *steps):
+        """The next ``steps`` as they are here."""
+        if self._steps is None:
+            plan = SpreadPlan(self._layout, self._keep, self._shuffle, self._seed, len(actors))
+            self._steps = SpreadSteps(plan, self._seed, self._store, me)
+        post = Post(self._inboxes[self.name], self._mail.send, token, me)
+        return self._steps.steps(Peers(post, actors, me), *steps)
+
     def _part(self, number: int) -> PartSteps:
         """A part, which is given slots of its own when it is asked for the first time."""
         if number not in self._own_parts:
@@ -197,6 +221,14 @@ def find_actor(name: str) -> TrainingActor:
     if actor is None:
         raise LookupError(f"This process has no {name}: it was closed, or Dask has moved it.")
     return actor
+
+
+def find_inbox(name: str) -> queue.SimpleQueue:
+    """What messages to an actor, or to the server beside it, go to; errors as of `find_actor`."""
+    inbox = _inboxes.get(name)
+    if inbox is None:
+        raise LookupError(f"This process has no {name}: it was closed, or Dask has moved it.")
+    return inbox
 
 
 def receive_partition(name: str, partition: int, rows: RowBlock, epoch: int) -> None:

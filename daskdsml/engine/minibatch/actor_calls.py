@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from distributed.core import Status
 from distributed.protocol import to_serialize
 
 from daskdsml.engine.clients import POLL_SECONDS
-from daskdsml.engine.minibatch.actor import TrainingActor, find_actor
+from daskdsml.engine.minibatch.actor import TrainingActor, find_actor, find_inbox
 
 CALL, MESSAGES = "daskdsml_call_actor", "daskdsml_messages"
 
@@ -35,7 +36,7 @@ async def _answer(name: str, method: str, arguments: list) -> dict:
 
 async def _receive(comm, name: str) -> str:
     """What a worker does with messages to an actor, which may be busy, until no more come."""
-    inbox = find_actor(name).inbox
+    inbox = find_inbox(name)
     with suppress(CommClosedError):
         while True:
             inbox.put((await comm.read())["message"])
@@ -51,6 +52,7 @@ class Mail:
     def __init__(self, sender):
         self._sender, self._loop = sender, sender.loop.asyncio_loop
         self._comms: dict[tuple[str, str], Any] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def send(self, worker: str, name: str, message) -> Future:
         """Begin to send a message; the future raises OSError if the actor cannot be reached."""
@@ -71,12 +73,13 @@ class Mail:
                 self._loop.call_soon_threadsafe(comm.abort)
 
     async def _sent(self, worker, name, message):
-        comm = self._comms.get((worker, name))
-        if comm is None or comm.closed():
-            comm = await connect(worker, **self._sender.connection_args)
-            await comm.write({"op": MESSAGES, "name": name})
-            self._comms[worker, name] = comm
-        await comm.write({"message": to_serialize(message)})
+        async with self._locks[worker, name]:  # in the order in which they were sent
+            comm = self._comms.get((worker, name))
+            if comm is None or comm.closed():
+                comm = await connect(worker, **self._sender.connection_args)
+                await comm.write({"op": MESSAGES, "name": name})
+                self._comms[worker, name] = comm
+            await comm.write({"message": to_serialize(message)})
 
 
 def keep_worker(actor: TrainingActor) -> None:

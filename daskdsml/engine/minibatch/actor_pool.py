@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent import futures
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -99,6 +100,16 @@ class ActorPool:
         """Start an actor that was lost on another worker, or on the same one started again."""
         others = [handle.worker for j, handle in enumerate(self.handles) if j != i]
         self.handles[i] = self._started(min(self._workers(), key=others.count))
+
+    def move_apart(self) -> None:
+        """Start an actor that shares its worker anew on one that has none, where there is such."""
+        places = Counter(handle.worker for handle in self.handles)
+        free = [worker for worker in sorted(self._client.nthreads()) if worker not in places]
+        for i, handle in enumerate(self.handles):
+            if free and places[handle.worker] > 1:
+                places[handle.worker] -= 1
+                self.handles[i] = self._started(free.pop(0))
+                handle.actor.call("close")
 
     def close(self) -> None:
         """Release all rows, and the actors that hold them; those that are busy do so later."""

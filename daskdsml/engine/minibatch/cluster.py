@@ -16,6 +16,7 @@ from daskdsml.engine import tree
 from daskdsml.engine.minibatch.accumulate import pass_rows
 from daskdsml.engine.minibatch.actor_pool import ActorPool
 from daskdsml.engine.minibatch.parts import Round, rounds
+from daskdsml.engine.minibatch.served import joined
 from daskdsml.engine.minibatch.shuffle_buffer import Layout
 from daskdsml.engine.minibatch.spread import SpreadPlan
 from daskdsml.engine.minibatch.transfer import Transfer
@@ -33,7 +34,12 @@ class ClusterRound(NamedTuple):
 
     def run(self, kernel, state):
         """What ``kernel(state, batches)`` returns, which all actors run alike."""
-        return self.batches.advance(kernel, state, *self.steps)
+        return self.batches.advance(kernel, state, self.steps)[0]
+
+    def serve(self, step, state, staleness, n_servers):
+        """See `daskdsml.network_contracts.Batches`."""
+        options = (staleness, n_servers)
+        return joined(state, self.batches.advance(step, state, self.steps, "serve", *options))
 
 
 class ClusterStep(NamedTuple):
@@ -64,7 +70,7 @@ class ClusterBatches:
     add among themselves what these need, in the order of the actors; this process hears of them
     some times a second. An actor whose worker is lost is started on another one, which reads the
     rows it held again; then what was not heard of is made again. Workers that join later get no
-    actor but those that were lost.
+    actor but those that were lost, or that share a worker when an epoch begins.
     """
 
     def __init__(
@@ -99,25 +105,27 @@ class ClusterBatches:
             if short and count == self._count and not self._wanted.one_by_one:
                 self._count *= 2
 
-    def advance(self, kernel, state, epoch: int, first: int, count: int):
-        """What ``kernel(state, batches)`` returns for so many steps from the first on."""
+    def advance(self, kernel, state, steps, method="advance", *options) -> list:
+        """What all actors give by a method for ``steps``: epoch, the first one and how many."""
         pickled, lost, why = self._pickle(kernel), {}, ""
+        epoch, first, _ = steps
         wanted = self._wanted.of(epoch, first)
         if not first:
+            self._actors.move_apart()
             self._transfer.begin(sum(self._plan.own(epoch), []))
         for _ in range(RESENDS):
             lost = self._transfer.bring(dict(enumerate(wanted)))
             if not lost:
                 token = uuid4().hex
                 actors = [(handle.worker, handle.name) for handle in self._actors.handles]
-                told = (actors, token, (epoch, first, count), pickled, state)
+                told = (actors, token, steps, pickled, state, *options)
                 requests = {
                     k: (self._transfer.sources(k, own), k, *told) for k, own in enumerate(wanted)
                 }
-                replies, lost = self._actors.ask("advance", requests, token)
+                replies, lost = self._actors.ask(method, requests, token)
                 reasons = [r.interrupted for r in replies.values() if r.interrupted is not None]
                 if not lost and not reasons:
-                    return replies[0].value
+                    return [replies[k].value for k in sorted(replies)]
                 why = next(filter(None, reasons), why)
             wanted = self._wanted.again(epoch, first, lost)
             self._replace(lost)
@@ -139,6 +147,8 @@ class ClusterBatches:
 
     def advance_parts(self, kernel, state, *steps: int):
         """The sum of ``kernel(state, batches)`` over the parts; ``steps`` as of `parts.advance`."""
+        if not steps[1]:
+            self._actors.move_apart()
         n, pickled = len(self.parts), self._pickle(kernel)
         todo = {k: list(own) for k, own in enumerate(split(n, len(self._actors.handles)))}
         wanted = {

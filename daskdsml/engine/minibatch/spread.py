@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import queue
 from collections import deque
 from collections.abc import Iterator
-from concurrent import futures
-from concurrent.futures import Future
-from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskdsml.engine.clients import POLL_SECONDS
-from daskdsml.engine.minibatch.payload import addressed, deserialize, serialize
+from daskdsml.engine.minibatch.parts import LocalStep
+from daskdsml.engine.minibatch.post import Post, wait_for
 from daskdsml.engine.minibatch.shuffle_buffer import EpochPlan, Layout, Load, SlotMap
 from daskdsml.network_contracts import Batch
-
-
-class InterruptedRoundError(Exception):
-    """An actor of the round failed or is lost, so that sums over all of them will not come."""
 
 
 class PlannedStep(NamedTuple):
@@ -90,14 +83,10 @@ class SpreadPlan:
 
 
 class Peers:
-    """What the actors of a round, ``(worker, name)`` each in their order, tell each other.
+    """What the actors of a round, ``(worker, name)`` each in their order, tell each other."""
 
-    ``send(worker, name, message)`` begins to send a message to an actor's inbox, and returns a
-    future. Messages of other rounds than that of the ``token`` are forgotten.
-    """
-
-    def __init__(self, inbox: queue.SimpleQueue, send, token: str, actors: list, me: int):
-        self._inbox, self._send, self._token, self._me = inbox, send, token, me
+    def __init__(self, post: Post, actors: list, me: int):
+        self._post, self._me = post, me
         self._others = {k: actor for k, actor in enumerate(actors) if k != me}
         self._told: dict[int, deque] = {k: deque() for k in self._others}
 
@@ -107,16 +96,9 @@ class Peers:
         ``mine`` is (whether this is the end, value), or None if this actor is no speaker. Returns
         the same pair for the sum.
         """
-        sent: list[Future] = []
-        if mine is not None and self._others:
-            payload = serialize(mine, "What a kernel yields or returns")
-            sent = [
-                self._send(worker, name, (self._token, self._me, addressed(payload, worker)))
-                for worker, name in self._others.values()
-            ]
+        sent = [] if mine is None else self._post.send(mine, *self._others.values())
         told = {k: mine if k == self._me else self._from(k) for k in sorted(speakers)}
-        for future in sent:
-            self._wait(future)
+        wait_for(sent, partial(self._listen, block=False))
         if len({ended for ended, _ in told.values()}) > 1:
             raise RuntimeError(
                 "A kernel yielded on one actor and ended on another: it must yield as often "
@@ -133,22 +115,9 @@ class Peers:
         return self._told[sender].popleft()
 
     def _listen(self, block=True) -> None:
-        """Take a message from the inbox."""
-        token, k, payload = self._inbox.get(block)
-        if token == self._token:
-            if k is None:
-                raise InterruptedRoundError
-            self._told[k].append(deserialize(payload, "What another worker replies"))
-
-    def _wait(self, future: Future) -> None:
-        """Wait until a message was sent; a worker that is frozen may never take it."""
-        while not futures.wait([future], POLL_SECONDS).done:
-            with suppress(queue.Empty):
-                self._listen(block=False)
-        error = future.exception()
-        if isinstance(error, OSError | LookupError):
-            raise InterruptedRoundError(repr(error)) from error
-        future.result()
+        """Take a message."""
+        sender, value = self._post.take(block)
+        self._told[sender].append(value)
 
 
 class SpreadStep(NamedTuple):
@@ -166,15 +135,20 @@ class SpreadStep(NamedTuple):
 
     def run(self, kernel, state):
         """The sum of what the kernel returns at all actors with rows, which all run it alike."""
-        parts, message, work = self.planned.parts, None, None
-        if self.me in parts:
-            slots, positions = parts[self.me]
-            X, y, w, mask = self.store.take(slots)
-            work = kernel(state, Batch(X, y, w, mask, positions, self.n_rows, self.key))
+        message, own = None, self.own()
+        work = None if own is None else kernel(state, own.batch)
         while True:
-            ended, message = self.peers.total(_told(work, message), parts)
+            ended, message = self.peers.total(_told(work, message), self.planned.parts)
             if ended:
                 return message
+
+    def own(self) -> LocalStep | None:
+        """Those rows of the batch that are here, None if there are none."""
+        if self.me not in self.planned.parts:
+            return None
+        slots, positions = self.planned.parts[self.me]
+        X, y, w, mask = self.store.take(slots)
+        return LocalStep(Batch(X, y, w, mask, positions, self.n_rows, self.key))
 
 
 def _told(work, message):
