@@ -144,16 +144,16 @@ class Unchanged:
 
     def __init__(self, joined=False):
         self.joined = joined
-        self._first: dict[int, tuple] = {}
+        self.known: dict[int, tuple] = {}
 
     def check(self, signatures: dict) -> None:
         """Raise ValueError if a chunk is not what it was at an earlier read."""
         for index, codes in sorted(signatures.items()):
-            first = self._first.setdefault(index, codes)
+            first = self.known.setdefault(index, codes)
             found = [
-                (int(np.argmax(changed)), part)
+                (int(np.argmax(differ)), part)
                 for part, a, b in zip(PARTS, first, codes, strict=True)
-                if a is not None and (changed := _changed(a, b)).any()
+                if a is not None and (differ := changed(a, b)).any()
             ]
             if found:
                 place, part = min(found, key=lambda pair: pair[0])
@@ -162,7 +162,7 @@ class Unchanged:
     def _sentence(self, part, index, place) -> str:
         where = f"partition {index}"
         if not self.joined:
-            before = sum(len(codes[0]) for i, codes in self._first.items() if i < index)
+            before = sum(len(codes[0]) for i, codes in self.known.items() if i < index)
             where = f"chunk {before + place}"
         return (
             f"{part} has other numbers in {where} (the first is 0) than when it was read "
@@ -171,6 +171,6 @@ class Unchanged:
         )
 
 
-def _changed(before, now) -> np.ndarray:
+def changed(before, now) -> np.ndarray:
     """Where codes are more than a tolerance apart; they wrap around, as unsigned numbers do."""
     return before - now + np.uint32(1) > 2

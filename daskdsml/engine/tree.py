@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 Node = tuple[int, int]
 
 
@@ -63,6 +65,14 @@ def merge(tables, n_leaves: int) -> dict:
         for node, value in table.items():
             insert(nodes, node, value, n_leaves)
     return nodes
+
+
+def missing(nodes: dict, n_leaves: int) -> list[int]:
+    """Leaves that no node stands for."""
+    found = np.zeros(n_leaves, dtype=bool)
+    for depth, index in nodes:
+        found[index << depth : (index + 1) << depth] = True
+    return np.flatnonzero(~found).tolist()
 
 
 def root(nodes: dict, n_leaves: int):

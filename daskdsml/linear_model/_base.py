@@ -26,6 +26,7 @@ from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_under
 from daskdsml.passes.shift import Shift
 from daskdsml.passes.summary import DataSummary, summarize
 from daskdsml.utils import registry
+from daskdsml.utils.checkpoint import how_to_go_on
 from daskdsml.utils.validation import check_running, outside
 from daskdsml.utils.variation import DESCENT_ROUNDING, warn_of_far
 
@@ -131,10 +132,14 @@ class Passes:
 
 
 @contextmanager
-def passes_over(estimator, table, solver=None, label=None, strategy=None):
-    """`Passes` over a table, laid out as solver and strategy need it, and closed in the end."""
-    rows = _rows_for(estimator, table, frozenset() if solver is None else solver.needs, strategy)
-    passes = Passes(rows, Progress(label or type(estimator).__name__, estimator.verbose))
+def passes_over(estimator, table, solver=None, label=None, strategy=None, journal=None):
+    """`Passes` over a table, laid out as solver and strategy need it, and closed in the end.
+
+    They are kept in ``journal``, unless that is None.
+    """
+    needs = frozenset() if solver is None else solver.needs
+    rows = _rows_for(estimator, table, needs, strategy, journal)
+    passes = Passes(rows, Progress(label or type(estimator).__name__, estimator.verbose, journal))
     try:
         yield passes
     finally:
@@ -142,11 +147,11 @@ def passes_over(estimator, table, solver=None, label=None, strategy=None):
         passes.rows.close()
 
 
-def _rows_for(estimator, table, needs, strategy):
+def _rows_for(estimator, table, needs, strategy, journal):
     n_jobs = getattr(estimator, "n_jobs", None)
     square = not needs.isdisjoint({"moments", "hessian", "row products"})
     by_columns = getattr(strategy, "by_columns", False)
-    return (ByColumns if by_columns else open_rows)(table, estimator.cache, n_jobs, square)
+    return (ByColumns if by_columns else open_rows)(table, estimator.cache, n_jobs, square, journal)
 
 
 def dataset_of(estimator, X, y, sample_weight, *, reset=True, **kind):
@@ -350,6 +355,8 @@ def warn_of(result, estimator) -> None:
             f"could not lower the objective further, its gradient norm {last.gradient_norm:.1e} is "
             f"above the limit tol={estimator.tol:g}. Scale the columns, or raise tol"
         )
+    elif result.status == "interrupted":
+        text = f"was interrupted after {result.n_iter} iterations. {how_to_go_on(estimator)}"
     else:
         return
     warnings.warn(f"{type(estimator).__name__} {text}.", ConvergenceWarning, stacklevel=outside())

@@ -96,6 +96,7 @@ class GeneralizedRegressor(RegressorMixin, BaseEstimator):
         cache="auto",
         backend="auto",
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

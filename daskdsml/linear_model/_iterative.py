@@ -14,13 +14,13 @@ from daskdsml.linear_model._base import (
     find_backend,
     named_solver,
     names_of,
-    passes_over,
     publish,
     scales_of,
     shift_of,
     warn_of_alike,
 )
 from daskdsml.linear_model._initial import Cost, Start, started
+from daskdsml.linear_model._kept import kept_passes
 from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._sample import Sampler, sample_size
 from daskdsml.linear_model._strategy import first_served, strategy_for
@@ -94,7 +94,7 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
     named = _named_solver(estimator, has_l1)
     automatic = first_served(estimator, *(("proximal_newton",) if has_l1 else SMOOTH))
     strategy = strategy_for(estimator, named or registry.find("solvers", automatic), table)
-    with passes_over(estimator, table, named, strategy=strategy) as passes:
+    with kept_passes(estimator, table, named, strategy=strategy) as passes:
         sample = _sample_size(estimator, table, has_l1)
         request = summary_request(estimator, table, sample, family.labels, family.products)
         summary = passes.summarize(estimator, request)

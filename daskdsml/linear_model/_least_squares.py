@@ -10,12 +10,12 @@ from daskdsml.linear_model._base import (
     find_backend,
     find_solver,
     names_of,
-    passes_over,
     publish,
     scales_of,
     warn_of_alike,
 )
 from daskdsml.linear_model._iterative import sampler_of, summary_request
+from daskdsml.linear_model._kept import kept_passes
 from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._routes import rotated
 from daskdsml.linear_model._sample import sample_size
@@ -87,7 +87,7 @@ def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
     ``then`` may read the rows once more.
     """
     strategy = strategy_for(estimator, solver, table)
-    with passes_over(estimator, table, solver, label, strategy) as passes:
+    with kept_passes(estimator, table, solver, label, strategy) as passes:
         problem, sampler = _problem_of(estimator, table, passes, penalty, solver)
         start, progress = np.zeros(problem.size), passes.progress
         result = strategy.minimize(

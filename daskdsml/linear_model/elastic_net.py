@@ -69,7 +69,7 @@ class ElasticNet(LinearRegressor):
     strategy : {"auto", "all_reduce", "columns"} or a strategy of `daskdsml.strategies`
         How work is spread: over rows, or for "working_set" over columns of all rows, with y and
         residuals in this process. "auto" is "columns" for an X laid out by columns.
-    cache, backend, verbose
+    cache, backend, verbose, checkpoint
         As for `LinearRegression`.
 
     Attributes
@@ -116,6 +116,7 @@ class ElasticNet(LinearRegressor):
         backend="auto",
         verbose=False,
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

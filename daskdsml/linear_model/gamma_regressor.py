@@ -17,7 +17,7 @@ class GammaRegressor(GeneralizedRegressor):
     Parameters
     ----------
     alpha, fit_intercept, solver, max_iter, tol, warm_start
-    verbose, n_jobs, cache, backend, strategy
+    verbose, n_jobs, cache, backend, strategy, checkpoint
         As for `PoissonRegressor`.
 
     Attributes

@@ -14,7 +14,6 @@ from daskdsml.linear_model._base import (
     LinearRegressor,
     dataset_of,
     named_solver,
-    passes_over,
     predictor_of,
     publish,
 )
@@ -27,6 +26,7 @@ from daskdsml.linear_model._iterative import (
     sampler_of,
     summary_request,
 )
+from daskdsml.linear_model._kept import kept_passes
 from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._sample import sample_size
 from daskdsml.losses.huber_residual import HuberResidual
@@ -82,7 +82,7 @@ class HuberRegressor(LinearRegressor):
     solver : {"auto", "newton", "lbfgs"}
         "newton" holds the Hessian of all p + 2 parameters; "lbfgs" does not: it begins with that of
         a sample, and takes more and cheaper reads. "auto" is as for `LogisticRegression`.
-    verbose, n_jobs, cache, backend
+    verbose, n_jobs, cache, backend, checkpoint
         As for `LogisticRegression`.
 
     Attributes
@@ -121,6 +121,7 @@ class HuberRegressor(LinearRegressor):
         n_jobs=None,
         cache="auto",
         backend="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 
@@ -134,7 +135,7 @@ class HuberRegressor(LinearRegressor):
         check_penalised(self)
         check_number(self, "epsilon", 1, high=np.finfo(float).max)
         table = dataset_of(self, X, y, sample_weight)
-        with passes_over(self, table, named_solver(self)) as passes:
+        with kept_passes(self, table, named_solver(self)) as passes:
             # A start without a sample would be too far for a Hessian to tell the way.
             size = sample_size(table, all_rows=True)
             summary = passes.summarize(self, summary_request(self, table, size))

@@ -19,7 +19,7 @@ class Lasso(ElasticNet):
         Strength of the penalty, against half the mean squared error. For 0 take `LinearRegression`.
     fit_intercept, precompute, max_iter, copy_X, tol, warm_start, positive, random_state, selection
         As for `ElasticNet`.
-    solver, strategy, cache, backend, verbose
+    solver, strategy, cache, backend, verbose, checkpoint
         As for `ElasticNet`.
 
     References
@@ -48,6 +48,7 @@ class Lasso(ElasticNet):
         backend="auto",
         verbose=False,
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
         self.l1_ratio = 1.0

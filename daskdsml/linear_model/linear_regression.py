@@ -50,6 +50,9 @@ class LinearRegression(LinearRegressor):
         What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
     verbose : bool
         Whether to show a progress bar with objective and gradient norm of each pass.
+    checkpoint : str, path-like, `daskdsml.Checkpoint` or None
+        File or URL where the fit keeps what it has come to, for the same call to go on from after
+        it was ended. It is removed when the fit is over.
 
     Attributes
     ----------
@@ -91,6 +94,7 @@ class LinearRegression(LinearRegressor):
         cache="auto",
         backend="auto",
         verbose=False,
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

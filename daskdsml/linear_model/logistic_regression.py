@@ -82,6 +82,9 @@ class LogisticRegression(LinearClassifier):
         What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
     strategy : {"auto", "all_reduce"} or a strategy of `daskdsml.strategies`
         How work is spread: "all_reduce", which is "auto", sums over all rows in each step.
+    checkpoint : str, path-like, `daskdsml.Checkpoint` or None
+        File or URL where the fit keeps what it has come to, for the same call to go on from after
+        it was ended. It is removed when the fit is over.
 
     Attributes
     ----------
@@ -131,6 +134,7 @@ class LogisticRegression(LinearClassifier):
         cache="auto",
         backend="auto",
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

@@ -32,7 +32,7 @@ class PoissonRegressor(GeneralizedRegressor):
         remains to be below a twentieth of a standard error, and then takes it.
     warm_start : bool
         Whether to start from the coefficients of the last fit.
-    verbose, n_jobs, cache, backend, strategy
+    verbose, n_jobs, cache, backend, strategy, checkpoint
         As for `LogisticRegression`.
 
     Attributes

@@ -48,7 +48,7 @@ class Ridge(LinearRegressor):
         Whether coefficients are kept at or above zero.
     random_state : None or int
         No solver here draws random numbers, so every value has the same effect.
-    cache, backend, verbose
+    cache, backend, verbose, checkpoint
         As for `LinearRegression`.
 
     Attributes
@@ -88,6 +88,7 @@ class Ridge(LinearRegressor):
         cache="auto",
         backend="auto",
         verbose=False,
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

@@ -22,17 +22,26 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress, known=N
     What only tells of a point, such as the start or a trial too far away, is a read but no step: so
     a search that goes on from where another one ended gets on. ``known`` is the Evaluation at
     ``theta`` if that was made before.
+
+    Ctrl-C ends it at the last ``theta`` whose gradient is known, where there is such.
     """
     state = solver.init(theta)
     if known is not None:
         state = solver.tell(state, known, objective.problem)
-    steps = _Steps()
+    state, steps = progress.resumed((state, _Steps()))
     while state.status is None and steps.go_on(max_iter):
         start, before = time.perf_counter(), state
-        state = solver.step(state, objective)
+        try:
+            state = solver.step(state, objective)
+        except KeyboardInterrupt:
+            if not (steps.reads and np.isfinite(state.gradient_norm)):
+                raise
+            progress.interrupted = True
+            return _result(state._replace(status="interrupted"), steps, progress)
         steps = steps.after(before, state)
         seconds = time.perf_counter() - start
         progress.add(Record(state.name, seconds, state.value, state.gradient_norm, state.step))
+        progress.keep((state, steps))
     return _result(state, steps, progress)
 
 
@@ -64,7 +73,7 @@ def iterate_together(
     progress : Progress
     """
     states = [solver.init(theta) for solver, theta in zip(solvers, thetas, strict=True)]
-    steps = [_Steps() for _ in states]
+    states, steps = progress.resumed((states, [_Steps() for _ in states]))
     while True:
         going = [
             m for m, state in enumerate(states) if state.status is None and steps[m].go_on(max_iter)
@@ -81,6 +90,7 @@ def iterate_together(
         worst = max(states[m].gradient_norm for m in going)
         name = "gradient" if all(each.hessian is None for each in evaluations) else "hessian"
         progress.add(Record(name, seconds, gradient_norm=worst, models=len(going)))
+        progress.keep((list(states), list(steps)))
     return [_result(state, own, progress) for state, own in zip(states, steps, strict=True)]
 
 

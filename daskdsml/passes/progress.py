@@ -37,14 +37,39 @@ class History(list):
 
 
 class Progress:
-    """History of a fit's passes and, if ``verbose``, a bar that shows them as they come."""
+    """History of a fit's passes and, if ``verbose``, a bar that shows them as they come.
 
-    def __init__(self, label: str, verbose: bool):
-        self.history = History()
+    With a ``journal`` (`daskdsml.utils.journal.Journal`), loops can be gone on with in a later
+    call. ``interrupted`` tells that one was ended by Ctrl-C.
+    """
+
+    def __init__(self, label: str, verbose: bool, journal=None):
+        self.history, self.interrupted = History(), False
+        self._journal = journal
         self._bar = bar(label, unit=" passes", bar_format=BAR) if verbose else None
 
     def add(self, record: Record) -> None:
         """Keep one pass and show it: models, objective, criterion."""
+        if self._journal is not None and self._journal.replayed:
+            record = record._replace(seconds=record.seconds + self._journal.replayed)
+            self._journal.replayed = 0.0
+        self._show(record)
+
+    def resumed(self, state):
+        """Where the loop that begins here stood in an earlier call, or ``state``."""
+        if self._journal is None:
+            return state
+        state, history = self._journal.resumed((state, []))
+        for record in history[len(self.history) :]:
+            self._show(record)
+        return state
+
+    def keep(self, state) -> None:
+        """Keep where a loop stands, for a later call."""
+        if self._journal is not None:
+            self._journal.keep_state((state, list(self.history)))
+
+    def _show(self, record: Record) -> None:
         self.history.append(record)
         if self._bar is not None:
             objective, norm = record.objective, record.gradient_norm

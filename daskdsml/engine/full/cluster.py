@@ -9,6 +9,7 @@ from copy import copy
 from functools import partial
 from uuid import uuid4
 
+import numpy as np
 from dask.base import is_dask_collection
 from distributed.client import Future
 
@@ -17,9 +18,9 @@ from daskdsml.engine import tree
 from daskdsml.engine.chunk_tasks import SentRecipes
 from daskdsml.engine.clients import gathered, wait_for_worker
 from daskdsml.engine.full import shards as shd
+from daskdsml.engine.full.reads import NOTHING, Reads
 from daskdsml.engine.memory import fits
 from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
-from daskdsml.engine.signatures import Unchanged
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less, and that an
 # adaptive cluster sees a queue that more workers would shorten.
@@ -47,8 +48,8 @@ class ClusterRows:
     ----------
     n_shards : int
         Runs of chunks that a task takes one or more of.
-    n_rows_read, n_bytes_read : int
-        Rows and bytes of X read so far, over all passes that ended.
+    read : Reads
+        What all passes that ended have read so far.
     """
 
     def __init__(self, client, shards: list, keep: bool | None, scattered: bool):
@@ -62,22 +63,34 @@ class ClusterRows:
         self._shards, self.n_shards = list(self._sources), len(self._sources)
         self._keep = keep
         self._placed: tuple[frozenset, list] = (frozenset(), [])
-        self._unchanged = Unchanged()
-        self.n_rows_read = self.n_bytes_read = 0
+        self.read = Reads()
 
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks; tasks are called ``name``."""
+        return tree.root(self.sums(kernel, state, name).nodes, self.n_shards)
+
+    def sums(self, kernel, state, name, which=None, seconds=np.inf) -> tree.PartialSums:
+        """The sums of ``which`` shards, None for all; of those begun within ``seconds`` or so."""
         work = partial(shd.run_shards, kernel, state, n_shards=self.n_shards)
-        sums = self._retry(lambda key: self._sum(work, key), name)
-        return tree.root(sums.nodes, self.n_shards)
+        which = range(self.n_shards) if which is None else which
+        return self._retry(lambda key: self._sum(work, key, which, seconds), name)
 
     def fold(self, kernel, state, order, name):
         """The state after one block after another, shards in ``order``.
 
         It goes to the workers that hold the shards, where there are such.
         """
-        work, begin = partial(shd.fold_shards, kernel), shd.Folded(state, 0, 0, {})
-        return self._retry(lambda key: self._fold(work, begin, order, key), name).state
+        return self.folded(kernel, shd.Folded(state), order, name).state
+
+    def folded(self, kernel, folded, order, name) -> shd.Folded:
+        """A `Folded` after the shards in ``order``, of which it begins those it has time for."""
+        work = partial(shd.fold_shards, kernel)
+        return self._retry(lambda key: self._fold(work, folded, order, key), name, folded)
+
+    @property
+    def n_rows_read(self) -> float:
+        """Rows of X read so far."""
+        return self.read.n_rows
 
     def map(self, transform) -> ClusterRows:
         """The same rows with ``transform`` applied to every block."""
@@ -100,10 +113,13 @@ class ClusterRows:
         """Whether workers hold the blocks."""
         return isinstance(self._shards[0], Future)
 
-    def _retry(self, attempt, name):
-        """What ``attempt(key)`` returns, tried again with lost blocks made again."""
-        if self._keep is None and self.n_bytes_read:
-            self._keep = fits(self.n_bytes_read, self._client)
+    def _retry(self, attempt, name, before=NOTHING):
+        """What ``attempt(key)`` returns, tried again with lost blocks made again.
+
+        ``before`` is what was read before, of what it then tells of as a whole.
+        """
+        if self._keep is None and self.read.n_bytes:
+            self._keep = fits(self.read.n_bytes, self._client)
         if self._sent is not None and self._recipes is None:
             self._recipes = self._send_recipes()
         if self._keep and not self._held:
@@ -115,9 +131,7 @@ class ClusterRows:
                 if not self._renew():
                     raise
                 continue
-            self._unchanged.check(result.signatures)
-            self.n_rows_read += result.n_rows
-            self.n_bytes_read += result.n_bytes
+            self.read.add(result, before)
             return result
         raise RuntimeError(
             f"Blocks of the data were lost {RESENDS} times during {name!r}: workers that held them "
@@ -176,12 +190,15 @@ class ClusterRows:
         self._placed = (frozenset(), [])
         return bool(lost) or lost_recipes
 
-    def _sum(self, work, name) -> tree.PartialSums:
+    def _sum(self, work, name, which, seconds) -> tree.PartialSums:
         """The sums that tasks make, each of some shards."""
         if is_dask_collection(self._shards[0]):
-            futures = self._client.compute(shd.delayed_sums(work, self._shards, name))
+            futures = self._client.compute(shd.delayed_sums(work, self._shards, which, name))
         else:
-            pieces = self._placement() if self._held else self._stream_pieces(range(self.n_shards))
+            pieces = self._held_pieces(which) if self._held else self._stream_pieces(which)
+            if seconds < np.inf:  # of a thread's tasks each has its share of the time
+                n_threads = sum(self._client.nthreads().values())
+                work = partial(work, seconds=seconds * min(n_threads / len(pieces), 1.0))
             futures = [
                 self._submit(work, piece, worker, f"{name}-{task}")
                 for task, (worker, piece) in enumerate(pieces)
@@ -213,6 +230,12 @@ class ClusterRows:
         n_threads = sum(self._client.nthreads().values())
         n_tasks = max(n_threads * STREAM_TASKS_PER_THREAD, STREAM_TASKS)
         return [(None, [order[i] for i in piece]) for piece in split(len(order), n_tasks)]
+
+    def _held_pieces(self, which) -> list:
+        """Shards that workers hold, cut into pieces, each for a task."""
+        wanted = frozenset(which)
+        pieces = [(w, [i for i in piece if i in wanted]) for w, piece in self._placement()]
+        return [(worker, piece) for worker, piece in pieces if piece]
 
     def _runs(self, order) -> list:
         """Runs of shards in ``order`` that one worker holds, each for a task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from copy import copy
 from functools import partial
@@ -18,9 +19,10 @@ from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine import memory, tree
 from daskdsml.engine.clients import current_client
 from daskdsml.engine.full import shards as shd
+from daskdsml.engine.full.kept_rows import KeptRows
+from daskdsml.engine.full.reads import Reads
 from daskdsml.engine.full.shards import Held
 from daskdsml.engine.scheduling import n_threads
-from daskdsml.engine.signatures import Unchanged
 
 # In-memory tables are cut into blocks of about this many bytes, not of fewer rows than this, nor
 # than there are columns where p x p sums are made: adding one takes as long as the products of a
@@ -33,7 +35,13 @@ THREADED = ("threads", "synchronous")
 PROCESSES = ("processes", "multiprocessing")
 
 
-def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, square: bool = True):
+def open_rows(
+    table: Dataset,
+    cache: str = "auto",
+    n_jobs: int | None = None,
+    square: bool = True,
+    journal=None,
+):
     """`Rows`: a table laid out for passes.
 
     Uses the current Dask client if there is one, else this process with the scheduler that
@@ -49,7 +57,14 @@ def open_rows(table: Dataset, cache: str = "auto", n_jobs: int | None = None, sq
         Threads in this process; None means what ``dask.config`` says. A cluster decides for itself.
     square : bool
         Whether sums of p x p numbers are to be made, for which larger blocks are better.
+    journal : `daskdsml.utils.journal.Journal` or None
+        What passes are kept in.
     """
+    rows = _open(table, cache, n_jobs, square)
+    return rows if journal is None else KeptRows(rows, journal)
+
+
+def _open(table, cache, n_jobs, square):
     memory.check_cache(cache)
     n_bytes = table.n_bytes
     small = n_bytes is None or n_bytes < memory.MIN_CLUSTER_BYTES or cache == "none"
@@ -90,8 +105,8 @@ class LocalRows:
     ----------
     n_shards : int
         Runs of chunks that a task takes one or more of.
-    n_rows_read, n_bytes_read : int
-        Rows and bytes of X read so far, over all passes.
+    read : Reads
+        What all passes together have read so far.
     """
 
     def __init__(self, table: Dataset, shards: list, cache: str, n_jobs):
@@ -99,8 +114,8 @@ class LocalRows:
         self._keep = memory.keeps(cache, table.n_bytes)
         self._scheduler, self._n_jobs = _configured_scheduler(), n_jobs
         self._pool: ProcessPoolExecutor | None = None
-        self._unchanged = Unchanged()
-        self.n_rows_read = self.n_bytes_read = 0
+        self._stop = threading.Event()
+        self.read = Reads()
         if self._scheduler in THREADED:
             return
         if table.is_local:
@@ -117,32 +132,46 @@ class LocalRows:
 
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks."""
+        return tree.root(self.sums(kernel, state, name).nodes, self.n_shards)
+
+    def sums(self, kernel, state, name, which=None, seconds=np.inf) -> tree.PartialSums:
+        """The sums of ``which`` shards, None for all; of those begun within ``seconds`` or so."""
         self._prepare()
+        which = range(self.n_shards) if which is None else which
         work = partial(shd.run_shards, kernel, state, n_shards=self.n_shards)
         if is_dask_collection(self._shards[0]):
-            sums = self._compute(shd.delayed_sums(work, self._shards))
+            sums = self._compute(shd.delayed_sums(work, self._shards, which))
         else:
-            pieces = self._pieces(enumerate(self._shards))
-            sums = self._call([partial(work, piece) for piece in pieces], name)
+            pieces = self._pieces([(i, self._shards[i]) for i in which])
+            if self._scheduler == "threads":
+                work = partial(work, stopped=self._stop.is_set)
+            # Of a thread's tasks each has its share of the time.
+            share = seconds * min(self._n_threads() / len(pieces), 1.0)
+            sums = self._call([partial(work, piece, seconds=share) for piece in pieces], name)
         total = tree.add_sums(sums, self.n_shards)
-        self._unchanged.check(total.signatures)
-        self.n_rows_read += total.n_rows
-        self.n_bytes_read += total.n_bytes
-        return tree.root(total.nodes, self.n_shards)
+        self.read.add(total)
+        return total
 
     def fold(self, kernel, state, order, name):
         """The state after one block after another, shards in ``order``."""
+        return self.folded(kernel, shd.Folded(state), order, name).state
+
+    def folded(self, kernel, folded, order, name) -> shd.Folded:
+        """A `Folded` after the shards in ``order``, of which it begins those it has time for."""
         self._prepare()
-        work, folded = partial(shd.fold_shards, kernel), shd.Folded(state, 0, 0, {})
+        work, before = partial(shd.fold_shards, kernel), folded
         if is_dask_collection(self._shards[0]):
             (folded,) = self._compute([shd.delayed_fold(work, self._shards, order, folded)])
         else:
             shards = [(i, self._shards[i]) for i in order]
             (folded,) = self._call([partial(work, shards, folded)], name)
-        self._unchanged.check(folded.signatures)
-        self.n_rows_read += folded.n_rows
-        self.n_bytes_read += folded.n_bytes
-        return folded.state
+        self.read.add(folded, before)
+        return folded
+
+    @property
+    def n_rows_read(self) -> float:
+        """Rows of X read so far."""
+        return self.read.n_rows
 
     def map(self, transform) -> LocalRows:
         """The same rows with ``transform`` applied to every block."""
@@ -162,8 +191,8 @@ class LocalRows:
 
     def _prepare(self) -> None:
         """Read blocks into memory where that was asked for, or found to fit."""
-        if self._keep is None and self.n_bytes_read:
-            self._keep = memory.fits(self.n_bytes_read)
+        if self._keep is None and self.read.n_bytes:
+            self._keep = memory.fits(self.read.n_bytes)
         if self._keep and not isinstance(self._shards[0], Held):
             delayed = is_dask_collection(self._shards[0])
             self._shards = self._compute(self._shards) if delayed else self._each(shd.hold, "read")
@@ -175,14 +204,14 @@ class LocalRows:
 
     def _pieces(self, shards) -> list[list]:
         """Shards by the tasks that take them."""
-        shards = list(shards)
-        n_tasks = 1
-        if self._scheduler != "synchronous":
-            threads = n_threads(self._n_jobs)
-            held = isinstance(self._shards[0], Held)
-            per_thread = TASKS_IN_MEMORY if held else TASKS_PER_THREAD
-            n_tasks = threads * per_thread if threads > 1 else 1
+        shards, threads = list(shards), self._n_threads()
+        held = isinstance(self._shards[0], Held)
+        per_thread = TASKS_IN_MEMORY if held else TASKS_PER_THREAD
+        n_tasks = threads * per_thread if threads > 1 else 1
         return [shards[run.start : run.stop] for run in split(len(shards), n_tasks)]
+
+    def _n_threads(self) -> int:
+        return 1 if self._scheduler == "synchronous" else n_threads(self._n_jobs)
 
     def _call(self, calls: list, name: str) -> list:
         if len(calls) == 1 and self._scheduler in THREADED:
@@ -190,7 +219,13 @@ class LocalRows:
         # A plain graph: making Delayed objects and optimising them takes longer than a small pass.
         graph = {f"{name}-{i}": (call,) for i, call in enumerate(calls)}
         get = dask.base.get_scheduler(scheduler=self._scheduler)
-        return list(get(graph, list(graph), **self._options()))
+        try:
+            return list(get(graph, list(graph), **self._options()))
+        except BaseException:
+            # Dask leaves tasks that run to themselves: they end after the shards they have begun.
+            self._stop.set()
+            self._stop = threading.Event()
+            raise
 
     def _compute(self, tasks: list) -> list:
         options = {"scheduler": self._scheduler, **self._options()}
@@ -226,11 +261,11 @@ class ByColumns:
     Passes see the transposed X: a block's rows are features, numbered by its ``y``.
     """
 
-    def __init__(self, table: Dataset, cache: str, n_jobs: int | None, square: bool):
+    def __init__(self, table: Dataset, cache: str, n_jobs: int | None, square: bool, journal=None):
         X, self.y, self.w, self.g = columns_first(table)
         self.n_rows = table.n_rows
         self._features = X.X.shape[0]
-        self._rows = open_rows(X, cache, n_jobs, square)
+        self._rows = open_rows(X, cache, n_jobs, square, journal)
         self.run = self._rows.run
         self.close = self._rows.close
 

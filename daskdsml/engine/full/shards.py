@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -64,12 +65,17 @@ class Held(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """What a fold hands from task to task: a state, and what was read to come to it."""
+    """What a fold hands from task to task: a state, and what was read to come to it.
+
+    A shard is begun only while of its ``seconds`` some are left; ``n_shards`` were.
+    """
 
     state: Any
-    n_rows: int
-    n_bytes: int
-    signatures: dict
+    n_rows: int = 0
+    n_bytes: int = 0
+    signatures: dict = {}
+    n_shards: int = 0
+    seconds: float = np.inf
 
 
 def plan(chunk_bytes: list[float]) -> list[list[int]]:
@@ -122,15 +128,18 @@ def transformed(shard, transform):
     return shard._replace(transforms=(*shard.transforms, transform))
 
 
-def run_shards(kernel, state, shards: list[tuple[int, Any]], n_shards: int) -> PartialSums:
+def run_shards(
+    kernel, state, shards: list[tuple[int, Any]], n_shards: int, seconds=np.inf, stopped=None
+) -> PartialSums:
     """Add up ``kernel(state, block)`` of all blocks as far as the tree over ``n_shards`` allows.
 
-    ``shards`` are pairs (index, shard) in ascending order of the index.
+    ``shards`` are pairs (index, shard) in ascending order of the index; no more are begun after
+    ``seconds``, or where ``stopped()``.
     """
     read, signatures = Counter[str](), dict[int, list]()
 
     def values():
-        for index, block in _blocks(shards, read, signatures):
+        for index, block in _blocks(shards, read, signatures, seconds, stopped):
             yield index, kernel(state, block)
             del block
 
@@ -147,12 +156,15 @@ def fold_shards(kernel, shards: list[tuple[int, Any]], folded: Folded) -> Folded
     """
     state, read = folded.state, Counter(rows=folded.n_rows, bytes=folded.n_bytes)
     signatures: dict[int, list] = {}
+    begun = time.monotonic()
     with single_threaded_blas(), np.errstate(all="ignore"):
-        for _, block in _blocks(shards, read, signatures):
+        for _, block in _blocks(shards, read, signatures, folded.seconds):
             state = kernel(state, block)
             del block
     signed = folded.signatures | _by_shard(signatures)
-    return Folded(state, read["rows"], read["bytes"], signed)
+    left = folded.seconds - (time.monotonic() - begun)
+    n_shards = folded.n_shards + len(signatures)
+    return Folded(state, read["rows"], read["bytes"], signed, n_shards, left)
 
 
 def run_sent(work, shards: list[tuple[int, Stream]], recipes, *arguments):
@@ -160,14 +172,25 @@ def run_sent(work, shards: list[tuple[int, Stream]], recipes, *arguments):
     return work([(i, recipes.reader(i, shard)) for i, shard in shards], *arguments)
 
 
-def _blocks(shards, read: Counter, signatures: dict) -> Iterator[tuple[int, Block]]:
+def _begun(shards, seconds, stopped=None) -> Iterator[tuple[int, Any]]:
+    """Shards for so many seconds, or until ``stopped()``: the first one, if there are any left."""
+    begun = time.monotonic()
+    for index, shard in shards:
+        if time.monotonic() - begun >= seconds or (stopped is not None and stopped()):
+            break
+        yield index, shard
+
+
+def _blocks(
+    shards, read: Counter, signatures: dict, seconds, stopped=None
+) -> Iterator[tuple[int, Block]]:
     """Blocks with the index of their shard; ``read`` counts their rows and bytes.
 
-    ``signatures`` takes those of the blocks of each shard.
+    ``signatures`` takes those of the blocks of each shard that is begun.
     """
     blocks = (
         (index, block)
-        for index, shard in shards
+        for index, shard in _begun(shards, seconds, stopped)
         for block in shard(signatures.setdefault(index, []))
     )
     streams = any(isinstance(shard, Stream) for _, shard in shards)
@@ -202,10 +225,10 @@ def map_shards(shards: list, transform) -> list:
     return [change(shard, transform) for shard in shards]
 
 
-def delayed_sums(work, shards: list, name: str | None = None) -> list:
-    """Delayed ``work([(index, shard)])`` of each Delayed shard."""
+def delayed_sums(work, shards: list, which, name: str | None = None) -> list:
+    """Delayed ``work([(index, shard)])`` of each of ``which`` Delayed shards."""
     run = dask.delayed(work, pure=False)
-    return [run([(i, s)], dask_key_name=name and f"{name}-{i}") for i, s in enumerate(shards)]
+    return [run([(i, shards[i])], dask_key_name=name and f"{name}-{i}") for i in which]
 
 
 def delayed_fold(work, shards: list, order, folded, name: str | None = None):

@@ -1,0 +1,51 @@
+"""Fits that end in the midst of it, as if their process was killed, and are called again."""
+
+import numpy as np
+
+from daskdsml import Checkpoint
+from daskdsml.utils.checkpoint import CheckpointFiles
+
+
+class Killed(BaseException):
+    """What a fit cannot tell from the end of its process: it has no time to write anything."""
+
+
+def dies_after(monkeypatch, n_writes):
+    """Have a fit end right after it has written its checkpoint so many times."""
+    written, write = [], CheckpointFiles.write
+
+    def last(self, value):
+        write(self, value)
+        written.append(value)
+        if len(written) == n_writes:
+            raise Killed
+
+    monkeypatch.setattr(CheckpointFiles, "write", last)
+
+
+def resumed_until_done(make, fit, path, monkeypatch, n_writes=1):
+    """A model that was made and fitted anew after each death, and how often it died."""
+    for deaths in range(1000):
+        model = make(checkpoint=Checkpoint(str(path), seconds=0))
+        with monkeypatch.context() as patch:
+            dies_after(patch, n_writes)
+            try:
+                fit(model)
+                return model, deaths
+            except Killed:
+                continue
+    raise AssertionError("the fit does not get on")
+
+
+def assert_same_fit(model, other, seconds=("seconds", "rows_per_second")):
+    """All that a fit has learned, to the bit, with its counts and history; but no times."""
+    learnt = [{k: v for k, v in vars(m).items() if k.endswith("_")} for m in (model, other)]
+    assert learnt[0].keys() == learnt[1].keys()
+    for name in learnt[0].keys() - {"history_", "layers_", "weights_"}:
+        a, b = (np.asarray(each[name]) for each in learnt)
+        assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), name
+    histories = [
+        [{k: v for k, v in r._asdict().items() if k not in seconds} for r in m.history_]
+        for m in (model, other)
+    ]
+    assert repr(histories[0]) == repr(histories[1])

@@ -1,0 +1,252 @@
+"""Linear fits that are killed go on from their checkpoint, and end in the same bits."""
+
+import dask.array as da
+import numpy as np
+import pytest
+from kills import Killed, assert_same_fit, dies_after, resumed_until_done
+from sklearn.exceptions import ConvergenceWarning
+from tables import classes, counts, regression
+
+from daskdsml import Checkpoint
+from daskdsml.engine.full import shards
+from daskdsml.linear_model import (
+    ElasticNet,
+    GammaRegressor,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+)
+
+N, P, CHUNK = 2000, 6, 250
+MODELS = {
+    "newton": (LogisticRegression, {"solver": "newton"}, classes),
+    "lbfgs": (LogisticRegression, {"solver": "lbfgs"}, classes),
+    "auto": (LogisticRegression, {"C": np.inf}, classes),
+    "l1": (LogisticRegression, {"l1_ratio": 1.0, "C": 0.1}, classes),
+    "poisson": (PoissonRegressor, {"tol": 1e-8}, counts),
+    "gamma": (GammaRegressor, {"solver": "lbfgs"}, lambda n, p: positive(n, p)),
+    "huber": (HuberRegressor, {}, regression),
+    "qr": (LinearRegression, {"solver": "qr"}, regression),
+    "ridge lbfgs": (Ridge, {"solver": "lbfgs"}, regression),
+    "lasso": (Lasso, {"alpha": 0.01}, regression),
+    "working set": (ElasticNet, {"alpha": 0.01, "solver": "working_set"}, regression),
+}  # fmt: skip
+
+
+def positive(n, p):
+    X, y, w = counts(n, p)
+    return X, y + 0.5, w
+
+
+def rows_of(make, lazy=True):
+    X, y, w = make(N, P)
+    return tuple(da.from_array(a, chunks=(CHUNK, *a.shape[1:])) if lazy else a for a in (X, y, w))
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    """A shard for each chunk."""
+    monkeypatch.setattr(shards, "SMALLEST", 1)
+
+
+@pytest.mark.parametrize("lazy", [True, False], ids=["Dask", "NumPy"])
+@pytest.mark.parametrize("name", MODELS)
+def test_killed_fits_end_in_the_same_bits(name, lazy, tmp_path, monkeypatch):
+    kind, settings, make = MODELS[name]
+    X, y, w = rows_of(make, lazy)
+    whole = kind(**settings).fit(X, y, w)
+    model, deaths = resumed_until_done(
+        lambda **own: kind(**settings, **own),
+        lambda model: model.fit(X, y, w),
+        tmp_path / "fit",
+        monkeypatch,
+    )
+    assert deaths >= len(whole.history_)
+    assert_same_fit(model, whole)
+    assert not list(tmp_path.iterdir())
+
+
+def test_shards_that_were_summed_are_not_read_again(tmp_path, monkeypatch):
+    X, y, _ = rows_of(classes)
+    reads = []
+
+    def read(block, block_id=None):
+        reads.append(block_id)
+        return block
+
+    X = X.map_blocks(read, dtype=X.dtype, meta=np.empty((0, 0)))
+    reads.clear()
+    whole = LogisticRegression(cache="none", n_jobs=1).fit(X, y)
+    plain = len(reads)
+    reads.clear()
+    _, deaths = resumed_until_done(
+        lambda **own: LogisticRegression(cache="none", n_jobs=1, **own),
+        lambda model: model.fit(X, y),
+        tmp_path / "fit",
+        monkeypatch,
+        n_writes=3,
+    )
+    assert deaths >= whole.n_passes_
+    assert plain == whole.n_passes_ * X.numblocks[0]
+    # A death costs the first chunk, read to know the data by, and one that was read ahead.
+    assert len(reads) <= plain + 2 * deaths + 1
+
+
+def test_other_threads_and_more_iterations_are_no_other_model(tmp_path, monkeypatch):
+    X, y, _ = rows_of(classes)
+    whole = LogisticRegression(solver="lbfgs").fit(X, y)
+    first = LogisticRegression(
+        solver="lbfgs", max_iter=5, n_jobs=1, checkpoint=Checkpoint(tmp_path / "fit", passes=1)
+    )
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        dies_after(patch, 3)
+        first.fit(X, y)
+    model = LogisticRegression(
+        solver="lbfgs", n_jobs=2, cache="none", checkpoint=str(tmp_path / "fit")
+    )
+    assert_same_fit(model.fit(X, y), whole)
+
+
+def killed(path, monkeypatch, X, y, n_writes=2, **settings):
+    """A checkpoint of a fit that was killed."""
+    model = LogisticRegression(checkpoint=Checkpoint(path, passes=1), **settings)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        dies_after(patch, n_writes)
+        model.fit(X, y)
+
+
+@pytest.mark.parametrize("lazy", [True, False], ids=["Dask", "NumPy"])
+def test_checkpoints_of_others_are_refused(lazy, tmp_path, monkeypatch):
+    (X, y, w), path = rows_of(classes, lazy), tmp_path / "fit"
+    killed(path, monkeypatch, X, y)
+    before = path.read_bytes()
+    mine = {"checkpoint": str(path)}
+    for model, data, told in [
+        (LogisticRegression(C=0.5, **mine), (X, y), "another model: C was 1.0, now it is 0.5"),
+        (LinearRegression(**mine), (X, y), "class was LogisticRegression, now it is Linear"),
+        (LogisticRegression(**mine), (X[: N // 2], y[: N // 2]), r"other data: table was X \(2000"),
+        (LogisticRegression(**mine), (X, y, w), "other data: table was"),
+        (LogisticRegression(**mine), (X, 1 - y), "other data: y has other numbers"),
+        (LogisticRegression(**mine), (X * 2.0, y), "other data: X has other numbers"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            model.fit(*data)
+    assert path.read_bytes() == before
+    if lazy:
+        with pytest.raises(ValueError, match="row chunks was"):
+            LogisticRegression(**mine).fit(X.rechunk((500, P)), y.rechunk(500))
+        changed = da.concatenate([X[:-1], X[-1:] + 1.0]).rechunk((CHUNK, P))
+        with pytest.raises(ValueError, match="X has other numbers in chunk 7"):
+            LogisticRegression(**mine).fit(da.map_blocks(np.copy, changed), y)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:99] + b[100:]])
+@pytest.mark.parametrize("which", ["fit", "fit.other"])
+def test_damaged_files_fall_back_to_the_one_before(which, damage, tmp_path, monkeypatch):
+    (X, y, _), path = rows_of(classes), tmp_path / "fit"
+    whole = LogisticRegression().fit(X, y)
+    killed(path, monkeypatch, X, y, 3)
+    file = tmp_path / which
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.warns(RuntimeWarning, match=f"{which}' is damaged.* before it is used"):
+        model = LogisticRegression(checkpoint=str(path)).fit(X, y)
+    assert_same_fit(model, whole)
+
+
+def test_a_file_that_is_damaged_and_alone_is_told_of(tmp_path):
+    X, y, _ = rows_of(classes)
+    (tmp_path / "fit").write_bytes(b"daskdsml check")
+    with pytest.warns(RuntimeWarning, match="is damaged.* The fit begins anew"):
+        LogisticRegression(checkpoint=str(tmp_path / "fit")).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "given, error, told",
+    [
+        (3, TypeError, "checkpoint=3 names no file. Pass the path"),
+        ("", TypeError, "checkpoint='' names no file"),
+        (".", ValueError, "Cannot write checkpoint '.': it is a directory"),
+        ("missing/fit", ValueError, "Cannot write checkpoint .* Its directory has to exist"),
+        ("nothing://fit", ValueError, "Cannot write checkpoint 'nothing://fit': .*nothing"),
+        (Checkpoint("fit", seconds=-1), ValueError, "seconds of Checkpoint must be a number"),
+        (Checkpoint("fit", passes=0), ValueError, "passes of Checkpoint must be an integer"),
+    ],
+)
+def test_what_is_no_checkpoint_is_told_before_the_first_pass(
+    given, error, told, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    X = da.map_blocks(fails, chunks=((4,), (2,)), meta=np.empty((0, 0)))
+    with pytest.raises(error, match=told):
+        LogisticRegression(checkpoint=given).fit(X, np.zeros(4))
+    assert not list(tmp_path.iterdir())
+
+
+def fails():
+    raise AssertionError("a pass was made")
+
+
+def test_files_of_others_are_not_written_over(tmp_path):
+    X, y, _ = rows_of(classes)
+    (tmp_path / "data.csv").write_text("1,2")
+    with pytest.raises(ValueError, match="is no checkpoint, and is not written over"):
+        LogisticRegression(checkpoint=tmp_path / "data.csv").fit(X, y)
+    assert (tmp_path / "data.csv").read_text() == "1,2"
+
+
+def test_urls(monkeypatch):
+    X, y, _ = rows_of(classes)
+    whole = LogisticRegression().fit(X, y)
+    killed("memory://fits/mine", monkeypatch, X, y, 3)
+    model = LogisticRegression(checkpoint="memory://fits/mine")
+    assert_same_fit(model.fit(X, y), whole)
+
+
+def test_a_fit_that_is_over_leaves_nothing_to_go_on_from(tmp_path):
+    X, y, _ = rows_of(classes)
+    model = LogisticRegression(checkpoint=Checkpoint(tmp_path / "fit", seconds=0))
+    for C in (1.0, 0.1):  # neither stale nor refused
+        assert_same_fit(model.set_params(C=C).fit(X, y), LogisticRegression(C=C).fit(X, y))
+
+
+def interrupts(monkeypatch, n_blocks):
+    """Have Ctrl-C come while a pass reads that block."""
+    seen, evaluate = [], shards.as_block
+
+    def as_block(chunk, id=(0, 0)):
+        seen.append(id)
+        if len(seen) == n_blocks:
+            raise KeyboardInterrupt
+        return evaluate(chunk, id)
+
+    monkeypatch.setattr(shards, "as_block", as_block)
+
+
+def test_an_interrupted_fit_is_usable_and_goes_on(tmp_path, monkeypatch):
+    X, y, _ = rows_of(classes)
+    whole = LogisticRegression(solver="lbfgs", cache="none", n_jobs=1).fit(X, y)
+    model = LogisticRegression(
+        solver="lbfgs", cache="none", n_jobs=1, checkpoint=str(tmp_path / "fit")
+    )
+    with monkeypatch.context() as patch:
+        interrupts(patch, 3 * X.numblocks[0] + 2)
+        with pytest.warns(ConvergenceWarning, match="was interrupted after .* The same call goes"):
+            model.fit(X, y)
+    assert not model.converged_ and 1 <= len(model.history_) < len(whole.history_)
+    assert model.score(X, y) > 0.5
+    assert_same_fit(model.fit(X, y), whole)
+
+
+def test_without_parameters_an_interrupt_is_one(tmp_path, monkeypatch):
+    X, y, _ = rows_of(classes)
+    model = LogisticRegression(cache="none", n_jobs=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupts(patch, 2)
+        model.fit(X, y)
+    with monkeypatch.context() as patch:
+        interrupts(patch, 3 * X.numblocks[0] + 2)
+        with pytest.warns(ConvergenceWarning, match="A checkpoint would let"):
+            model.fit(X, y)
