@@ -228,9 +228,10 @@ class Penalty(Protocol):
 class Solver(Protocol):
     """Decides the next parameters; its state is a NamedTuple with ``theta`` and ``status``.
 
-    ``needs`` names what it asks of an objective: "gradient", "hessian", "moments" of all columns,
-    "column gradient" (of all columns, with the moments of some), or "row products". One ``step``
-    costs at most one pass over the data. ``status`` is None while the solver goes on.
+    ``needs`` names what it asks of an objective: "gradient", "hessian", "column hessian" (of some
+    columns), "moments" of all columns, "column gradient" (of all columns, with the moments of
+    some), or "row products". One ``step`` costs at most one pass over the data where rows are
+    spread. ``status`` is None while the solver goes on.
 
     Solvers that go from point to point can be stepped together, many models in one read: their
     state has the point to be evaluated next, ``trial``, and ``curved``, the Hessian wanted there

@@ -53,6 +53,6 @@ def columns_first(table: Dataset):
         numbers = da.from_array(numbers, chunks=(X.chunks[1],))
         others = dask.compute(*others)
     y, w, g = others
-    y = np.reshape(y, (X.shape[0], -1))[:, 0].astype(np.float64)
+    y = np.reshape(y, (X.shape[0], -1))[:, 0]
     w = None if w is None else np.asarray(w, dtype=np.float64)
     return Dataset(X.T, numbers), y, w, g

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from daskdsml.contracts import Evaluation, Result
+from daskdsml.engine.full.rows import ByColumns
 from daskdsml.linear_model._base import (
     LARGEST_GRAM,
     asked_solver,
@@ -23,7 +24,8 @@ from daskdsml.linear_model._initial import Cost, Start, started
 from daskdsml.linear_model._kept import kept_passes
 from daskdsml.linear_model._least_norm import least_norm
 from daskdsml.linear_model._sample import Sampler, sample_size
-from daskdsml.linear_model._strategy import first_served, strategy_for
+from daskdsml.linear_model._strategy import asked_or_wide, first_served, strategy_for
+from daskdsml.passes.features import FeatureRequest, summarize_features
 from daskdsml.passes.objective import Problem
 from daskdsml.passes.summary import DataSummary, SummaryRequest
 from daskdsml.solvers._newton_after import NewtonAfter
@@ -92,21 +94,23 @@ def minimize(estimator, family: Family, penalty, X, y, sample_weight) -> Iterati
     table = dataset_of(estimator, X, y, sample_weight, labels=family.labels)
     has_l1 = bool(penalty(1.0).l1)
     named = _named_solver(estimator, has_l1)
-    automatic = first_served(estimator, *(("proximal_newton",) if has_l1 else SMOOTH))
-    strategy = strategy_for(estimator, named or registry.find("solvers", automatic), table)
+    asked = asked_or_wide(estimator, named, table)
+    automatic = first_served(asked, *(("proximal_newton",) if has_l1 else SMOOTH))
+    strategy = strategy_for(estimator, named or registry.find("solvers", automatic), table, asked)
     with kept_passes(estimator, table, named, strategy=strategy) as passes:
-        sample = _sample_size(estimator, table, has_l1)
+        by_columns = isinstance(passes.rows, ByColumns)
+        sample = (0, 1.0) if by_columns else _sample_size(estimator, table, has_l1)
         request = summary_request(estimator, table, sample, family.labels, family.products)
-        summary = passes.summarize(estimator, request)
+        summary = _summary(estimator, passes, request)
         family.check(summary)
         codes = family.codes(summary)
         passes.encode(codes)
         weight = family.weight(summary)
         loss = family.loss_of(summary)
         problem = problem_of(estimator, loss, penalty(weight), weight, table, summary)
-        name = choose_solver(estimator, problem, table)
+        name = choose_solver(estimator, problem, table, asked)
         sampler = sampler_of(estimator, table, summary, codes, sample)
-        start = _start(estimator, family, problem, table, sampler, name)
+        start = _start(estimator, family, problem, table, sampler, name, strategy)
         result = run_solver(estimator, problem, passes, start, strategy)
     publish(estimator, result, passes.n_passes(summary.stats.n_rows, table), name)
     if name == "lbfgs":
@@ -127,6 +131,15 @@ def run_solver(estimator, problem, passes, start: Start, strategy=None) -> Resul
         progress=passes.progress,
         known=start.known,
     )
+
+
+def _summary(estimator, passes, request) -> DataSummary:
+    """What the first pass tells, be it over rows or over columns."""
+    rows = passes.rows
+    if not isinstance(rows, ByColumns):
+        return passes.summarize(estimator, request)
+    state = FeatureRequest(request, rows.y, rows.w)
+    return passes.summarize(estimator, state, summarize_features).summary
 
 
 def summary_request(estimator, table, sample, labels=False, products=False) -> SummaryRequest:
@@ -162,7 +175,7 @@ def problem_of(estimator, loss, penalty, weight, table, summary) -> Problem:
     )
 
 
-def choose_solver(estimator, problem, table) -> str:
+def choose_solver(estimator, problem, table, strategy="auto") -> str:
     """The solver's name: as asked, or for "auto" by the penalty and the Hessian's cost."""
     asked = asked_solver(estimator)
     if asked != "auto":
@@ -176,10 +189,10 @@ def choose_solver(estimator, problem, table) -> str:
     if problem.unbounded or not table.is_local:
         cheap, small = CHEAP_HESSIAN, SMALL_HESSIAN
     name = "newton" if d <= cheap or (d <= LARGEST_GRAM and work <= small) else "lbfgs"
-    return first_served(estimator, name, *SMOOTH)
+    return first_served(strategy, name, *SMOOTH)
 
 
-def _start(estimator, family, problem, table, sampler, name) -> Start:
+def _start(estimator, family, problem, table, sampler, name, strategy) -> Start:
     """Where to start and the solver that starts there: the last fit, or as a sample tells."""
     solver = registry.find("solvers", name)(tol=estimator.tol)
     null, warm = family.null(problem, sampler.found), _last_fit(estimator, problem)
@@ -194,7 +207,7 @@ def _start(estimator, family, problem, table, sampler, name) -> Start:
         return start
     solver = start.solver
     n_passes = Cost.of(problem, table).reads_before_newton(problem, estimator.max_iter)
-    if asked_solver(estimator) == "auto" and n_passes:
+    if asked_solver(estimator) == "auto" and n_passes and Newton.needs <= strategy.provides:
         solver = NewtonAfter(solver, Newton(estimator.tol), n_passes)
     # Sums about zero tell little of columns far from there.
     known = None if problem.shift else family.null_evaluation(problem, sampler.found, null)

@@ -68,8 +68,9 @@ def fit_least_squares(estimator, table, penalty, route, max_iter, column=False):
     result, n_passes, _ = solve(estimator, fitted, solver, penalty, max_iter)
     if route == "dual" and result.status == "stalled":
         # Products of rows lose digits here: the other solvers can have them back, at more work.
+        other = "rotated" if table.is_local else find_direct(estimator, table)
         table = table._replace(extra_reads=int(n_passes))
-        return fit_least_squares(estimator, table, penalty, "rotated", max_iter, column)
+        return fit_least_squares(estimator, table, penalty, other, max_iter, column)
     publish_linear(estimator, result, n_axes, column)
     if rotation is not None:
         estimator.coef_ = rotation.coefficients(estimator.coef_)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from daskdsml.data.blocks import nbytes
+from daskdsml.engine.full.rows import suits_columns
 from daskdsml.utils.threads import single_threaded_blas
 
 # A pass over X waits for memory: an entry costs as much as so many multiply-adds in the cache, and
@@ -66,12 +67,13 @@ def is_dense_enough(table) -> bool:
 def suits_dual(table, largest) -> bool:
     """Whether ridge costs less on products of rows, for one output of y.
 
-    ``largest`` is the most columns, or rows, of which a square matrix may be made.
+    ``largest`` is the most columns, or rows, of which a square matrix may be made. A collection has
+    to be laid out by columns, of which each is read twice then.
     """
-    if not is_dense_enough(table):
+    if not (is_dense_enough(table) or (not table.is_local and suits_columns(table))):
         return False
-    (n, p), n_outputs = table.X.shape, 1 if table.y.ndim == 1 else table.y.shape[1]
-    cheaper = p > largest or work_of_dual(n, p) < work_of_cholesky(n, p)
+    n, p, n_outputs = table.n_rows, table.n_features, 1 if table.y.ndim == 1 else table.y.shape[1]
+    cheaper = p > largest or (table.is_local and work_of_dual(n, p) < work_of_cholesky(n, p))
     return n_outputs == 1 and n < p and n <= largest and cheaper
 
 

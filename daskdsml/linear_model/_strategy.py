@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from daskdsml.engine.full.rows import suits_columns
+from daskdsml.strategies.columns import Columns
 from daskdsml.utils import registry
 
 
-def strategy_for(estimator, solver, table):
+def strategy_for(estimator, solver, table, asked=None):
     """The strategy asked for, or one that suits the table; ValueError if it cannot serve a solver.
 
-    ``solver`` is one, or its class.
+    ``solver`` is one, or its class; ``asked`` is what the estimator asks for unless it is told.
     """
     kind: Any = solver if isinstance(solver, type) else type(solver)
     name, needs = kind.__module__.rpartition(".")[2], kind.needs
     what = f"{type(estimator).__name__} with solver={name!r}"
     wanted = registry.Needs(what, needs, getattr(estimator, "_solvers", ()))
     by_columns = "row products" in needs or ("column gradient" in needs and suits_columns(table))
-    strategy = registry.find_strategy(wanted, asked_strategy(estimator), by_columns)
+    strategy = registry.find_strategy(wanted, asked or asked_strategy(estimator), by_columns)
     if getattr(strategy, "by_columns", False) and table.n_rows is None:
         raise ValueError(
             "strategy='columns' keeps y and residuals of all rows in this process, but how many "
@@ -40,9 +41,21 @@ def asked_strategy(estimator):
     return getattr(estimator, "strategy", "auto")
 
 
-def first_served(estimator, *solvers) -> str:
-    """The first of these names of solvers that the strategy asked for serves, or the first."""
+def asked_or_wide(estimator, solver, table):
+    """What the user asks for, or "columns" for a table of more columns than rows laid out so.
+
+    ``solver`` is the class of the one asked for, or None.
+    """
     asked = asked_strategy(estimator)
+    free = solver is None or solver.needs <= Columns.provides
+    if isinstance(asked, str) and asked == "auto" and free and estimator.backend != "cupy":
+        wide = suits_columns(table) and table.n_features > table.n_rows
+        return "columns" if wide else asked
+    return asked
+
+
+def first_served(asked, *solvers) -> str:
+    """The first of these names of solvers that the strategy ``asked`` for serves, or the first."""
     if isinstance(asked, str) and asked == "auto":
         return solvers[0]
     provided = registry.named_strategy(asked).provides

@@ -21,7 +21,7 @@ from daskdsml.linear_model._least_squares import (
     solve,
 )
 from daskdsml.linear_model._routes import suits_working_set
-from daskdsml.linear_model._strategy import first_served
+from daskdsml.linear_model._strategy import asked_strategy, first_served
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.solvers.paths.working_set import MANY_PATHS_GROWTH, SINGLE_PATH_GROWTH
 from daskdsml.utils import registry
@@ -173,7 +173,7 @@ def route_of_descent(estimator, table, strengths, n_fits=1, n_sets=1) -> str:
         return name
     sparse = np.all(np.greater(strengths, 0))
     name = "working_set" if sparse and suits_working_set(table, n_fits, n_sets) else name
-    return first_served(estimator, name, "working_set")
+    return first_served(asked_strategy(estimator), name, "working_set")
 
 
 def descent_solver(estimator, name, table, n_paths=1):

@@ -24,6 +24,7 @@ class AllReduce:
         {
             "gradient",
             "hessian",
+            "column hessian",
             "moments",
             "column gradient",
             "epochs",

@@ -43,8 +43,10 @@ def test_unknown_strategies_are_refused_without_a_read(model, asked, tmp_path):
 
 
 REFUSED = [
-    (LogisticRegression(strategy="columns"), "LogisticRegression with solver='newton'.*hessian"),
-    (LogisticRegression(l1_ratio=1.0, strategy="columns"), r"solver='proximal_newton'.*all_reduce"),
+    (
+        LogisticRegression(solver="newton", strategy="columns"),
+        r"LogisticRegression with solver='newton'.*hessian.*solvers \['lbfgs', 'proximal_newton'\]",
+    ),
     (PoissonRegressor(solver="lbfgs", strategy=Averaging()), "solver='lbfgs'.*'gradient'.*Averag"),
     (
         Lasso(solver="coordinate_descent", strategy="columns"),

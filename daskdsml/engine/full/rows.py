@@ -12,6 +12,7 @@ import dask
 import numpy as np
 from dask.base import is_dask_collection
 
+from daskdsml.contracts import Block
 from daskdsml.data.blocks import Slice, nbytes, split
 from daskdsml.data.columns import columns_first
 from daskdsml.data.dataset import Dataset
@@ -268,6 +269,15 @@ class ByColumns:
         self._rows = open_rows(X, cache, n_jobs, square, journal)
         self.run = self._rows.run
         self.close = self._rows.close
+
+    def map(self, transform) -> ByColumns:
+        """The same table with ``transform`` applied to targets, weights and groups."""
+        rows = copy(self)
+        rows._rows = copy(self._rows)
+        rows.run, rows.close = rows._rows.run, rows._rows.close
+        block = transform(Block(np.empty((self.n_rows, 0)), self.y, self.w, self.g))
+        rows.y, rows.w, rows.g = block.y, block.w, block.g
+        return rows
 
     @property
     def n_rows_read(self) -> float:
