@@ -1,6 +1,7 @@
 """The engine on a Dask cluster: the same bits, lost workers, names of tasks, tasks that fit."""
 
 import os
+import signal
 
 import dask
 import dask.array as da
@@ -193,6 +194,24 @@ def test_a_worker_killed_while_it_holds_blocks(client, place, tmp_path, monkeypa
     after = rows.run(row_sum, None, "after")
     rows.close()
     assert first.tobytes() == again.tobytes() == after.tobytes()
+
+
+@pytest.mark.parametrize("killed", [1, 2])
+def test_workers_killed_that_have_the_recipes(client, killed, tmp_path):
+    X, _ = Source(tmp_path, **SHAPE).table()
+    rows = open_rows(validate_dataset(X), "none")
+    first = rows.run(row_sum, None, "before")
+    held = [name for names in client.has_what().values() for name in names]
+    assert any(name.startswith("recipes-") for name in held)
+    if killed == 1:
+        again = rows.run(deadly_row_sum, (str(tmp_path), os.getpid()), "deadly")
+        assert (tmp_path / "died").exists()
+    else:
+        for pid in client.run(os.getpid).values():
+            os.kill(pid, signal.SIGKILL)
+        again = rows.run(row_sum, None, "after")
+    rows.close()
+    assert first.tobytes() == again.tobytes()
 
 
 @pytest.mark.parametrize("deadly", [False, True])
