@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import dask
+from dask.array.optimization import Alias, Task
+from dask.blockwise import List
+from dask.highlevelgraph import HighLevelGraph
+from dask.sizeof import sizeof
 from dask.system import CPU_COUNT
 
 from daskdsml.engine.clients import current_worker, gathered
@@ -17,16 +23,49 @@ RESENDS = 10
 SEND_SECONDS = 5
 # Sums of more tasks than this are added on the workers, this many at a time.
 FAN_IN = 8
+# Bytes up to which sums may stay on the workers after a pass.
+SMALL_SUMS = 2**20
 
 
-def gather_sums(client, futures: list, n_leaves: int) -> PartialSums:
-    """Add what tasks return as futures of `PartialSums`."""
-    while len(futures) > FAN_IN:
-        futures = [
-            client.submit(add_sums, futures[i : i + FAN_IN], n_leaves, pure=False)
-            for i in range(0, len(futures), FAN_IN)
+def gather_sums(client, sums: list, n_leaves: int, places=None, last=None) -> PartialSums:
+    """Add `PartialSums` of futures, or of tasks; these may prefer the workers in ``places``.
+
+    Small sums stay on the workers while they are the ``last``: Dask would hold back for 10 ms what
+    it is asked for after their release.
+    """
+    tasks = [part for part in sums if isinstance(part, Task)]
+    while len(sums) > FAN_IN:
+        sums = [
+            Task(
+                f"add-sums-{uuid4().hex}",
+                add_sums,
+                List(*(Alias(part.key) for part in sums[i : i + FAN_IN])),
+                n_leaves,
+            )
+            for i in range(0, len(sums), FAN_IN)
         ]
-    return add_sums(gathered(client, futures), n_leaves)
+        tasks += sums
+    if tasks:
+        sums = submitted(client, tasks, [part.key for part in sums], places)
+    last = [] if last is None else last
+    last[:] = sums
+    total = add_sums(gathered(client, sums), n_leaves)
+    if sizeof(total) > SMALL_SUMS:
+        last.clear()
+    return total
+
+
+def submitted(client, tasks: list, keys: list, places: dict | None = None) -> list:
+    """Futures of ``keys``, of tasks that may prefer the workers in ``places``, by key.
+
+    All go in one message: the scheduler takes as long for one task as for dozens.
+    """
+    near = defaultdict(list, {key: [worker] for key, worker in (places or {}).items() if worker})
+    options = {"workers": near.__getitem__, "allow_other_workers": True} if near else {}
+    # Dask would hash the states in a plain dict, only to name it.
+    graph = HighLevelGraph.from_collections(keys[0], {task.key: task for task in tasks})
+    with dask.annotate(**options):
+        return client.get(graph, keys, sync=False, fifo_timeout="100 ms")
 
 
 def n_threads(n_jobs: int | None = None) -> int:

@@ -10,7 +10,9 @@ from functools import partial
 from uuid import uuid4
 
 import numpy as np
+from dask.array.optimization import Alias, Task
 from dask.base import is_dask_collection
+from dask.blockwise import parse_input
 from distributed.client import Future
 
 from daskdsml.data.blocks import split
@@ -20,7 +22,7 @@ from daskdsml.engine.clients import gathered, wait_for_worker
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.full.reads import NOTHING, Reads
 from daskdsml.engine.memory import fits
-from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums
+from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums, submitted
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less, and that an
 # adaptive cluster sees a queue that more workers would shorten.
@@ -56,6 +58,7 @@ class ClusterRows:
         self._client = client
         self._sent: SentRecipes | None = None
         self._recipes: Future | None = None
+        self._last: list[Future] = []
         if not scattered and not is_dask_collection(shards[0]):
             self._sent = SentRecipes(shards)
             shards = [shard._replace(chunks=()) for shard in shards]
@@ -107,6 +110,7 @@ class ClusterRows:
     def close(self) -> None:
         """Release what workers hold for these rows."""
         self._shards, self._recipes = [], None
+        self._last.clear()
 
     @property
     def _held(self) -> bool:
@@ -143,19 +147,26 @@ class ClusterRows:
         threads = self._client.nthreads()
         workers = sorted(threads)
         groups = list(zip(workers, split(self.n_shards, len(workers)), strict=False))
-        for worker, shards in groups:
-            for i in shards:
-                self._shards[i] = self._make(i, worker)
+        self._make({i: worker for worker, shards in groups for i in shards})
         self._placed = (frozenset(workers), _pieces(groups, threads))
 
-    def _make(self, i: int, worker=None) -> Future:
-        """A future of shard ``i``, preferably on ``worker``."""
+    def _make(self, places: dict) -> None:
+        """Have shards made, each preferably on the worker that is given for it, or None."""
+        if self._sent is None:
+            for i, worker in places.items():
+                self._shards[i] = self._made(i, worker)
+            return
+        keys = {_key("read"): i for i in places}
+        recipes = parse_input(self._recipes)
+        tasks = [Task(key, shd.hold_sent, self._sources[i], recipes) for key, i in keys.items()]
+        near = {key: places[i] for key, i in keys.items()}
+        for i, shard in zip(places, submitted(self._client, tasks, list(keys), near), strict=True):
+            self._shards[i] = shard
+
+    def _made(self, i: int, worker) -> Future:
         source = self._sources[i]
         if is_dask_collection(source):
             return self._client.compute(source, **_on(worker))
-        if self._sent is not None:
-            key = _key("read")
-            return self._client.submit(shd.hold_sent, source, self._recipes, key=key, **_on(worker))
         return self._send(shd.hold(source), "rows", worker, direct=True)
 
     def _send_recipes(self) -> Future:
@@ -185,25 +196,25 @@ class ClusterRows:
         if lost_recipes:
             self._recipes = self._send_recipes()
         lost = [i for i, s in enumerate(self._shards) if getattr(s, "status", "") in LOST]
-        for i in lost:
-            self._shards[i] = self._make(i)
+        if lost:
+            self._make(dict.fromkeys(lost))
         self._placed = (frozenset(), [])
         return bool(lost) or lost_recipes
 
     def _sum(self, work, name, which, seconds) -> tree.PartialSums:
         """The sums that tasks make, each of some shards."""
         if is_dask_collection(self._shards[0]):
-            futures = self._client.compute(shd.delayed_sums(work, self._shards, which, name))
-        else:
-            pieces = self._held_pieces(which) if self._held else self._stream_pieces(which)
-            if seconds < np.inf:  # of a thread's tasks each has its share of the time
-                n_threads = sum(self._client.nthreads().values())
-                work = partial(work, seconds=seconds * min(n_threads / len(pieces), 1.0))
-            futures = [
-                self._submit(work, piece, worker, f"{name}-{task}")
-                for task, (worker, piece) in enumerate(pieces)
-            ]
-        return gather_sums(self._client, futures, self.n_shards)
+            sums = self._client.compute(shd.delayed_sums(work, self._shards, which, name))
+            return gather_sums(self._client, sums, self.n_shards)
+        pieces = self._held_pieces(which) if self._held else self._stream_pieces(which)
+        if seconds < np.inf:  # of a thread's tasks each has its share of the time
+            n_threads = sum(self._client.nthreads().values())
+            work = partial(work, seconds=seconds * min(n_threads / len(pieces), 1.0))
+        places = {f"{name}-{number}": worker for number, (worker, _) in enumerate(pieces)}
+        tasks = [
+            self._task(work, piece, key) for key, (_, piece) in zip(places, pieces, strict=True)
+        ]
+        return gather_sums(self._client, tasks, self.n_shards, places, self._last)
 
     def _fold(self, work, folded, order, name) -> shd.Folded:
         """What the last of a chain of tasks makes, each of what the one before it made."""
@@ -212,18 +223,23 @@ class ClusterRows:
             folded = self._client.compute(fold)
         else:
             pieces = self._runs(order) if self._held else self._stream_pieces(order)
-            for link, (worker, piece) in enumerate(pieces):
-                folded = self._submit(work, piece, worker, f"{name}-{link}", folded)
+            places = {f"{name}-{link}": worker for link, (worker, _) in enumerate(pieces)}
+            tasks = []
+            for key, (_, piece) in zip(places, pieces, strict=True):
+                tasks.append(self._task(work, piece, key, folded))
+                folded = Alias(key)
+            (folded,) = submitted(self._client, tasks, [key], places)
         return gathered(self._client, [folded])[0]
 
-    def _submit(self, work, piece, worker, key, *arguments) -> Future:
-        """Have a task do ``work`` on some shards, preferably on ``worker``."""
+    def _task(self, work, piece, key, *arguments) -> Task:
+        """The task that does ``work`` on some shards."""
         shards = [(i, self._shards[i]) for i in piece]
         if self._held:
-            return self._client.submit(work, shards, *arguments, key=key, **_on(worker))
+            return Task(key, work, parse_input(shards), *arguments)
         # Dask need not look for futures in streams.
-        sent = partial(shd.run_sent, work, shards)
-        return self._client.submit(sent, self._recipes, *arguments, key=key)
+        return Task(
+            key, partial(shd.run_sent, work, shards), parse_input(self._recipes), *arguments
+        )
 
     def _stream_pieces(self, order) -> list:
         """Cut shards that are read by any worker into pieces, each for a task."""
