@@ -167,8 +167,8 @@ class Batches(Protocol):
     """Rows laid out for training on mini-batches, in this process or on a cluster.
 
     ``epoch`` gives the steps of an epoch, each row in one of them, the same whatever the threads
-    and workers; ``rounds`` gives one or more of them at a time, whose ``run`` is
-    ``kernel(state, batches)`` of these steps, made alike by all workers that have rows.
+    and workers; ``rounds`` gives one or more of them at a time, from the ``first`` on, whose
+    ``run`` is ``kernel(state, batches)`` of these steps, made alike by all workers that have rows.
     A round's ``serve(step, state, staleness, n_servers)`` has a `TrainingStep` made by parameter
     servers, and gives the next state and what to tell of its steps; after a failure it gives
     ``state``, and what tells of the failure. ``run`` is the sum of ``kernel(state, batch)`` over
@@ -181,7 +181,7 @@ class Batches(Protocol):
     n_rows_read: int
 
     def epoch(self, epoch: int) -> Iterator[BatchStep]: ...
-    def rounds(self, epoch: int) -> Iterator[Any]: ...
+    def rounds(self, epoch: int, first: int = 0) -> Iterator[Any]: ...
     def run(self, kernel: Any, state: Any, name: str) -> Any: ...
     def close(self) -> None: ...
 
@@ -190,9 +190,9 @@ class Parts(Protocol):
     """Rows in parts, each with mini-batches of its own.
 
     ``rounds`` gives the rounds of an epoch, of at most ``count`` mini-batches of each part (None:
-    all). A round's ``run`` is the sum of ``kernel(state, batches)`` over the parts, in order;
-    ``batches`` are an iterator, empty for a part that has no more in this epoch.
-    ``steps_per_epoch`` are those of the largest part; ``run`` is as of `Batches`.
+    all), from the ``first`` on. A round's ``run`` is the sum of ``kernel(state, batches)`` over
+    the parts, in order; ``batches`` are an iterator, empty for a part that has no more in this
+    epoch. ``steps_per_epoch`` are those of the largest part; ``run`` is as of `Batches`.
     """
 
     n_rows: int
@@ -200,7 +200,7 @@ class Parts(Protocol):
     steps_per_epoch: int
     n_rows_read: int
 
-    def rounds(self, epoch: int, count: int | None) -> Iterator[Any]: ...
+    def rounds(self, epoch: int, count: int | None, first: int = 0) -> Iterator[Any]: ...
     def run(self, kernel: Any, state: Any, name: str) -> Any: ...
     def close(self) -> None: ...
 

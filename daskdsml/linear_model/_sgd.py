@@ -11,13 +11,16 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.contracts import Record
+from daskdsml.engine.identity import described
 from daskdsml.linear_model._base import Passes, dataset_of, dense_coef, passes_over
+from daskdsml.linear_model._kept import kept_passes
 from daskdsml.linear_model._sgd_parameters import PASSIVE, SCHEDULES, check_parameters, rule_of
 from daskdsml.linear_model._strategy import strategy_of_descent
 from daskdsml.passes import stochastic
 from daskdsml.passes.evaluate import LinearPredictor
 from daskdsml.passes.stochastic import HoldOut, SGDEpoch, SGDState, Targets
 from daskdsml.passes.summary import DataSummary, SummaryRequest
+from daskdsml.utils.checkpoint import how_to_go_on
 from daskdsml.utils.early_stopping import DROP, EarlyStopping
 from daskdsml.utils.validation import check_single_epoch, check_validation, outside, seed_of
 from daskdsml.utils.variation import warn_of_descent
@@ -60,19 +63,23 @@ def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val, start) -
     check_validation(model, X_val, y_val)
     strategy = strategy_of_descent(model)
     table = dataset_of(model, X, y, sample_weight, labels=kind.labels)
-    with passes_over(model, table, strategy=strategy) as passes:
+    others, facts = None, {}
+    if X_val is not None:
+        others = dataset_of(model, X_val, y_val, None, labels=kind.labels, reset=False)
+        facts = {"rows for validation": described(others)}
+    with kept_passes(model, table, strategy=strategy, **facts) as passes:
         summary = _summarize(model, kind, passes)
         warn_of_descent(model, summary.variation)
         holds_out = model.early_stopping and X_val is None
         hold_out = HoldOut(model.validation_fraction if holds_out else 0.0, seed_of(model))
         state = _begin(model, kind, summary, table.n_features, hold_out, start)
-        if X_val is None:
+        if others is None:
             scorer = kind.scorer(state.targets, hold_out) if holds_out else None
             validation = scorer and Validation(passes.rows, *scorer)
             state, learn, objectives = _epochs(model, passes, state, strategy, validation)
         else:
-            others = dataset_of(model, X_val, y_val, None, labels=kind.labels, reset=False)
-            with passes_over(model, others, label="validation") as held:
+            journal = passes.progress.journal
+            with passes_over(model, others, label="validation", journal=journal) as held:
                 _encode_validation(model, kind, held, summary)
                 validation = Validation(held.rows, *kind.scorer(state.targets, None))
                 state, learn, objectives = _epochs(model, passes, state, strategy, validation)
@@ -81,6 +88,9 @@ def descend(model, kind: TargetKind, X, y, sample_weight, X_val, y_val, start) -
     _publish(model, state, passes, summary, table)
     if _warn_of_clipping(model, state):
         model.converged_ = False
+    elif passes.progress.interrupted:
+        model.converged_ = False
+        _warn(model, f" was interrupted after {model.n_iter_} epochs", how_to_go_on(model))
     elif worse is not None:
         _warn(model, "'s objective grew from {:.3g} to {:.3g}".format(*worse), _remedy(model))
     elif not model.converged_ and model.tol is not None:
@@ -180,36 +190,65 @@ def _continued(model, fresh) -> tuple:
     return tuple(model._models)
 
 
+class Epochs(NamedTuple):
+    """Epochs so far: the last state, best costs (K,) and epochs since, and who goes on.
+
+    Of each epoch there are mean losses, scores of a validation, and objectives, (K,) each.
+    """
+
+    state: SGDEpoch
+    best: np.ndarray
+    stale: np.ndarray
+    learn: np.ndarray
+    curve: tuple = ()
+    scores: tuple = ()
+    objectives: tuple = ()
+
+    @classmethod
+    def before(cls, state: SGDEpoch) -> Epochs:
+        """Before the first one."""
+        n = len(state.models)
+        return cls(state, np.full(n, np.inf), np.zeros(n, dtype=int), np.ones(n, dtype=bool))
+
+
 def _epochs(model, passes: Passes, state, strategy, validation):
     """Epochs until all models have ended; the last state, and who would go on."""
-    adaptive = model.learning_rate == "adaptive"
-    stopping = EarlyStopping(model.tol, model.n_iter_no_change, adaptive)
-    best, stale = np.full(len(state.models), np.inf), np.zeros(len(state.models), dtype=int)
-    learn = np.ones(len(state.models), dtype=bool)
-    curve, scores, objectives = [], [], []
-    for epoch in range(model.max_iter):
-        start = time.perf_counter()
-        state = _run_epoch(model, passes.rows, state, strategy, epoch)
-        curve.append(_losses(state))
-        costs = _record(passes, state, start)
-        objectives.append(costs)
-        if validation is not None:
-            start = time.perf_counter()
-            scores.append(np.where(state.learn, _score_on(model, validation, state), np.nan))
-            passes.progress.add(Record("validation", time.perf_counter() - start))
-            costs = -scores[-1]
-        steps = np.array([each.number("eta") for each in state.models])
-        best, stale, ended, slower = stopping.judge(costs, best, stale, steps)
-        learn, steps = learn & ~ended, np.where(slower, steps / DROP, steps)
-        paired = zip(state.models, steps, strict=True)
-        models = tuple(each.with_numbers(eta=eta) for each, eta in paired)
-        state = state._replace(models=models, learn=tuple(learn.tolist()))
-        if not learn.any():
+    epochs = passes.progress.resumed(Epochs.before(state))
+    while len(epochs.curve) < model.max_iter and epochs.learn.any():
+        try:
+            epochs = _one_more(model, passes, epochs, strategy, validation)
+        except KeyboardInterrupt:
+            if not epochs.curve:
+                raise
+            passes.progress.interrupted = True
             break
-    model.n_iter_ = epoch + 1
-    model.loss_curve_ = _curve(curve)
-    model.validation_scores_ = _curve(scores) if validation is not None else None
-    return state, learn, np.array(objectives)
+        passes.progress.keep(epochs)
+    model.n_iter_ = len(epochs.curve)
+    model.loss_curve_ = _curve(epochs.curve)
+    model.validation_scores_ = _curve(epochs.scores) if validation is not None else None
+    return epochs.state, epochs.learn, np.array(epochs.objectives)
+
+
+def _one_more(model, passes: Passes, epochs: Epochs, strategy, validation) -> Epochs:
+    """The epochs with one more."""
+    start, scores = time.perf_counter(), epochs.scores
+    state = _run_epoch(model, passes.rows, epochs.state, strategy, len(epochs.curve))
+    curve = (*epochs.curve, _losses(state))
+    costs = _record(passes, state, start)
+    objectives = (*epochs.objectives, costs)
+    if validation is not None:
+        start = time.perf_counter()
+        scores = (*scores, np.where(state.learn, _score_on(model, validation, state), np.nan))
+        passes.progress.add(Record("validation", time.perf_counter() - start))
+        costs = -scores[-1]
+    steps = np.array([each.number("eta") for each in state.models])
+    stopping = EarlyStopping(model.tol, model.n_iter_no_change, model.learning_rate == "adaptive")
+    best, stale, ended, slower = stopping.judge(costs, epochs.best, epochs.stale, steps)
+    learn, steps = epochs.learn & ~ended, np.where(slower, steps / DROP, steps)
+    paired = zip(state.models, steps, strict=True)
+    models = tuple(each.with_numbers(eta=eta) for each, eta in paired)
+    state = state._replace(models=models, learn=tuple(learn.tolist()))
+    return Epochs(state, best, stale, learn, curve, scores, objectives)
 
 
 def _run_epoch(model, rows, state: SGDEpoch, strategy, epoch: int) -> SGDEpoch:

@@ -152,6 +152,9 @@ class SGDClassifier(LinearClassifier):
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
     strategy : {"auto", "all_reduce"} or a strategy of `daskdsml.strategies`
         How work is spread: "all_reduce", which is "auto", is one chain of updates over all rows.
+    checkpoint : str, path-like, `daskdsml.Checkpoint` or None
+        File or URL where `fit` keeps what it has come to, for the same call to go on from after it
+        was ended. It is removed when the fit is over.
 
     Attributes
     ----------
@@ -213,6 +216,7 @@ class SGDClassifier(LinearClassifier):
         batch_size=1,
         cache="auto",
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

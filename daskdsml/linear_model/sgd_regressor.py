@@ -62,6 +62,9 @@ class SGDRegressor(SparseCoefficients, LinearRegressor):
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
     strategy : {"auto", "all_reduce"} or a strategy of `daskdsml.strategies`
         How work is spread: "all_reduce", which is "auto", is one chain of updates over all rows.
+    checkpoint : str, path-like, `daskdsml.Checkpoint` or None
+        File or URL where `fit` keeps what it has come to, for the same call to go on from after it
+        was ended. It is removed when the fit is over.
 
     Attributes
     ----------
@@ -108,6 +111,7 @@ class SGDRegressor(SparseCoefficients, LinearRegressor):
         batch_size=1,
         cache="auto",
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

@@ -11,12 +11,14 @@ import numpy as np
 from daskdsml.contracts import Evaluation
 from daskdsml.engine.minibatch.accumulate import finished
 from daskdsml.losses.penalties.l2 import L2
-from daskdsml.neural_network._step import TrainConfig, TrainState, column_variation
-from daskdsml.neural_network._training import Epoch, TrainingBar, ended_by_callback, warn
+from daskdsml.neural_network._kept import KeptTraining
+from daskdsml.neural_network._step import Epoch, TrainConfig, TrainState, column_variation
+from daskdsml.neural_network._training import TrainingBar, ended_by_callback, interrupted, warn
 from daskdsml.neural_network._validation import check_weight
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.optimizers.gradient_descent import GradientDescent
+from daskdsml.passes.progress import History
 from daskdsml.utils.variation import warn_of_descent
 
 
@@ -77,39 +79,74 @@ class FirstGradient(NamedTuple):
         return FirstPass(total, finished(column_variation(point, batch)))
 
 
-def train_full_batch(model, backprop, config: TrainConfig, point: Point, batches) -> None:
-    """Iterations of L-BFGS from ``point`` until no entry of the gradient is above ``tol``."""
+def train_full_batch(
+    model, backprop, config: TrainConfig, point: Point, batches, kept: KeptTraining
+) -> None:
+    """Iterations of L-BFGS from ``point`` until no entry of the gradient is above ``tol``.
+
+    After the first of them, Ctrl-C ends them where they have come to.
+    """
     solver, theta = config.solver, point.theta.copy()
     problem = NetworkProblem(L2(config.l2), backprop.network.scale())
     # L-BFGS has a state of its own: what goes on from here by mini-batches begins anew.
     model._train_state = TrainState(GradientDescent().init(theta), point.statistics.copy())
-    state, begun, going = solver.init(theta.copy()), time.perf_counter(), True
-    # The first pass tells where descent begins: it is no iteration.
-    n_iter, n_passes = -1, 0
+    descent, history = kept.resumed() or (Descent(solver.init(theta.copy())), [])
+    model.history_ = History(history)
+    descent.show_in(model, batches.n_rows, config.mean_weight)
+    begun, going = time.perf_counter(), True
     # The bar is closed before a warning, which would stand in its line.
     with closing(
         TrainingBar(model, lambda n_iter: "", total=model.max_iter, unit=" iterations")
     ) as shown:
-        while going and n_iter < model.max_iter and n_passes < model.max_fun:
-            before, state = state, _stepped(model, backprop, batches, solver, state, problem)
-            moved, n_passes = state.gradient is not before.gradient, n_passes + 1
-            theta[:], n_iter = state.theta, n_iter + moved
-            n_rows, weight = n_iter * batches.n_rows, n_iter * batches.n_rows * config.mean_weight
-            model._train_state = model._train_state._replace(
-                step=n_passes, epoch=n_iter, n_rows=n_rows, weight=weight
-            )
+        while going and descent.n_iter < model.max_iter and descent.n_passes < model.max_fun:
+            before = descent
+            try:
+                state = _stepped(model, backprop, batches, solver, before.state, problem)
+            except KeyboardInterrupt:
+                if before.n_iter < 1:
+                    raise
+                kept.interrupted = True
+                kept.keep((before, list(model.history_)))
+                break
+            descent = before.after(state)
+            descent.show_in(model, batches.n_rows, config.mean_weight)
             # The solver itself asks for more, where an optimum may lie at infinity.
             going = state.status is None and state.gradient_norm > solver.tol
-            if moved and (n_iter or not going):
+            if descent.n_iter > before.n_iter and (descent.n_iter or not going):
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
-                model.history_.append(_record(n_iter, seconds, state, batches))
-                model._publish(batches)
-                shown.step(n_iter, state.value, 1)
+                model.history_.append(_record(descent.n_iter, seconds, state, batches))
+                model._publish(kept)
+                shown.step(descent.n_iter, state.value, 1)
                 going &= not ended_by_callback(model, model.history_[-1])
-    model._publish(batches)
-    model.converged_ = not (going or state.status == "stalled")
-    if not model.converged_ and model.tol is not None:
-        warn(_short_of_optimum(model, state, n_iter))
+            if going and kept.is_due(ended=True):
+                kept.keep((descent, list(model.history_)))
+    model._publish(kept)
+    model.converged_ = not (going or descent.state.status == "stalled")
+    if kept.interrupted:
+        warn(interrupted(model))
+    elif not model.converged_ and model.tol is not None:
+        warn(_short_of_optimum(model, descent.state, descent.n_iter))
+
+
+class Descent(NamedTuple):
+    """The state of L-BFGS, its iterations and passes; the first one tells where it begins."""
+
+    state: Any
+    n_iter: int = -1
+    n_passes: int = 0
+
+    def after(self, state) -> Descent:
+        """The next one, whose ``state`` may still be where this one is."""
+        moved = state.gradient is not self.state.gradient
+        return Descent(state, self.n_iter + moved, self.n_passes + 1)
+
+    def show_in(self, model, n_rows, mean_weight) -> None:
+        """Have the model stand where this does."""
+        met = max(self.n_iter, 0) * n_rows
+        model._train_state.point.theta[:] = self.state.theta
+        model._train_state = model._train_state._replace(
+            step=self.n_passes, epoch=max(self.n_iter, 0), n_rows=met, weight=met * mean_weight
+        )
 
 
 def _stepped(model, backprop, batches, solver, state, problem):

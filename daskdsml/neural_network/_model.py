@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskdsml.neural_network import _storage
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._full_batch import train_full_batch
+from daskdsml.neural_network._kept import kept_training
 from daskdsml.neural_network._predictor import SCORED_ROWS, network_for, score_at
 from daskdsml.neural_network._rows import open_examples
 from daskdsml.neural_network._step import TrainConfig
@@ -118,15 +119,17 @@ class NeuralModel(BaseEstimator):
             with (
                 single_threaded_blas(),
                 open_examples(self, examples, **drawn) as batches,
+                kept_training(self, examples, held_out, batches) as kept,
                 validation_score(self, held_out) as score,
             ):
                 if by_epochs:
                     backprop = Backprop(network, backend)
                     trainer = Trainer(backprop, config, self.max_iter, strategy)
                     self._train_state = trainer.begin(point)
-                    train_epochs(self, trainer, batches, score)
+                    train_epochs(self, trainer, batches, score, kept=kept)
                 else:
-                    train_full_batch(self, Backprop(network, backend), config, point, batches)
+                    backprop = Backprop(network, backend)
+                    train_full_batch(self, backprop, config, point, batches, kept)
         return self
 
     def _fit_epoch(self, X, y, sample_weight, mask, classes=None):

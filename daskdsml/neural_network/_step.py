@@ -37,6 +37,27 @@ class TrainConfig(NamedTuple):
     mean_weight: float = 1.0
 
 
+class Epoch(NamedTuple):
+    """One epoch, as ``history_`` keeps it.
+
+    ``loss`` is the mean loss of its rows as they were met, plus the penalty; ``score`` that of the
+    rows for validation, NaN without such; ``gradient_norm`` the mean over steps of the Euclidean
+    norm of the gradient (before it is clipped), ``learning_rate`` that of the last step (NaN of
+    L-BFGS, which has none).
+    ``step_losses (T,)`` are mean losses at each time step of sequences with a label for each, NaN
+    where all rows are masked; None for others.
+    """
+
+    epoch: int
+    seconds: float
+    loss: float
+    score: float
+    gradient_norm: float
+    learning_rate: float
+    rows_per_second: float
+    step_losses: tuple[float, ...] | None = None
+
+
 class TrainState(NamedTuple):
     """Where training stands: all of it can be saved, and gone on with.
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from daskdsml.layers._parameters import GivenWeights
-from daskdsml.neural_network._step import TrainState
-from daskdsml.neural_network._training import Epoch
+from daskdsml.neural_network._step import Epoch, TrainState
 from daskdsml.neural_network.network import Network
 from daskdsml.passes.progress import History
 from daskdsml.utils import registry
@@ -40,7 +39,7 @@ def save_model(model, path) -> None:
     train_state, network = model._train_state, model._network
     header = {
         "estimator": type(model).__name__,
-        "params": model.get_params(deep=False) | {"callbacks": None},
+        "params": model.get_params(deep=False) | {"callbacks": None, "checkpoint": None},
         # Parameters may have been set since the fit: what was fitted stands for itself.
         "layers": list(network.layers),
         "in_shape": list(network.in_shape),

@@ -5,48 +5,44 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import closing
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from daskdsml.neural_network._step import Failure, StepRecord, TrainConfig, TrainState, TrainStep
+from daskdsml.neural_network._kept import KeptTraining, Underway
+from daskdsml.neural_network._step import Epoch, Failure, TrainConfig, TrainState, TrainStep
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
-from daskdsml.passes.progress import bar
+from daskdsml.passes.progress import History, bar
+from daskdsml.utils.checkpoint import how_to_go_on
 from daskdsml.utils.early_stopping import DROP, SMALLEST_RATE
+from daskdsml.utils.interrupts import uninterrupted
 from daskdsml.utils.validation import outside
 from daskdsml.utils.variation import Variation, warn_of_descent
 
 
-class Epoch(NamedTuple):
-    """One epoch, as ``history_`` keeps it.
+class RestOfEpoch(NamedTuple):
+    """Batches, or parts, whose rounds begin with step number ``first`` of an epoch."""
 
-    ``loss`` is the mean loss of its rows as they were met, plus the penalty; ``score`` that of the
-    rows for validation, NaN without such; ``gradient_norm`` the mean over steps of the Euclidean
-    norm of the gradient (before it is clipped), ``learning_rate`` that of the last step (NaN of
-    L-BFGS, which has none).
-    ``step_losses (T,)`` are mean losses at each time step of sequences with a label for each, NaN
-    where all rows are masked; None for others.
-    """
+    batches: Any
+    first: int
 
-    epoch: int
-    seconds: float
-    loss: float
-    score: float
-    gradient_norm: float
-    learning_rate: float
-    rows_per_second: float
-    step_losses: tuple[float, ...] | None = None
+    def rounds(self, epoch, *count):
+        """See `daskdsml.network_contracts.Batches` and `daskdsml.network_contracts.Parts`."""
+        return self.batches.rounds(epoch, *count, first=self.first)
 
 
-def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) -> None:
+def train_epochs(
+    model, trainer: Trainer, batches, score=None, n_epochs=None, kept: KeptTraining | None = None
+) -> None:
     """Epochs until one of the ends that were asked for; the best weights are put back.
 
     There is none where layers hold nothing that training changes.
 
     ``score(point)`` is that of the rows for validation, None without such; ``n_epochs`` are those
-    of `partial_fit`, None for those of a fit, ``max_iter`` at most.
+    of `partial_fit`, None for those of a fit, ``max_iter`` at most, which is ``kept``.
     """
     if not trainer.backprop.network.learns:
         model._publish(batches)
@@ -58,16 +54,25 @@ def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) ->
     options = {"total": total, "unit": " rows", "unit_scale": True}
     # The bar is closed before a warning, which would stand in its line.
     with closing(TrainingBar(model, lambda epoch: f"epoch {epoch}{of}, ", **options)) as shown:
-        unfinished = _epochs(model, trainer, batches, score, shown, n_epochs or model.max_iter)
+        try:
+            unfinished = _epochs(model, trainer, batches, score, shown, n_epochs, kept)
+        except KeyboardInterrupt:
+            if kept is None or not trainer.underway.train_state.step:
+                raise
+            unfinished = kept.interrupted = True
+            kept.keep(_standing(model, trainer))
+            model._train_state = trainer.underway.ended()
     best = model._train_state.best_point
     if best is not None and n_epochs is None:
         model._train_state.point.theta[:] = best.theta
         model._train_state.point.statistics[:] = best.statistics
-    model._publish(batches)
+    model._publish(batches if kept is None else kept)
     if trainer.variation is not None:
         warn_of_descent(model, trainer.variation)
     model.converged_ = not (unfinished or n_epochs or trainer.failure)
-    if trainer.failure is not None:
+    if kept is not None and kept.interrupted:
+        warn(interrupted(model))
+    elif trainer.failure is not None:
         warn(_failed(trainer.failure, model))
     elif unfinished and model.tol is not None and n_epochs is None:
         warn(_out_of_epochs(model))
@@ -75,10 +80,15 @@ def train_epochs(model, trainer: Trainer, batches, score=None, n_epochs=None) ->
         warn(_out_of_schedule(model))
 
 
-def _epochs(model, trainer, batches, score, shown, n_epochs) -> bool:
+def _epochs(model, trainer, batches, score, shown, n_epochs, kept) -> bool:
     """Make ``n_epochs`` unless one of the other ends comes; whether none of these came."""
-    for _ in range(n_epochs):
-        train_state, record = trainer.epoch(model._train_state, batches, shown.step)
+    standing = None if kept is None else kept.resumed()
+    if standing is not None:
+        trainer.underway, history, trainer.variation = standing
+        model._train_state, model.history_ = trainer.underway.train_state, History(history)
+    for _ in range(n_epochs or max(model.max_iter - model._train_state.epoch, 0)):
+        told = partial(_told, model, trainer, shown, kept)
+        train_state, record = trainer.epoch(model._train_state, batches, told)
         if trainer.failure is not None:
             return False
         model._train_state = train_state
@@ -87,11 +97,27 @@ def _epochs(model, trainer, batches, score, shown, n_epochs) -> bool:
         cost = record.loss if score is None else -record.score
         model._train_state, going = trainer.judged(train_state, cost, score is not None)
         model.history_.append(record)
-        model._publish(batches)
+        trainer.underway = Underway(model._train_state)
+        model._publish(batches if kept is None else kept)
         shown.end(record)
         if ended_by_callback(model, record) or not going:
             return False
+        if kept is not None and kept.is_due(ended=True):
+            kept.keep(_standing(model, trainer))
     return True
+
+
+def _told(model, trainer, shown, kept, record) -> None:
+    """Show, and keep, what some steps have led to."""
+    underway = trainer.underway
+    shown.step(underway.train_state.epoch + 1, underway.met.objective, record.n_rows)
+    if kept is not None and kept.is_due():
+        kept.keep(_standing(model, trainer))
+
+
+def _standing(model, trainer) -> tuple:
+    """All that another process needs to go on."""
+    return trainer.underway, list(model.history_), trainer.variation
 
 
 def ended_by_callback(model, record) -> bool:
@@ -107,10 +133,14 @@ class Trainer:
         self.backprop, self.config, self._n_epochs = backprop, config, n_epochs
         self.failure: Failure | None = None
         self.variation: Variation | None = None
+        self.underway: Any = None
 
     def begin(self, point: Point) -> TrainState:
         """Before the first step; the arrays of ``point`` are copied, for steps change them."""
-        return TrainState(self.config.solver.init(point.theta.copy()), point.statistics.copy())
+        state = self.config.solver.init(point.theta.copy())
+        train_state = TrainState(state, point.statistics.copy())
+        self.underway = Underway(train_state)
+        return train_state
 
     def continues(self, train_state: TrainState) -> bool:
         """Whether a train state is one of this optimizer, and of this dtype."""
@@ -118,26 +148,38 @@ class Trainer:
         same = type(self.config.solver.init(theta[:0])) is type(train_state.state)
         return same and theta.dtype == self.backprop.network.dtype
 
-    def epoch(self, train_state: TrainState, batches, shown) -> tuple[TrainState, Epoch]:
-        """Every row once. ``shown(epoch, loss, n_rows)`` is told of each step."""
-        begun, met, rate = time.perf_counter(), StepRecord(), float("nan")
+    def epoch(self, train_state: TrainState, batches, told) -> tuple[TrainState, Epoch]:
+        """Every row once, or those that are left of the epoch that is `Underway`.
+
+        ``told(record)`` is called after some steps.
+        """
         step = TrainStep(self.backprop, self.config, self._n_epochs, batches.steps_per_epoch)
-        train_state = train_state._replace(start=train_state.step)
-        for after, record in self._strategy.train(step, train_state, batches, train_state.epoch):
-            train_state, met = after, met + record
-            if met.failure is not None:
-                break
-            last = after._replace(step=after.step - 1)
-            rate = self.config.solver.learning_rate * step.factor(last)
-            shown(train_state.epoch + 1, met.objective, record.n_rows)
+        underway = self.underway
+        if underway is None or not underway.met.n_steps:
+            underway = Underway(train_state._replace(start=train_state.step))
+        begun = time.perf_counter() - underway.seconds
+        rest = RestOfEpoch(batches, underway.n_steps)
+        rounds = self._strategy.train(step, underway.train_state, rest, train_state.epoch)
+        while underway.met.failure is None:
+            with uninterrupted():  # steps change arrays
+                after = next(rounds, None)
+                if after is None:
+                    break
+                met, seconds = underway.met + after[1], time.perf_counter() - begun
+                self.underway = underway = Underway(after[0], met, seconds)
+            if met.failure is None:
+                told(after[1])
+        train_state, met, _ = underway
         self.failure, self.variation = met.failure, self.variation or met.variation
         seconds = time.perf_counter() - begun
-        epoch = train_state.epoch + 1
-        n_rows, weight = train_state.n_rows + met.n_rows, train_state.weight + met.weight
-        norm = met.norm / met.n_steps if met.n_steps else float("nan")
-        told = (met.objective, float("nan"), norm, rate, met.n_rows / seconds, met.step_losses)
-        record = Epoch(epoch, seconds, *told)
-        return train_state._replace(epoch=epoch, n_rows=n_rows, weight=weight), record
+        rate = norm = float("nan")
+        if met.n_steps:
+            last = train_state._replace(step=train_state.step - 1)
+            rate = self.config.solver.learning_rate * step.factor(last)
+            norm = met.norm / met.n_steps
+        sums = (met.objective, float("nan"), norm, rate, met.n_rows / seconds, met.step_losses)
+        record = Epoch(train_state.epoch + 1, seconds, *sums)
+        return underway.ended()._replace(epoch=record.epoch), record
 
     def judged(self, train_state: TrainState, cost: float, keep: bool) -> tuple[TrainState, bool]:
         """Take in the ``cost`` of an epoch: from where training goes on, and whether it does.
@@ -202,6 +244,16 @@ def _failed(failure: Failure, model) -> str:
         f"{type(model).__name__} stopped at step {failure.step} in epoch {failure.epoch}: {where} "
         f"is not finite. The weights are those {left}. Lower learning_rate_init, set clip_norm, or "
         "scale the columns of X (and y, if it holds numbers)."
+    )
+
+
+def interrupted(model) -> str:
+    """What tells of a fit that Ctrl-C has ended."""
+    best = model._train_state.best_point
+    left = "those it had come to" if best is None else "of the best epoch"
+    return (
+        f"{type(model).__name__} was interrupted in epoch {model.n_iter_ + 1}: the weights are "
+        f"{left}. {how_to_go_on(model)}."
     )
 
 

@@ -95,6 +95,7 @@ class CNNClassifier(NeuralClassifier):
         cache="auto",
         strategy="auto",
         verbose=False,
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

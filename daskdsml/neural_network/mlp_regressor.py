@@ -90,6 +90,7 @@ class MLPRegressor(NeuralRegressor):
         backend="auto",
         cache="auto",
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

@@ -104,6 +104,9 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         or workers that push gradients to servers, such as ``ParameterServer(staleness=4)``.
     verbose : bool, default=False
         Whether to show a progress bar: epoch, loss, validation score, rows per second.
+    checkpoint : str, path-like, `daskdsml.Checkpoint` or None, default=None
+        File or URL where `fit` keeps all of training, for the same call to go on from after it was
+        ended, in the middle of an epoch too. It is removed when the fit is over.
 
     Attributes
     ----------
@@ -177,6 +180,7 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         cache="auto",
         strategy="auto",
         verbose=False,
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

@@ -79,6 +79,7 @@ class NeuralRegressor(RegressorMixin, NeuralModel):
         cache="auto",
         strategy="auto",
         verbose=False,
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

@@ -92,6 +92,7 @@ class RNNClassifier(NeuralClassifier):
         cache="auto",
         strategy="auto",
         verbose=False,
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

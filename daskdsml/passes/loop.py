@@ -28,7 +28,9 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress, known=N
     state = solver.init(theta)
     if known is not None:
         state = solver.tell(state, known, objective.problem)
-    state, steps = progress.resumed((state, _Steps()))
+    steps = _Steps()
+    if objective.stateless:
+        state, steps = progress.resumed((state, steps))
     while state.status is None and steps.go_on(max_iter):
         start, before = time.perf_counter(), state
         try:
@@ -41,7 +43,8 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress, known=N
         steps = steps.after(before, state)
         seconds = time.perf_counter() - start
         progress.add(Record(state.name, seconds, state.value, state.gradient_norm, state.step))
-        progress.keep((state, steps))
+        if objective.stateless:
+            progress.keep((state, steps))
     return _result(state, steps, progress)
 
 

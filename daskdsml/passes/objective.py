@@ -163,7 +163,12 @@ class Problem(NamedTuple):
 
 
 class Objective:
-    """The objective of a problem, evaluated by ``run(kernel, state, name)`` over all blocks."""
+    """The objective of a problem, evaluated by ``run(kernel, state, name)`` over all blocks.
+
+    ``stateless`` tells that an evaluation does not depend on those before.
+    """
+
+    stateless = True
 
     def __init__(self, run, problem: Problem):
         self._run = run

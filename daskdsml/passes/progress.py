@@ -45,29 +45,29 @@ class Progress:
 
     def __init__(self, label: str, verbose: bool, journal=None):
         self.history, self.interrupted = History(), False
-        self._journal = journal
+        self.journal = journal
         self._bar = bar(label, unit=" passes", bar_format=BAR) if verbose else None
 
     def add(self, record: Record) -> None:
         """Keep one pass and show it: models, objective, criterion."""
-        if self._journal is not None and self._journal.replayed:
-            record = record._replace(seconds=record.seconds + self._journal.replayed)
-            self._journal.replayed = 0.0
+        if self.journal is not None and self.journal.replayed:
+            record = record._replace(seconds=record.seconds + self.journal.replayed)
+            self.journal.replayed = 0.0
         self._show(record)
 
     def resumed(self, state):
         """Where the loop that begins here stood in an earlier call, or ``state``."""
-        if self._journal is None:
+        if self.journal is None:
             return state
-        state, history = self._journal.resumed((state, []))
+        state, history = self.journal.resumed((state, []))
         for record in history[len(self.history) :]:
             self._show(record)
         return state
 
     def keep(self, state) -> None:
         """Keep where a loop stands, for a later call."""
-        if self._journal is not None:
-            self._journal.keep_state((state, list(self.history)))
+        if self.journal is not None:
+            self.journal.keep_state((state, list(self.history)))
 
     def _show(self, record: Record) -> None:
         self.history.append(record)

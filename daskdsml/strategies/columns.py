@@ -55,7 +55,12 @@ class Columns:
 
 
 class _Objective:
-    """What `daskdsml.passes.objective.Objective` is, over blocks of columns."""
+    """What `daskdsml.passes.objective.Objective` is, over blocks of columns, some of which it has.
+
+    So another process that goes on with a fit is told of all its passes.
+    """
+
+    stateless = False
 
     def __init__(self, rows, problem):
         self.problem = problem

@@ -116,8 +116,7 @@ class Journal:
         self._begun = None
         self._records.append(PassRecord(value, seconds))
         self._place += 1
-        self._count += 1
-        if self.is_due():
+        if self.counted():
             self.write()
 
     def resumed(self, state):
@@ -139,8 +138,9 @@ class Journal:
         """Until it is time to write."""
         return max(self._written + self._seconds - time.monotonic(), 0.0)
 
-    def is_due(self) -> bool:
-        """Whether it is time to write, after a pass."""
+    def counted(self) -> bool:
+        """Count a pass, or an epoch; whether it is time to write."""
+        self._count += 1
         often = self._passes is not None and self._count >= self._passes
         return often or not self.seconds_left()
 

@@ -84,7 +84,12 @@ def check_validation(estimator: Any, X_val: Any, y_val: Any, mask_val: Any = Non
 
 
 def check_single_epoch(estimator: Any) -> None:
-    """Raise ValueError if ``partial_fit`` is to stop early."""
+    """Raise ValueError if ``partial_fit`` is to stop early, or to keep a checkpoint."""
+    if estimator.checkpoint is not None:
+        raise ValueError(
+            "checkpoint has no effect on partial_fit, whose calls are one epoch. Use "
+            "checkpoint=None and save the model, or fit."
+        )
     if estimator.early_stopping:
         raise ValueError(
             "early_stopping=True has no effect on partial_fit, which makes one epoch. Use "

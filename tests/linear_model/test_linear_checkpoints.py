@@ -11,34 +11,34 @@ from daskdsml import Checkpoint
 from daskdsml.engine.full import shards
 from daskdsml.linear_model import (
     ElasticNet,
-    GammaRegressor,
     HuberRegressor,
     Lasso,
     LinearRegression,
     LogisticRegression,
     PoissonRegressor,
     Ridge,
+    SGDClassifier,
+    SGDRegressor,
 )
 
 N, P, CHUNK = 2000, 6, 250
+FEW = {"max_iter": 4, "tol": None}
+STOPS = {"max_iter": 12, "tol": 1e-3, "n_iter_no_change": 1, "early_stopping": True}
 MODELS = {
     "newton": (LogisticRegression, {"solver": "newton"}, classes),
     "lbfgs": (LogisticRegression, {"solver": "lbfgs"}, classes),
     "auto": (LogisticRegression, {"C": np.inf}, classes),
     "l1": (LogisticRegression, {"l1_ratio": 1.0, "C": 0.1}, classes),
     "poisson": (PoissonRegressor, {"tol": 1e-8}, counts),
-    "gamma": (GammaRegressor, {"solver": "lbfgs"}, lambda n, p: positive(n, p)),
     "huber": (HuberRegressor, {}, regression),
     "qr": (LinearRegression, {"solver": "qr"}, regression),
     "ridge lbfgs": (Ridge, {"solver": "lbfgs"}, regression),
     "lasso": (Lasso, {"alpha": 0.01}, regression),
     "working set": (ElasticNet, {"alpha": 0.01, "solver": "working_set"}, regression),
+    "sgd": (SGDClassifier, {**FEW, "average": True, "penalty": "l1"}, classes),
+    "full": (SGDRegressor, {**FEW, "batch_size": "full", "eta0": 1e-4}, regression),
+    "adaptive": (SGDClassifier, {**STOPS, "learning_rate": "adaptive", "eta0": 1e-5}, classes),
 }  # fmt: skip
-
-
-def positive(n, p):
-    X, y, w = counts(n, p)
-    return X, y + 0.5, w
 
 
 def rows_of(make, lazy=True):
@@ -52,21 +52,61 @@ def small_shards(monkeypatch):
     monkeypatch.setattr(shards, "SMALLEST", 1)
 
 
-@pytest.mark.parametrize("lazy", [True, False], ids=["Dask", "NumPy"])
-@pytest.mark.parametrize("name", MODELS)
+CASES = [(name, True) for name in MODELS] + [("newton", False), ("lasso", False), ("sgd", False)]
+
+
+@pytest.mark.parametrize("name, lazy", CASES)
 def test_killed_fits_end_in_the_same_bits(name, lazy, tmp_path, monkeypatch):
     kind, settings, make = MODELS[name]
     X, y, w = rows_of(make, lazy)
-    whole = kind(**settings).fit(X, y, w)
+    whole = kind(**settings).fit(X, y, sample_weight=w)
     model, deaths = resumed_until_done(
         lambda **own: kind(**settings, **own),
-        lambda model: model.fit(X, y, w),
+        lambda model: model.fit(X, y, sample_weight=w),
         tmp_path / "fit",
         monkeypatch,
     )
     assert deaths >= len(whole.history_)
     assert_same_fit(model, whole)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "kind, settings",
+    [
+        (LogisticRegression, {"l1_ratio": 1.0, "C": 0.5}),
+        (ElasticNet, {"alpha": 0.05, "solver": "working_set"}),
+    ],
+)
+def test_killed_fits_by_columns_end_in_the_same_bits(kind, settings, tmp_path, monkeypatch):
+    X, y, _ = classes(60, 120)
+    X, y = da.from_array(X, chunks=(60, 10)), da.from_array(y, chunks=60)
+    whole = kind(**settings).fit(X, y)
+    model, deaths = resumed_until_done(
+        lambda **own: kind(**settings, **own),
+        lambda model: model.fit(X, y),
+        tmp_path / "fit",
+        monkeypatch,
+    )
+    assert deaths >= len(whole.history_)
+    assert_same_fit(model, whole)
+
+
+@pytest.mark.parametrize("name, cache", [("newton", "none"), ("qr", "memory"), ("sgd", "memory")])
+def test_killed_fits_on_a_cluster_end_in_the_same_bits(name, cache, client, tmp_path, monkeypatch):
+    kind, settings, make = MODELS[name]
+    X, y, _ = rows_of(make)
+    X, y = (da.map_blocks(np.copy, a, dtype=a.dtype) for a in (X, y))
+    whole = kind(cache=cache, **settings).fit(X, y)
+    model, deaths = resumed_until_done(
+        lambda **own: kind(cache=cache, **settings, **own),
+        lambda model: model.fit(X, y),
+        tmp_path / "fit",
+        monkeypatch,
+        n_writes=1 if name == "newton" else 4,
+    )
+    assert deaths >= 2 or name == "qr"
+    assert_same_fit(model, whole)
 
 
 def test_shards_that_were_summed_are_not_read_again(tmp_path, monkeypatch):
@@ -250,3 +290,35 @@ def test_without_parameters_an_interrupt_is_one(tmp_path, monkeypatch):
         interrupts(patch, 3 * X.numblocks[0] + 2)
         with pytest.warns(ConvergenceWarning, match="A checkpoint would let"):
             model.fit(X, y)
+
+
+def test_descent_with_other_rows_for_validation(tmp_path, monkeypatch):
+    X, y, _ = rows_of(classes)
+    settings = {**STOPS, "tol": None, "max_iter": 3}
+    rows = {"X_val": X[: 2 * CHUNK], "y_val": y[: 2 * CHUNK]}
+    whole = SGDClassifier(**settings).fit(X, y, **rows)
+    model, _ = resumed_until_done(
+        lambda **own: SGDClassifier(**settings, **own),
+        lambda model: model.fit(X, y, **rows),
+        tmp_path / "fit",
+        monkeypatch,
+    )
+    assert_same_fit(model, whole)
+
+
+def test_interrupted_descent_is_usable_and_goes_on(tmp_path, monkeypatch):
+    X, y, _ = rows_of(classes)
+    settings = {"max_iter": 4, "tol": None, "n_jobs": 1, "cache": "none"}
+    whole = SGDClassifier(**settings).fit(X, y)
+    model = SGDClassifier(**settings, checkpoint=str(tmp_path / "fit"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupts(patch, X.numblocks[0] + 2)
+        model.fit(X, y)
+    with monkeypatch.context() as patch:
+        interrupts(patch, 3 * X.numblocks[0])
+        with pytest.warns(ConvergenceWarning, match="was interrupted after 2 epochs. The"):
+            model.fit(X, y)
+    assert (model.n_iter_, model.converged_) == (2, False) and model.score(X, y) > 0.5
+    assert_same_fit(model.fit(X, y), whole)
+    with pytest.raises(ValueError, match="checkpoint has no effect on partial_fit"):
+        model.partial_fit(X, y, classes=[0, 1])

@@ -76,8 +76,14 @@ class KeptRows:
 
     def map(self, transform) -> KeptRows:
         """The same rows with ``transform`` applied to every block."""
-        kept = copy(self)
-        kept._rows = self._rows.map(transform)
+        return self._over(self._rows.map(transform))
+
+    def __copy__(self) -> KeptRows:
+        return self._over(copy(self._rows))
+
+    def _over(self, rows) -> KeptRows:
+        kept = object.__new__(KeptRows)
+        vars(kept).update(vars(self), _rows=rows)
         return kept
 
     def close(self) -> None:

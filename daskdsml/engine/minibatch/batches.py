@@ -167,9 +167,9 @@ class LocalBatches:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
         return self._steps.epoch(epoch)
 
-    def rounds(self, epoch: int) -> Iterator[LocalRound]:
-        """The mini-batches of an epoch, one at a time."""
-        return map(LocalRound, self.epoch(epoch))
+    def rounds(self, epoch: int, first: int = 0) -> Iterator[LocalRound]:
+        """The mini-batches of an epoch from the ``first`` on, one at a time."""
+        return map(LocalRound, self._steps.epoch(epoch, first))
 
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for.

@@ -87,16 +87,18 @@ class ClusterBatches:
         self._plan = SpreadPlan(layout, keep, shuffle, seed, len(self._actors.handles))
         self._transfer: Any = Transfer(client, self._actors, partitions, keep)
         self._wanted = Wanted(self._plan, self._transfer.futures is not None and not keep)
-        self._n_rows_by_dask, self._count = 0, 1
+        self._n_rows_by_dask, self._count, self._begun = 0, 1, -1
 
     def epoch(self, epoch: int) -> Iterator[ClusterStep]:
         """The mini-batches of an epoch, each row in one of them; the last one may be smaller."""
         for step, n_rows in enumerate(self._plan.sizes(epoch)):
             yield ClusterStep(ClusterRound(self, (epoch, step, 1)), n_rows)
 
-    def rounds(self, epoch: int) -> Iterator[ClusterRound]:
-        """The mini-batches of an epoch, as many at a time as take `ROUND_SECONDS` or so."""
-        first = 0
+    def rounds(self, epoch: int, first: int = 0) -> Iterator[ClusterRound]:
+        """The mini-batches of an epoch from the ``first`` on.
+
+        They come as many at a time as take `ROUND_SECONDS` or so.
+        """
         while first < self.steps_per_epoch:
             begun, count = time.monotonic(), min(self._count, self.steps_per_epoch - first)
             yield ClusterRound(self, (epoch, first, count))
@@ -110,7 +112,8 @@ class ClusterBatches:
         pickled, lost, why = self._pickle(kernel), {}, ""
         epoch, first, _ = steps
         wanted = self._wanted.of(epoch, first)
-        if not first:
+        if not first or self._begun != epoch:
+            self._begun = epoch
             self._actors.move_apart()
             self._transfer.begin(sum(self._plan.own(epoch), []))
         for _ in range(RESENDS):
@@ -245,9 +248,9 @@ class ClusterParts:
         self.run, self.advance, self.close = batches.run, batches.advance_parts, batches.close
         self.steps_per_epoch = max(part.layout.n_steps for part in batches.parts)
 
-    def rounds(self, epoch: int, count: int | None) -> Iterator[Round]:
+    def rounds(self, epoch: int, count: int | None, first: int = 0) -> Iterator[Round]:
         """See `daskdsml.engine.minibatch.parts.rounds`."""
-        return rounds(self, epoch, count)
+        return rounds(self, epoch, count, first)
 
     @property
     def n_rows_read(self) -> int:

@@ -119,11 +119,14 @@ class Round(NamedTuple):
         return self.parts.advance(kernel, state, *self.steps)
 
 
-def rounds(parts, epoch: int, count: int | None) -> Iterator[Round]:
-    """The rounds of an epoch, of ``count`` mini-batches of each part; None is for all of them."""
+def rounds(parts, epoch: int, count: int | None, first: int = 0) -> Iterator[Round]:
+    """The rounds of an epoch, of ``count`` mini-batches of each part; None is for all of them.
+
+    They begin with mini-batch number ``first`` of each part.
+    """
     count = count or parts.steps_per_epoch
-    for first in range(0, parts.steps_per_epoch, count):
-        yield Round(parts, (epoch, first, count))
+    for step in range(first, parts.steps_per_epoch, count):
+        yield Round(parts, (epoch, step, count))
 
 
 class LocalParts:
@@ -138,9 +141,9 @@ class LocalParts:
             for part in parts
         ]
 
-    def rounds(self, epoch: int, count: int | None) -> Iterator[Round]:
+    def rounds(self, epoch: int, count: int | None, first: int = 0) -> Iterator[Round]:
         """See `rounds`."""
-        return rounds(self, epoch, count)
+        return rounds(self, epoch, count, first)
 
     def advance(self, kernel, state, *steps: int):
         """See `Round.run`."""
