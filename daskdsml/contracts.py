@@ -179,6 +179,10 @@ class Rows(Protocol):
     ``state = kernel(state, block)`` for one block after another, shards in ``order``; ``map`` the
     same rows with ``transform`` applied to every block; ``name`` says what a pass is for. Results
     depend on the layout of the data alone. ``close`` lets go of what is held.
+
+    ``parts`` is what ``kernel(common, state, kept, rows)`` returns for each of ``states``, in one
+    task each: part k of n has the shards k, k + n, ..., with ``run`` and ``fold``. With ``keep`` it
+    also stays where it was made, for calls that give kernel and common of it as ``kept``.
     """
 
     n_rows_read: float
@@ -187,6 +191,9 @@ class Rows(Protocol):
     def fold(
         self, kernel: Callable[[Any, Block], Any], state: Any, order: Any, name: str
     ) -> Any: ...
+    def parts(
+        self, kernel: Callable, common: Any, states: Any, name: str, keep: bool = False, kept=None
+    ) -> list: ...
     def map(self, transform: Callable[[Block], Block]) -> Rows: ...
     def close(self) -> None: ...
 
@@ -266,8 +273,7 @@ class Strategy(Protocol):
     ``minimize(problem, rows, solver, theta, **options)``, a Result; with "batches"
     ``train(step, state, batches, epoch)``, an iterator of (state, what ``step(state, batch)``
     told); with "epochs" ``epoch(kernel, state, rows, order, name)``, the state after every row.
-    One with ``n_parts`` is given `Parts` for batches. ``check`` raises ValueError for settings out
-    of range.
+    One with ``n_parts`` is given rows by parts. ``check`` raises ValueError for bad settings.
     """
 
     provides: frozenset[str]

@@ -14,6 +14,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.sizeof import sizeof
 from dask.system import CPU_COUNT
 
+from daskdsml.data.blocks import split
 from daskdsml.engine.clients import current_worker, gathered
 from daskdsml.engine.tree import PartialSums, add_sums
 
@@ -66,6 +67,25 @@ def submitted(client, tasks: list, keys: list, places: dict | None = None) -> li
     graph = HighLevelGraph.from_collections(keys[0], {task.key: task for task in tasks})
     with dask.annotate(**options):
         return client.get(graph, keys, sync=False, fifo_timeout="100 ms")
+
+
+def pieces_of(groups, threads) -> list:
+    """Cut each worker's shards into one piece per thread of it."""
+    return [
+        (worker, shards[piece.start : piece.stop])
+        for worker, shards in groups
+        for piece in split(len(shards), threads.get(worker, 1))
+    ]
+
+
+def on_worker(worker) -> dict:
+    """Have a task preferably run on ``worker``; None says nothing."""
+    return {} if worker is None else {"workers": [worker], "allow_other_workers": True}
+
+
+def new_key(name: str) -> str:
+    """A key that no other work has: clients of other processes share the scheduler."""
+    return f"{name}-{uuid4().hex}"
 
 
 def n_threads(n_jobs: int | None = None) -> int:

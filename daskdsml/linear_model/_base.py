@@ -18,8 +18,9 @@ from daskdsml.data.blocks import float_dtype
 from daskdsml.data.dataset import MATRIX, check_rank, is_dask, meta_of
 from daskdsml.data.local import local_rows
 from daskdsml.data.validation import target_names, validate_dataset, warn_of_one_row
+from daskdsml.engine.full.by_columns import ByColumns
 from daskdsml.engine.full.predict import lazily
-from daskdsml.engine.full.rows import ByColumns, open_rows
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.passes.evaluate import Labels, LinearPredictor, errors
 from daskdsml.passes.progress import Progress
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow, raise_underflow, row_stats_of
@@ -150,8 +151,10 @@ def passes_over(estimator, table, solver=None, label=None, strategy=None, journa
 def _rows_for(estimator, table, needs, strategy, journal):
     n_jobs = getattr(estimator, "n_jobs", None)
     square = not needs.isdisjoint({"moments", "hessian", "row products"})
-    by_columns = getattr(strategy, "by_columns", False)
-    return (ByColumns if by_columns else open_rows)(table, estimator.cache, n_jobs, square, journal)
+    options = (table, estimator.cache, n_jobs, square, journal)
+    if getattr(strategy, "by_columns", False):
+        return ByColumns(*options)
+    return open_rows(*options, getattr(strategy, "n_parts", None))
 
 
 def dataset_of(estimator, X, y, sample_weight, *, reset=True, **kind):

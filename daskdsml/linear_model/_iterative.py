@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from daskdsml.contracts import Evaluation, Result
-from daskdsml.engine.full.rows import ByColumns
+from daskdsml.engine.full.by_columns import ByColumns
 from daskdsml.linear_model._base import (
     LARGEST_GRAM,
     asked_solver,

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from daskdsml.data.blocks import nbytes
-from daskdsml.engine.full.rows import suits_columns
+from daskdsml.engine.full.by_columns import suits_columns
 from daskdsml.utils.threads import single_threaded_blas
 
 # A pass over X waits for memory: an entry costs as much as so many multiply-adds in the cache, and

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from daskdsml.engine.full.rows import suits_columns
+from daskdsml.engine.full.by_columns import suits_columns
 from daskdsml.strategies.columns import Columns
 from daskdsml.utils import registry
 
@@ -26,6 +26,8 @@ def strategy_for(estimator, solver, table, asked=None):
             "there are is unknown. Call X.compute_chunk_sizes() before, or use "
             "strategy='all_reduce'."
         )
+    if hasattr(strategy, "check_size"):
+        strategy.check_size(table.n_features)
     return strategy
 
 

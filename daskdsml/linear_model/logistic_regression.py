@@ -80,10 +80,12 @@ class LogisticRegression(LinearClassifier):
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
     backend : {"auto", "numpy", "numba", "cupy"}
         What evaluates a block; "auto" is "numba", or "numpy" for data below 2**24 entries.
-    strategy : {"auto", "all_reduce", "columns"} or a strategy of `daskdsml.strategies`
+    strategy : {"auto", "all_reduce", "columns", "admm"} or a strategy of `daskdsml.strategies`
         How work is spread: "all_reduce" sums over all rows in each step; with "columns" each task
-        has some columns of all rows, and scores travel. "auto" is the latter for Dask Arrays of
-        more columns than rows, in more chunks of columns than of rows.
+        has some columns of all rows, and scores travel; with "admm" parts of the rows minimise by
+        themselves between messages, and ``max_iter`` counts their rounds. "auto" is "columns" for
+        Dask Arrays of more columns than rows, in more chunks of columns than of rows, else
+        "all_reduce".
     checkpoint : str, path-like, `daskdsml.Checkpoint` or None
         File or URL where the fit keeps what it has come to, for the same call to go on from after
         it was ended. It is removed when the fit is over.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskdsml.engine.full.rows import suits_columns
+from daskdsml.engine.full.by_columns import suits_columns
 from daskdsml.linear_model._base import LARGEST_GRAM, LinearRegressor, asked_solver, dataset_of
 from daskdsml.linear_model._least_squares import (
     SOLVERS,

@@ -81,6 +81,18 @@ def step_in_errors(slope, problem) -> float:
     return (max(-slope, 0.0) * problem.n_rows / problem.size) ** 0.5
 
 
+def is_flat(gradient, null_space, problem, tol) -> bool:
+    """Whether the objective does not fall where the Hessian is zero.
+
+    Far from the optimum a loss may be so nearly straight that its curvature is lost in rounding:
+    what then looks like columns that depend on each other is a start to be left.
+    """
+    if null_space is None:
+        return True
+    along = problem.standardized(null_space @ (null_space.T @ gradient))
+    return bool(abs(along).max() <= max(tol, 1e-8))
+
+
 def settled(slope, value, tol) -> bool:
     """Whether a step that promises ``-slope`` is small next to the objective's ``value``.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskdsml.solvers._line_search import STEP_IN_ERRORS, accepts, shorter, step_in_errors
+from daskdsml.solvers._line_search import STEP_IN_ERRORS, accepts, is_flat, shorter, step_in_errors
 from daskdsml.solvers._symmetric import shortest, solve_newton
 
 # With a step this short, in the norm of the Hessian, that Hessian still holds at its end to some
@@ -79,7 +79,7 @@ class Newton(NamedTuple):
             return shorter(state, here)
         noise = problem.epsilon * abs(here.value)
         reached = self._reached(state, here, problem)
-        flat = self._is_flat(here.gradient, reached.null_space, problem)
+        flat = is_flat(here.gradient, reached.null_space, problem, self.tol)
         if not flat and state.direction is None and state.trial.any():
             return self.init(np.zeros_like(state.trial))._replace(curved=True)
         return self._judged(state, reached, problem, noise) if flat else reached
@@ -113,17 +113,6 @@ class Newton(NamedTuple):
             null_space=null_space,
             name="gradient" if here.hessian is None else "hessian",
         )
-
-    def _is_flat(self, gradient, null_space, problem) -> bool:
-        """Whether the objective does not fall where the Hessian is zero.
-
-        Far from the optimum a loss may be so nearly straight that its curvature is lost in
-        rounding: what then looks like columns that depend on each other is a start to be left.
-        """
-        if null_space is None:
-            return True
-        along = problem.standardized(null_space @ (null_space.T @ gradient))
-        return float(np.max(np.abs(along))) <= max(self.tol, 1e-8)
 
     def _judged(self, before, reached, problem, noise) -> _State:
         """``reached`` with a status, if the search is over."""

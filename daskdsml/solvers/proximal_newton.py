@@ -76,7 +76,7 @@ class ProximalNewton(NamedTuple):
     columns: np.ndarray | None = None
     hessian: np.ndarray | None = None
 
-    needs = frozenset({"gradient", "column hessian"})
+    needs = frozenset({"column hessian"})
 
     def init(self, theta) -> _State:
         known = self.columns is not None

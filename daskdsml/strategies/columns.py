@@ -45,7 +45,7 @@ class Columns:
     def minimize(
         self, problem, rows, solver, theta, *, max_iter, progress=None, known=None
     ) -> Result:
-        """Minimise ``problem`` over ``rows``, a `daskdsml.engine.full.rows.ByColumns`.
+        """Minimise ``problem`` over ``rows``, a `daskdsml.engine.full.by_columns.ByColumns`.
 
         ``known`` is the Evaluation at ``theta``, where that is no more to be read.
         """

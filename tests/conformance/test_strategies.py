@@ -7,7 +7,9 @@ from tables import classes
 from daskdsml.backends.numpy import NumPy
 from daskdsml.data.dataset import Dataset
 from daskdsml.engine.full import rows as engine_rows
-from daskdsml.engine.full.rows import ByColumns, open_rows
+from daskdsml.engine.full import shards as engine_shards
+from daskdsml.engine.full.by_columns import ByColumns
+from daskdsml.engine.full.rows import open_rows
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.losses.penalties.l2 import L2
@@ -28,6 +30,8 @@ PAIRS = [
 def fitted(strategy_name, solver_name, n_blocks, monkeypatch):
     X, y, _ = classes(600, 4)
     monkeypatch.setattr(engine_rows, "LOCAL_BLOCK", X.nbytes // n_blocks)
+    monkeypatch.setattr(engine_rows, "LOCAL_ROWS", 8)
+    monkeypatch.setattr(engine_shards, "SMALLEST", X.nbytes // n_blocks)
     strategy = registry.find("strategies", strategy_name)()
     solver = registry.find_solver(solver_name)(tol=1e-11)
     lasso = solver_name == "working_set"
@@ -78,7 +82,9 @@ def test_provides_what_some_solver_needs(name):
 
 
 def test_an_unknown_part_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"Unknown strategy 'best': expected one of \['all_redu"):
+    with pytest.raises(
+        ValueError, match=r"Unknown strategy 'best': expected one of \['admm', 'all_redu"
+    ):
         registry.find("strategies", "best")
 
 

@@ -20,12 +20,14 @@ from daskdsml.linear_model import (
     SGDClassifier,
     SGDRegressor,
 )
+from daskdsml.strategies import ADMM
 
 N, P, CHUNK = 2000, 6, 250
 FEW = {"max_iter": 4, "tol": None}
 STOPS = {"max_iter": 12, "tol": 1e-3, "n_iter_no_change": 1, "early_stopping": True}
 MODELS = {
     "newton": (LogisticRegression, {"solver": "newton"}, classes),
+    "admm": (LogisticRegression, {"strategy": ADMM(3)}, classes),
     "lbfgs": (LogisticRegression, {"solver": "lbfgs"}, classes),
     "auto": (LogisticRegression, {"C": np.inf}, classes),
     "l1": (LogisticRegression, {"l1_ratio": 1.0, "C": 0.1}, classes),

@@ -7,7 +7,6 @@ from collections import defaultdict
 from concurrent.futures import CancelledError
 from copy import copy
 from functools import partial
-from uuid import uuid4
 
 import numpy as np
 from dask.array.optimization import Alias, Task
@@ -20,9 +19,18 @@ from daskdsml.engine import tree
 from daskdsml.engine.chunk_tasks import SentRecipes
 from daskdsml.engine.clients import gathered, wait_for_worker
 from daskdsml.engine.full import shards as shd
+from daskdsml.engine.full.parts import KeptParts, dealt, tasks_of_parts, together
 from daskdsml.engine.full.reads import NOTHING, Reads
 from daskdsml.engine.memory import fits
-from daskdsml.engine.scheduling import RESENDS, SEND_SECONDS, gather_sums, submitted
+from daskdsml.engine.scheduling import (
+    RESENDS,
+    SEND_SECONDS,
+    gather_sums,
+    new_key,
+    on_worker,
+    pieces_of,
+    submitted,
+)
 
 # Streams are cut finer than held shards, so that a slow or lost worker costs less, and that an
 # adaptive cluster sees a queue that more workers would shorten.
@@ -45,6 +53,8 @@ class ClusterRows:
         Whether workers keep the blocks; None until it is known whether they fit.
     scattered : bool
         Whether the rows are in this process and are to be sent to the workers.
+    n_parts : int or None
+        Parts that each are to be held by one worker; None for runs of neighbouring shards.
 
     Attributes
     ----------
@@ -54,8 +64,8 @@ class ClusterRows:
         What all passes that ended have read so far.
     """
 
-    def __init__(self, client, shards: list, keep: bool | None, scattered: bool):
-        self._client = client
+    def __init__(self, client, shards: list, keep: bool | None, scattered: bool, n_parts=None):
+        self._client, self._n_parts = client, n_parts
         self._sent: SentRecipes | None = None
         self._recipes: Future | None = None
         self._last: list[Future] = []
@@ -66,7 +76,7 @@ class ClusterRows:
         self._shards, self.n_shards = list(self._sources), len(self._sources)
         self._keep = keep
         self._placed: tuple[frozenset, list] = (frozenset(), [])
-        self.read = Reads()
+        self.read, self._kept = Reads(), KeptParts()
 
     def run(self, kernel, state, name):
         """Sum of ``kernel(state, block)`` over all blocks; tasks are called ``name``."""
@@ -90,6 +100,13 @@ class ClusterRows:
         work = partial(shd.fold_shards, kernel)
         return self._retry(lambda key: self._fold(work, folded, order, key), name, folded)
 
+    def parts(self, kernel, common, states, name, keep=False, kept=None) -> list:
+        """What ``kernel(common, state, kept, rows)`` returns for each part of the rows."""
+        call, asked = partial(self._part_futures, name), (kernel, common, states, keep, kept)
+        make = self._kept.work
+        done = self._retry(lambda _: together(gathered(self._client, make(call, *asked))), name)
+        return done.value
+
     @property
     def n_rows_read(self) -> float:
         """Rows of X read so far."""
@@ -102,7 +119,7 @@ class ClusterRows:
         rows._shards = list(rows._sources)
         if self._held:
             rows._shards = [
-                self._client.submit(shd.transformed, shard, transform, key=_key("encode"))
+                self._client.submit(shd.transformed, shard, transform, key=new_key("encode"))
                 for i, shard in enumerate(self._shards)
             ]
         return rows
@@ -111,6 +128,7 @@ class ClusterRows:
         """Release what workers hold for these rows."""
         self._shards, self._recipes = [], None
         self._last.clear()
+        self._kept.forget()
 
     @property
     def _held(self) -> bool:
@@ -130,7 +148,7 @@ class ClusterRows:
             self._hold()
         for _ in range(RESENDS):
             try:
-                result = attempt(_key(name))
+                result = attempt(new_key(name))
             except CancelledError:
                 if not self._renew():
                     raise
@@ -143,12 +161,12 @@ class ClusterRows:
         )
 
     def _hold(self) -> None:
-        """Have each worker read, or be sent, a run of neighbouring shards to keep."""
+        """Have each worker read, or be sent, neighbouring shards or those of its parts to keep."""
         threads = self._client.nthreads()
         workers = sorted(threads)
-        groups = list(zip(workers, split(self.n_shards, len(workers)), strict=False))
+        groups = list(zip(workers, dealt(self.n_shards, self._n_parts, len(workers)), strict=False))
         self._make({i: worker for worker, shards in groups for i in shards})
-        self._placed = (frozenset(workers), _pieces(groups, threads))
+        self._placed = (frozenset(workers), pieces_of(groups, threads))
 
     def _make(self, places: dict) -> None:
         """Have shards made, each preferably on the worker that is given for it, or None."""
@@ -156,7 +174,7 @@ class ClusterRows:
             for i, worker in places.items():
                 self._shards[i] = self._made(i, worker)
             return
-        keys = {_key("read"): i for i in places}
+        keys = {new_key("read"): i for i in places}
         recipes = parse_input(self._recipes)
         tasks = [Task(key, shd.hold_sent, self._sources[i], recipes) for key, i in keys.items()]
         near = {key: places[i] for key, i in keys.items()}
@@ -166,7 +184,7 @@ class ClusterRows:
     def _made(self, i: int, worker) -> Future:
         source = self._sources[i]
         if is_dask_collection(source):
-            return self._client.compute(source, **_on(worker))
+            return self._client.compute(source, **on_worker(worker))
         return self._send(shd.hold(source), "rows", worker, direct=True)
 
     def _send_recipes(self) -> Future:
@@ -179,7 +197,7 @@ class ClusterRows:
             there = worker if worker in self._client.nthreads() else None
             try:
                 sent = self._client.scatter(
-                    {_key(name): value},
+                    {new_key(name): value},
                     workers=None if there is None else [there],
                     hash=False,
                     timeout=SEND_SECONDS,
@@ -199,6 +217,7 @@ class ClusterRows:
         if lost:
             self._make(dict.fromkeys(lost))
         self._placed = (frozenset(), [])
+        self._kept.forget()
         return bool(lost) or lost_recipes
 
     def _sum(self, work, name, which, seconds) -> tree.PartialSums:
@@ -230,6 +249,16 @@ class ClusterRows:
                 folded = Alias(key)
             (folded,) = submitted(self._client, tasks, [key], places)
         return gathered(self._client, [folded])[0]
+
+    def _part_futures(self, name, *asked) -> list[Future]:
+        """Tasks, one for each part, on the worker that holds its first shard."""
+        key, pieces = new_key(name), self._placement() if self._held else []
+        holder = {i: worker for worker, piece in pieces for i in piece}
+        places, made = {}, []
+        for k, (own, work, kept) in enumerate(tasks_of_parts(self._shards, *asked)):
+            places[f"{key}-{k}"] = holder.get(own[0])
+            made.append(self._task(work, own, f"{key}-{k}", parse_input(kept)))
+        return submitted(self._client, made, list(places), places)
 
     def _task(self, work, piece, key, *arguments) -> Task:
         """The task that does ``work`` on some shards."""
@@ -266,24 +295,5 @@ class ClusterRows:
             groups = defaultdict(list)
             for i, shard in enumerate(self._shards):
                 groups[min(holders.get(shard.key, ()), default=None)].append(i)
-            self._placed = (frozenset(threads), _pieces(groups.items(), threads))
+            self._placed = (frozenset(threads), pieces_of(groups.items(), threads))
         return self._placed[1]
-
-
-def _pieces(groups, threads) -> list:
-    """Cut each worker's shards into one piece per thread of it."""
-    return [
-        (worker, shards[piece.start : piece.stop])
-        for worker, shards in groups
-        for piece in split(len(shards), threads.get(worker, 1))
-    ]
-
-
-def _on(worker) -> dict:
-    """Have a task preferably run on ``worker``; None says nothing."""
-    return {} if worker is None else {"workers": [worker], "allow_other_workers": True}
-
-
-def _key(name: str) -> str:
-    """A key that no other work has: clients of other processes share the scheduler."""
-    return f"{name}-{uuid4().hex}"

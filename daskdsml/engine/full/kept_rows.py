@@ -74,6 +74,15 @@ class KeptRows:
         journal.keep_pass(sums, earlier + time.monotonic() - start)
         return sums
 
+    def parts(self, kernel, common, states, name, keep=False, kept=None) -> list:
+        """What ``kernel(common, state, kept, rows)`` returns for each part of the rows."""
+        known, start = self._journal.passed(), time.monotonic()
+        if known is not None:
+            return known.value
+        values = self._rows.parts(kernel, common, states, name, keep, kept)
+        self._journal.keep_pass(values, time.monotonic() - start)
+        return values
+
     def map(self, transform) -> KeptRows:
         """The same rows with ``transform`` applied to every block."""
         return self._over(self._rows.map(transform))

@@ -12,15 +12,14 @@ import dask
 import numpy as np
 from dask.base import is_dask_collection
 
-from daskdsml.contracts import Block
 from daskdsml.data.blocks import Slice, nbytes, split
-from daskdsml.data.columns import columns_first
 from daskdsml.data.dataset import Dataset
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine import memory, tree
 from daskdsml.engine.clients import current_client
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.full.kept_rows import KeptRows
+from daskdsml.engine.full.parts import KeptParts, tasks_of_parts, together
 from daskdsml.engine.full.reads import Reads
 from daskdsml.engine.full.shards import Held
 from daskdsml.engine.scheduling import n_threads
@@ -42,6 +41,7 @@ def open_rows(
     n_jobs: int | None = None,
     square: bool = True,
     journal=None,
+    n_parts: int | None = None,
 ):
     """`Rows`: a table laid out for passes.
 
@@ -60,12 +60,14 @@ def open_rows(
         Whether sums of p x p numbers are to be made, for which larger blocks are better.
     journal : `daskdsml.utils.journal.Journal` or None
         What passes are kept in.
+    n_parts : int or None
+        How many parts there will be (see `Rows.parts`): a worker then holds whole ones.
     """
-    rows = _open(table, cache, n_jobs, square)
+    rows = _open(table, cache, n_jobs, square, n_parts)
     return rows if journal is None else KeptRows(rows, journal)
 
 
-def _open(table, cache, n_jobs, square):
+def _open(table, cache, n_jobs, square, n_parts):
     memory.check_cache(cache)
     n_bytes = table.n_bytes
     small = n_bytes is None or n_bytes < memory.MIN_CLUSTER_BYTES or cache == "none"
@@ -82,7 +84,7 @@ def _open(table, cache, n_jobs, square):
     from daskdsml.engine.full.cluster import ClusterRows
 
     keep = only_here or tasks.held or memory.keeps(cache, n_bytes, client)
-    return ClusterRows(client, shards, keep, scattered=only_here)
+    return ClusterRows(client, shards, keep, only_here, n_parts)
 
 
 def _slices(table: Dataset, square: bool) -> list[Slice]:
@@ -116,7 +118,7 @@ class LocalRows:
         self._scheduler, self._n_jobs = _configured_scheduler(), n_jobs
         self._pool: ProcessPoolExecutor | None = None
         self._stop = threading.Event()
-        self.read = Reads()
+        self.read, self._kept = Reads(), KeptParts()
         if self._scheduler in THREADED:
             return
         if table.is_local:
@@ -168,6 +170,21 @@ class LocalRows:
             (folded,) = self._call([partial(work, shards, folded)], name)
         self.read.add(folded, before)
         return folded
+
+    def parts(self, kernel, common, states, name, keep=False, kept=None) -> list:
+        """What ``kernel(common, state, kept, rows)`` returns for each part of the rows."""
+
+        def call(*asked):
+            calls = [
+                partial(work, [(i, self._shards[i]) for i in own], kept)
+                for own, work, kept in tasks_of_parts(self._shards, *asked)
+            ]
+            return self._call(calls, name)
+
+        self._prepare()
+        done = together(self._kept.work(call, kernel, common, states, keep, kept))
+        self.read.add(done)
+        return done.value
 
     @property
     def n_rows_read(self) -> float:
@@ -254,41 +271,3 @@ def _configured_scheduler() -> str:
     if name in (None, "dask.distributed", "distributed", "threading", "threaded"):
         return "threads"
     return "synchronous" if name in ("sync", "single-threaded") else name
-
-
-class ByColumns:
-    """A table laid out in blocks of columns, with y, weights and groups in this process.
-
-    Passes see the transposed X: a block's rows are features, numbered by its ``y``.
-    """
-
-    def __init__(self, table: Dataset, cache: str, n_jobs: int | None, square: bool, journal=None):
-        X, self.y, self.w, self.g = columns_first(table)
-        self.n_rows = table.n_rows
-        self._features = X.X.shape[0]
-        self._rows = open_rows(X, cache, n_jobs, square, journal)
-        self.run = self._rows.run
-        self.close = self._rows.close
-
-    def map(self, transform) -> ByColumns:
-        """The same table with ``transform`` applied to targets, weights and groups."""
-        rows = copy(self)
-        rows._rows = copy(self._rows)
-        rows.run, rows.close = rows._rows.run, rows._rows.close
-        block = transform(Block(np.empty((self.n_rows, 0)), self.y, self.w, self.g))
-        rows.y, rows.w, rows.g = block.y, block.w, block.g
-        return rows
-
-    @property
-    def n_rows_read(self) -> float:
-        """Rows of X read so far: complete reads of all columns, times rows."""
-        return self._rows.n_rows_read * self.n_rows / self._features
-
-
-def suits_columns(table: Dataset) -> bool:
-    """Whether X is laid out by columns: more column chunks than row chunks, or in Fortran order."""
-    if table.n_rows is None:
-        return False
-    if table.is_local:
-        return isinstance(table.X, np.ndarray) and not table.X.flags.c_contiguous
-    return table.X.numblocks[1] > table.X.numblocks[0]
