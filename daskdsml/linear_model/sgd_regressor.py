@@ -60,8 +60,9 @@ class SGDRegressor(SparseCoefficients, LinearRegressor):
         Rows of an update: 1, k, or all rows of an epoch.
     cache : {"auto", "memory", "none"}
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    strategy : {"auto", "all_reduce"} or a strategy of `daskdsml.strategies`
-        How work is spread: "all_reduce", which is "auto", is one chain of updates over all rows.
+    strategy : {"auto", "all_reduce", "averaging"} or a strategy of `daskdsml.strategies`
+        How work is spread: "all_reduce", which is "auto", is one chain of updates over all rows;
+        "averaging" trains copies on parts of the rows at the same time, and averages them.
     checkpoint : str, path-like, `daskdsml.Checkpoint` or None
         File or URL where `fit` keeps what it has come to, for the same call to go on from after it
         was ended. It is removed when the fit is over.

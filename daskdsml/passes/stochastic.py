@@ -146,7 +146,10 @@ class HoldOut(NamedTuple):
 
 
 class SGDEpoch(NamedTuple):
-    """The state of a pass: models, which of them still ``learn``, and how they do."""
+    """The state of a pass: models, which of them still ``learn``, and how they do.
+
+    ``copies`` are the models of each part of the rows, where these are never put together.
+    """
 
     models: tuple[SGDState, ...]
     learn: tuple[bool, ...]
@@ -155,6 +158,7 @@ class SGDEpoch(NamedTuple):
     targets: Targets
     hold_out: HoldOut = HoldOut()
     shuffle: tuple[int, ...] | None = None
+    copies: tuple = ()
 
 
 def advance(state: SGDEpoch, block: Block) -> SGDEpoch:

@@ -69,6 +69,7 @@ class ADMM:
     relaxation: float = 1.9
 
     provides: ClassVar = frozenset({"hessian", "column hessian"})
+    reproducible: ClassVar = True
 
     def check(self) -> None:
         """Raise ValueError for settings out of range."""

@@ -8,7 +8,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from daskdsml.passes.sgd_copies import averaged, of_copy
+from daskdsml.passes.stochastic import closed
 from daskdsml.utils.validation import check_number
+
+# Mini-batches of each part between two averages, where their number is not told.
+STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -30,34 +35,53 @@ class Averaging:
     their order. So the result has the same bits on any number of workers, of which ``n_parts`` at
     most have work.
 
+    Linear models (`SGDClassifier`, `SGDRegressor`) average once an epoch, or with ``steps=inf``
+    never while they train: then what an epoch leaves to be scored and kept is the mean of copies
+    that go on by themselves. Their parts are dealt out by shards (runs of chunks, of 1 MiB or
+    more), which an epoch shuffles as ever. Means are taken of coefficients, of their averages over
+    updates, and of the L1 penalty due; a coefficient is zero if it is in all copies. The learning
+    rate falls with the updates of a copy (``t_`` is that of the one that made most), so
+    ``n_parts`` times slower than in one chain.
+
     Parameters
     ----------
     n_parts : int, default=4
-        Parts of the rows, or as many as there are chunks if these are fewer.
-    steps : int or None, default=16
-        Mini-batches of each part between two averages; None averages once an epoch.
+        Parts of the rows, or as many as there are partitions (linear models: shards) if these are
+        fewer.
+    steps : int, None, inf or "auto", default="auto"
+        Mini-batches of each part between two averages; None averages once an epoch. "auto" is 16,
+        and None for linear models, which take None and inf alone.
     outer_learning_rate : float above 0, default=1.0
     outer_momentum : float from 0 to below 1, default=0.0
+        Both are for networks.
 
     References
     ----------
+    Zinkevich, M., Weimer, M., Li, L. and Smola, A. (2010). Parallelized stochastic gradient
+    descent. NeurIPS 23.
     Stich, S. U. (2019). Local SGD converges fast and communicates little. ICLR.
     Douillard, A. et al. (2023). DiLoCo: Distributed low-communication training of language models.
     arXiv 2311.08105.
     """
 
     n_parts: int = 4
-    steps: int | None = 16
+    steps: int | float | str | None = "auto"
     outer_learning_rate: float = 1.0
     outer_momentum: float = 0.0
 
-    provides: ClassVar = frozenset({"batches", "batch sums"})
     reproducible: ClassVar = True
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """What these settings do for: mini-batches of networks, epochs of linear models."""
+        given = frozenset({"batches", "batch sums"} if self.steps != np.inf else ())
+        outer = self.outer_learning_rate != 1.0 or self.outer_momentum
+        return given | ({"epochs"} if self.steps in ("auto", None, np.inf) and not outer else set())
 
     def check(self) -> None:
         """Raise ValueError for settings out of range."""
         check_number(self, "n_parts", 1, integer=True)
-        if self.steps is not None:
+        if self.steps not in ("auto", None, np.inf):
             check_number(self, "steps", 1, integer=True)
         check_number(self, "outer_learning_rate", 0, strict=True, high=np.finfo(float).max)
         check_number(self, "outer_momentum", 0, below=1)
@@ -67,11 +91,22 @@ class Averaging:
 
         ``state`` has ``point.theta (d,)``, and ``outer``, which is this strategy's own.
         """
-        for part_steps in batches.rounds(epoch, self.steps):
+        for part_steps in batches.rounds(epoch, STEPS if self.steps == "auto" else self.steps):
             total = part_steps.run(_LocalSteps(step), state)
             mean = _combined(partial(_divided, weight=total.weight), total.sums)
             state = self._outer_step(state, mean)
             yield state, total.told
+
+    def epoch(self, kernel, state, rows, order, name):
+        """The state after an epoch of each copy: see `AllReduce.epoch`.
+
+        ``state`` is a `daskdsml.passes.stochastic.SGDEpoch`.
+        """
+        copies = state.copies or [None] * min(self.n_parts, rows.n_shards)
+        common = state._replace(copies=()), order
+        copies = tuple(rows.parts(_LocalEpoch(kernel), common, copies, name))
+        state = averaged(state, copies)
+        return state._replace(copies=copies) if self.steps == np.inf else state
 
     def _outer_step(self, before, mean):
         """The state from which the next round begins."""
@@ -82,6 +117,16 @@ class Averaging:
         velocity = delta if before.outer is None else momentum * before.outer + delta
         mean.point.theta[:] = theta - self.outer_learning_rate * (delta + momentum * velocity)
         return mean._replace(outer=velocity)
+
+
+class _LocalEpoch(NamedTuple):
+    """Kernel of parts: a copy of the models goes through the rows of its part."""
+
+    kernel: Any
+
+    def __call__(self, common, copy, kept, rows):
+        state, order = common
+        return closed(rows.fold(self.kernel, of_copy(state, copy), order)).models
 
 
 class _LocalSteps(NamedTuple):

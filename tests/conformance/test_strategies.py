@@ -23,7 +23,7 @@ PAIRS = [
     (name, solver)
     for name in registry.available("strategies")
     for solver in ("lbfgs", "newton", "proximal_newton", "working_set")
-    if registry.find_solver(solver).needs <= registry.find("strategies", name).provides
+    if registry.find_solver(solver).needs <= registry.find("strategies", name)().provides
 ]
 
 

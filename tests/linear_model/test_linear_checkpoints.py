@@ -20,7 +20,7 @@ from daskdsml.linear_model import (
     SGDClassifier,
     SGDRegressor,
 )
-from daskdsml.strategies import ADMM
+from daskdsml.strategies import ADMM, Averaging
 
 N, P, CHUNK = 2000, 6, 250
 FEW = {"max_iter": 4, "tol": None}
@@ -38,6 +38,7 @@ MODELS = {
     "lasso": (Lasso, {"alpha": 0.01}, regression),
     "working set": (ElasticNet, {"alpha": 0.01, "solver": "working_set"}, regression),
     "sgd": (SGDClassifier, {**FEW, "average": True, "penalty": "l1"}, classes),
+    "sgd averaged": (SGDClassifier, {**FEW, "strategy": Averaging(3, np.inf)}, classes),
     "full": (SGDRegressor, {**FEW, "batch_size": "full", "eta0": 1e-4}, regression),
     "adaptive": (SGDClassifier, {**STOPS, "learning_rate": "adaptive", "eta0": 1e-5}, classes),
 }  # fmt: skip
