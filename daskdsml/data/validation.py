@@ -68,7 +68,7 @@ def validate_dataset(
     ranks : tuple of int or None
         Numbers of axes that X may have; None stands for any from 2 on.
     any_dtype : bool
-        Whether X stays in the dtype it is stored in, and in one chunk along all axes but the first,
+        Whether X stays in the dtype it is stored in, and rows of more than one axis in one chunk,
         as networks want it; otherwise an X in memory becomes floating point.
     known_rows : bool
         Whether chunk lengths must be known: they are counted, at the cost of a read, if not.
@@ -84,7 +84,7 @@ def validate_dataset(
     else:
         current_client()  # tells what is wrong with it before Dask reads anything
         X = dask_rows(X, ranks)
-        if any_dtype and max(X.numblocks[1:]) > 1:
+        if any_dtype and X.ndim > 2 and max(X.numblocks[1:]) > 1:
             X = X.rechunk({axis: -1 for axis in range(1, X.ndim)})
     y, w, g, mask = (
         # A small Dask vector that accompanies an X in memory is brought to X.

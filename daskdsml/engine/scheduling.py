@@ -88,6 +88,27 @@ def new_key(name: str) -> str:
     return f"{name}-{uuid4().hex}"
 
 
+def sent(client, value, name: str, worker=None, **options):
+    """A future of what this process has, sent to ``worker``, or to any other if that is lost.
+
+    ``name`` begins its key; ``options`` are those of `distributed.Client.scatter`.
+    """
+    for _ in range(RESENDS):
+        there = worker if worker in client.nthreads() else None
+        try:
+            futures = client.scatter(
+                {f"{name}-{uuid4().hex}": value},
+                workers=None if there is None else [there],
+                hash=False,
+                timeout=SEND_SECONDS,
+                **options,
+            )
+            return next(iter(futures.values()))
+        except (OSError, TimeoutError, KeyError):  # by its address the scheduler knows it no more
+            worker = None  # it was lost while this was on its way
+    raise RuntimeError(f"Workers could not be sent {name} in {RESENDS} attempts.")
+
+
 def n_threads(n_jobs: int | None = None) -> int:
     """Threads that this process has for a pass, or ``n_jobs``.
 

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from daskdsml.neural_network import _storage
+from daskdsml.neural_network._columns import splits
 from daskdsml.neural_network._describe import Description, describe
 from daskdsml.neural_network._full_batch import train_full_batch
 from daskdsml.neural_network._kept import kept_training
@@ -351,6 +352,8 @@ def strategy_of(model, solver, network):
     name = f"{type(model).__name__} with solver={model.solver!r}"
     if network.collective and "batches" in needs:
         needs, name = needs | {"batch sums"}, f"{name} and layers such as BatchNorm"
+    if not splits(network):
+        needs, name = needs | {"whole rows"}, f"{name} and a first layer that is not Dense"
     strategy = registry.find_strategy(registry.Needs(name, frozenset(needs)), model.strategy)
     model.reproducible_ = strategy.reproducible
     return strategy
@@ -358,8 +361,8 @@ def strategy_of(model, solver, network):
 
 def drawn_by(model, network, strategy) -> dict:
     """How mini-batches are drawn: see `open_examples`."""
-    n_parts = getattr(strategy, "n_parts", None)
-    return {"shuffle": model.shuffle, "alone": not network.collective, "n_parts": n_parts}
+    spread = {name: getattr(strategy, name, None) for name in ("n_parts", "by_columns")}
+    return {"shuffle": model.shuffle, "alone": not network.collective, **spread}
 
 
 def backend_name(backend) -> str:

@@ -22,10 +22,10 @@ def batch_rows(model, n_rows) -> int:
 
 
 @contextmanager
-def open_examples(model, examples, *, shuffle=False, alone=True, rows=None, n_parts=None):
+def open_examples(model, examples, *, shuffle=False, alone=True, rows=None, **spread):
     """Batches of ``rows`` examples, or of as many as make a step, to be used in a ``with``.
 
-    With ``n_parts`` they are of so many parts of the examples, each apart.
+    ``spread`` are options of `open_batches`: into how many parts, or whether by columns.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def open_examples(model, examples, *, shuffle=False, alone=True, rows=None, n_pa
         seed=seed_of(model),
         pool_bytes=model.pool_bytes,
         cache=model.cache,
-        n_parts=n_parts,
+        **spread,
     )
     try:
         yield batches

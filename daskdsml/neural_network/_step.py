@@ -10,6 +10,7 @@ import numpy as np
 
 from daskdsml.layers.embedding import Embedding
 from daskdsml.network_contracts import BatchGradient
+from daskdsml.neural_network._columns import SplitStep
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.utils.early_stopping import EarlyStopping
@@ -89,20 +90,27 @@ class TrainState(NamedTuple):
         """So many steps ahead, at other parameters."""
         return self._replace(state=self.state._replace(theta=theta), step=self.step + n_steps)
 
-    def of(self, where: slice) -> TrainState:
-        """That of a slice of the parameters, in arrays of its own."""
+    def of(self, where) -> TrainState:
+        """That of a slice or an array of the parameters, in arrays of its own."""
         arrays = (a[where].copy() if isinstance(a, np.ndarray) else a for a in self.state)
         return self._replace(state=type(self.state)(*arrays), best_point=None, outer=None)
 
-    def joined(self, parts: list[TrainState]) -> TrainState:
-        """This one some steps ahead, as the ``parts`` that slices of it have become."""
-        state = type(self.state)(
-            *(
-                np.concatenate(own) if isinstance(own[0], np.ndarray) else own[0]
-                for own in zip(*(part.state for part in parts), strict=True)
-            )
-        )
-        return self._replace(state=state, step=parts[0].step)
+    def joined(self, parts, places) -> TrainState:
+        """This one some steps ahead, as ``parts`` of it have become, which are at ``places``.
+
+        Where these have some in common, the first one counts.
+        """
+
+        def whole(old, *new):
+            if not isinstance(old, np.ndarray):
+                return new[0]
+            old = old.copy()
+            for where, part in reversed([*zip(places, new, strict=True)]):
+                old[where] = part
+            return old
+
+        state = map(whole, self.state, *(part.state for part in parts))
+        return self._replace(state=type(self.state)(*state), step=parts[0].step)
 
 
 class Failure(NamedTuple):
@@ -206,7 +214,7 @@ class TrainStep:
     def of(self, where: slice) -> TrainStep:
         """The step whose `update` is that of a slice of the parameters."""
         start, stop, _ = where.indices(len(self._scale))
-        part = TrainStep(self.backprop, self.config, self._n_epochs, self._steps_per_epoch)
+        part = self.with_backprop(self.backprop)
         part._scale = self._scale[where]
         part._fixed = [
             slice(max(fixed.start, start) - start, min(fixed.stop, stop) - start)
@@ -215,8 +223,16 @@ class TrainStep:
         ]
         return part
 
-    def __call__(self, train_state, batch) -> tuple[TrainState, StepRecord]:
-        after, record = self.update(train_state, self.measure(train_state, batch))
+    def with_backprop(self, backprop: Backprop) -> TrainStep:
+        """The same step of another network."""
+        return TrainStep(backprop, self.config, self._n_epochs, self._steps_per_epoch)
+
+    def by_columns(self, columns: list[slice]) -> SplitStep:
+        """The step cut into those of who share the columns of X."""
+        return SplitStep.of(self, columns)
+
+    def __call__(self, train_state, batch, complete=None) -> tuple[TrainState, StepRecord]:
+        after, record = self.update(train_state, self.measure(train_state, batch), complete)
         if record.failure is not None:
             layer = batch.run(self.backprop.trace, train_state.point).layer
             record = record._replace(failure=self.failed_in(layer, record.failure))
@@ -229,18 +245,19 @@ class TrainStep:
             variation = batch.run(column_variation, None)
         return Measured(n_rows, batch.run(self.backprop.gradient, train_state.point), variation)
 
-    def update(self, train_state, measured: Measured) -> tuple[TrainState, StepRecord]:
+    def update(
+        self, train_state, measured: Measured, complete=None
+    ) -> tuple[TrainState, StepRecord]:
         """The train state after what was measured in a batch, and a record of it.
 
         Both the arrays of the state and the gradient are changed. Where a loss or gradient is not
-        finite the state stays as it is, and the record has a failure.
+        finite the state stays as it is, and the record has a failure. ``complete`` is called in
+        place of `complete` where others have parameters too.
         """
         config, kernels, point = self.config, self._kernels, train_state.point
         n_rows, total, variation = measured
         gradient, share = total.gradient, 1.0 / (n_rows * config.mean_weight)
-        penalty, squares = kernels.complete(
-            gradient, point.theta, self._scale, share, config.l1, config.l2
-        )
+        penalty, squares = (complete or self.complete)(gradient, point.theta, share)
         norm = math.sqrt(squares)
         if not (math.isfinite(total.loss * share + penalty) and math.isfinite(norm)):
             failure = Failure(train_state.step + 1, train_state.epoch + 1, None)
@@ -259,6 +276,14 @@ class TrainStep:
         sums = total.loss, total.weight, penalty * n_rows, n_rows, norm, 1, by_step
         train_state = train_state._replace(state=state, step=train_state.step + 1)
         return train_state, StepRecord(*sums, variation)
+
+    def complete(self, gradient, theta, share, where=slice(None)) -> tuple[float, float]:
+        """Turn sums of a gradient (d,) into means with the penalty's slopes; its value and squares.
+
+        ``where`` leaves out other parameters.
+        """
+        l1, l2, scale = self.config.l1, self.config.l2, self._scale[where]
+        return self._kernels.complete(gradient[where], theta[where], scale, share, l1, l2)
 
     def factor(self, train_state) -> float:
         """What multiplies the learning rate.

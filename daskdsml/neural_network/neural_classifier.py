@@ -97,13 +97,12 @@ class NeuralClassifier(ClassifierMixin, NeuralModel):
         "auto" compiles where rows, epochs and layers make that pay: from 2**34 multiplications on.
     cache : {"auto", "memory", "none"}, default="auto"
         Whether blocks are kept in (workers') memory after the first read: "auto" if they fit.
-    strategy : {"auto", "all_reduce", "averaging", "parameter_server"} or one of \
+    strategy : {"auto", "all_reduce", "averaging", "parameter_server", "columns"} or one of \
 `daskdsml.strategies`, default="auto"
         How training is spread: each step over all workers ("auto"); copies of the network that
         train on parts of the rows and are averaged, such as ``Averaging(n_parts=4, steps=16)``;
-        or workers that push gradients to servers, such as ``ParameterServer(staleness=4)``.
-    verbose : bool, default=False
-        Whether to show a progress bar: epoch, loss, validation score, rows per second.
+        workers that push gradients to servers, such as ``ParameterServer(staleness=4)``; or, where
+        the first layer is `Dense`, workers that share the columns of X and the weights of these.
     checkpoint : str, path-like, `daskdsml.Checkpoint` or None, default=None
         File or URL where `fit` keeps all of training, for the same call to go on from after it was
         ended, in the middle of an epoch too. It is removed when the fit is over.

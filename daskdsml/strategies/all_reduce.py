@@ -30,6 +30,7 @@ class AllReduce:
             "epochs",
             "batches",
             "batch sums",
+            "whole rows",
             "full batch",
         }
     )

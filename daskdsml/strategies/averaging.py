@@ -74,7 +74,8 @@ class Averaging:
     @property
     def provides(self) -> frozenset[str]:
         """What these settings do for: mini-batches of networks, epochs of linear models."""
-        given = frozenset({"batches", "batch sums"} if self.steps != np.inf else ())
+        kinds = {"batches", "batch sums", "whole rows"} if self.steps != np.inf else ()
+        given = frozenset(kinds)
         outer = self.outer_learning_rate != 1.0 or self.outer_momentum
         return given | ({"epochs"} if self.steps in ("auto", None, np.inf) and not outer else set())
 

@@ -17,6 +17,7 @@ from daskdsml.passes.moments import group_moments
 from daskdsml.passes.progress import Progress
 from daskdsml.passes.row_products import RowSystem, Weighing, coefficients, row_products
 from daskdsml.passes.row_stats import raise_invalid, raise_overflow
+from daskdsml.strategies._steps import Steps
 from daskdsml.utils.threads import single_threaded_blas
 
 # Most columns that the process which fits holds for scores, beside those of a Hessian.
@@ -34,7 +35,7 @@ class Columns:
     """
 
     provides: ClassVar = frozenset(
-        {"column gradient", "row products", "gradient", "column hessian"}
+        {"column gradient", "row products", "gradient", "column hessian", "batches"}
     )
     by_columns: ClassVar = True
     reproducible: ClassVar = True
@@ -52,6 +53,22 @@ class Columns:
         progress = Progress(problem.label, verbose=False) if progress is None else progress
         with single_threaded_blas():
             return iterate(solver, _Objective(rows, problem), theta, max_iter, progress, known)
+
+    def train(self, step, state, batches, epoch: int):
+        """An epoch of mini-batches of which workers have columns: see `AllReduce.train`.
+
+        In one process, where there is nothing to share, it is that of `AllReduce`.
+        """
+        for steps in batches.rounds(epoch):
+            columns = getattr(steps, "columns", None)
+            if columns is None:
+                state, told = steps.run(Steps(step), state)
+            else:
+                split = step.by_columns(columns)
+                states = [state.of(where) for where in split.places]
+                replies = steps.run([Steps(part) for part in split.parts], states)
+                state, told = split.joined(state, replies)
+            yield state, told
 
 
 class _Objective:

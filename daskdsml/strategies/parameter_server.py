@@ -47,7 +47,7 @@ class ParameterServer:
     staleness: int = 0
     n_servers: int | None = None
 
-    provides: ClassVar = frozenset({"batches"})
+    provides: ClassVar = frozenset({"batches", "whole rows"})
 
     @property
     def reproducible(self) -> bool:

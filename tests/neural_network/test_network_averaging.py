@@ -114,7 +114,7 @@ def test_losses_that_are_not_finite_stop_training():
 
 
 @pytest.mark.parametrize("strategy, solver, message", [
-    ("columns", "adam", r"needs \['batches'\].*strategies \['all_reduce', 'averaging', "),
+    ("admm", "adam", r"needs \['batches'\].*strategies \['all_reduce', 'averaging', "),
     (Averaging(), "lbfgs", r"MLPClassifier with solver='lbfgs'.*\['all_reduce'\]"),
     (Averaging(n_parts=0), "adam", "n_parts"),
     (Averaging(steps=1.5), "adam", "steps"),

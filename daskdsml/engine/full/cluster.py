@@ -24,11 +24,11 @@ from daskdsml.engine.full.reads import NOTHING, Reads
 from daskdsml.engine.memory import fits
 from daskdsml.engine.scheduling import (
     RESENDS,
-    SEND_SECONDS,
     gather_sums,
     new_key,
     on_worker,
     pieces_of,
+    sent,
     submitted,
 )
 
@@ -185,28 +185,11 @@ class ClusterRows:
         source = self._sources[i]
         if is_dask_collection(source):
             return self._client.compute(source, **on_worker(worker))
-        return self._send(shd.hold(source), "rows", worker, direct=True)
+        return sent(self._client, shd.hold(source), "rows", worker, direct=True)
 
     def _send_recipes(self) -> Future:
         wait_for_worker(self._client)
-        return self._send(self._sent, "recipes", broadcast=True)
-
-    def _send(self, value, name: str, worker=None, **options) -> Future:
-        """Send what this process has to ``worker``, or to any other if that is lost."""
-        for _ in range(RESENDS):
-            there = worker if worker in self._client.nthreads() else None
-            try:
-                sent = self._client.scatter(
-                    {new_key(name): value},
-                    workers=None if there is None else [there],
-                    hash=False,
-                    timeout=SEND_SECONDS,
-                    **options,
-                )
-                return next(iter(sent.values()))
-            except (OSError, TimeoutError):
-                worker = None  # it was lost while this was on its way
-        raise RuntimeError(f"Workers could not be sent {name} in {RESENDS} attempts.")
+        return sent(self._client, self._sent, "recipes", broadcast=True)
 
     def _renew(self) -> bool:
         """Send and make again what workers had that were lost; whether there was anything."""

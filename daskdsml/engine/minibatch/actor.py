@@ -21,7 +21,7 @@ from daskdsml.engine.minibatch.post import InterruptedRoundError, Post
 from daskdsml.engine.minibatch.row_buffer import RowBlock
 from daskdsml.engine.minibatch.row_store import RowStore, SentRows
 from daskdsml.engine.minibatch.served import roles, served, server_name
-from daskdsml.engine.minibatch.spread import Peers, SpreadPlan, SpreadSteps
+from daskdsml.engine.minibatch.spread import ColumnStep, Peers, SpreadPlan, SpreadSteps
 from daskdsml.utils.threads import single_threaded_blas
 
 # The actors of this process, by name, and what messages to them and their servers go to.
@@ -114,6 +114,7 @@ class TrainingActor:
         self._layout, self._keep, self._shuffle, self._seed = layout, keep, shuffle, seed
         self._store = RowStore(keep, keep and layout.whole, capacity)
         self._steps: SpreadSteps | None = None
+        self._columns: PartSteps | None = None
         self._parts, self._own_parts, self._n_slots = parts, {}, 0
         self._pickled = b""
         self._kernel: Any = None
@@ -176,6 +177,20 @@ class TrainingActor:
         own = [self._part(i) for i in numbers]
         return advance(self._kernel_of(kernel), state, own, len(self._parts), *steps)
 
+    @_replying
+    def advance_columns(self, me, actors, token, steps, kernel, state):
+        """What a kernel returns for mini-batches of which this actor has some columns of all rows.
+
+        All actors have a kernel and a state of their own; arguments are as of `advance`.
+        """
+        if self._columns is None:
+            self._columns = PartSteps(
+                self._parts[0], self._store, None, self._shuffle, (self._seed,)
+            )
+        peers, own = self._peers(me, actors, token), self._columns
+        batches = (ColumnStep(step, peers, len(actors)) for step in own.steps(*steps))
+        return self._kernel_of(kernel)(state, batches)
+
     def ready(self) -> None:
         """Return, which shows that this actor can be reached."""
 
@@ -195,8 +210,10 @@ class TrainingActor:
         if self._steps is None:
             plan = SpreadPlan(self._layout, self._keep, self._shuffle, self._seed, len(actors))
             self._steps = SpreadSteps(plan, self._seed, self._store, me)
-        post = Post(self._inboxes[self.name], self._mail.send, token, me)
-        return self._steps.steps(Peers(post, actors, me), *steps)
+        return self._steps.steps(self._peers(me, actors, token), *steps)
+
+    def _peers(self, me, actors, token) -> Peers:
+        return Peers(Post(self._inboxes[self.name], self._mail.send, token, me), actors, me)
 
     def _part(self, number: int) -> PartSteps:
         """A part, which is given slots of its own when it is asked for the first time."""

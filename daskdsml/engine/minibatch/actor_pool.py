@@ -44,13 +44,15 @@ class ActorPool:
     client : distributed.Client
     arguments : tuple
         What a `TrainingActor` is made from.
+    most : int or None
+        Actors at most; None is one for each worker.
 
     Attributes
     ----------
     handles : list of ActorHandle
     """
 
-    def __init__(self, client, arguments: tuple):
+    def __init__(self, client, arguments: tuple, most: int | None = None):
         # A client of its own speaks to workers directly, whatever the user's does.
         self._client = Client(
             client.scheduler.address,
@@ -61,7 +63,7 @@ class ActorPool:
         self._arguments, self._watch, self._mail = arguments, Watch(client), Mail(self._client)
         self._n_rows_read: dict[str, int] = {}
         try:
-            self.handles = [self._started(worker) for worker in self._workers()]
+            self.handles = [self._started(worker) for worker in self._workers()[:most]]
         except BaseException:
             self._client.close()
             raise
@@ -95,6 +97,37 @@ class ActorPool:
             if interrupted is None:
                 replies[i] = replies[i]._replace(value=deserialize(value, "What a worker replies"))
         return replies, lost
+
+    def together(self, method: str, bring, request) -> list:
+        """What all actors give by a method in which they tell each other sums, in their order.
+
+        Where some are lost, or cannot reach each other, all is done once more with others for them.
+
+        Parameters
+        ----------
+        method : str
+        bring : callable
+            ``bring(lost)`` brings actors what they need, and gives the errors of those that are
+            lost meanwhile, by number; ``lost`` are those of the attempt before, None at first.
+        request : callable
+            ``request(k, actors, token)`` is what actor ``k`` is sent: see `TrainingActor.advance`.
+        """
+        lost: dict[int, Exception] | None = None
+        why = ""
+        for _ in range(RESENDS):
+            lost = bring(lost)
+            if not lost:
+                token = uuid4().hex
+                actors = [(handle.worker, handle.name) for handle in self.handles]
+                requests = {k: request(k, actors, token) for k in range(len(actors))}
+                replies, lost = self.ask(method, requests, token)
+                reasons = [r.interrupted for r in replies.values() if r.interrupted is not None]
+                if not lost and not reasons:
+                    return [replies[k].value for k in sorted(replies)]
+                why = next(filter(None, reasons), why)
+            for k in lost:
+                self.replace(k)
+        raise too_often(lost, "a step") if lost else _apart(why)
 
     def replace(self, i: int) -> None:
         """Start an actor that was lost on another worker, or on the same one started again."""
@@ -217,3 +250,22 @@ class ActorPool:
         key = f"daskdsml-keep-{uuid4().hex}"
         kept = self._client.submit(keep_worker, future, key=key, workers=[worker])
         return ActorHandle(name, worker, [future, kept], actor, set(), {})
+
+
+def _apart(why) -> RuntimeError:
+    return RuntimeError(
+        f"Workers cannot reach each other ({why}), and training on mini-batches adds gradients "
+        "among them. Start them with addresses that all of them can reach, or train without the "
+        "cluster: dask.config.set(scheduler='threads')."
+    )
+
+
+def too_often(lost, name) -> RuntimeError:
+    """What to raise where actors were ``lost`` again and again."""
+    cause = next(iter(lost.values()))
+    error = RuntimeError(
+        f"Workers that held rows were lost {RESENDS} times during {name}: {cause!r}. Look at the "
+        "logs of the workers for what ends them."
+    )
+    error.__cause__ = cause
+    return error

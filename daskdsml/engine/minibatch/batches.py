@@ -39,6 +39,7 @@ def open_batches(
     cache: str = "auto",
     n_jobs: int | None = None,
     n_parts: int | None = None,
+    by_columns: bool = False,
 ):
     """`Batches`: examples laid out for training on mini-batches, or `Parts` where these are wanted.
 
@@ -73,6 +74,8 @@ def open_batches(
     n_parts : int or None
         Cut the rows into so many parts with mini-batches of their own, or as many as there are
         chunks. Partitions are dealt out to them in turn.
+    by_columns : bool
+        Whether workers are to share columns of all rows: `ColumnBatches`, on a cluster.
     """
     _check(batch_size, pool_bytes, cache)
     small = (examples.stored_bytes or np.inf) < memory.MIN_CLUSTER_BYTES
@@ -83,6 +86,7 @@ def open_batches(
     parts = cut_parts(layout, partitions.row_bytes, pool_bytes, n_parts) if n_parts else []
     if client is not None and not _stays(client, examples, partitions, cache):
         from daskdsml.engine.minibatch.cluster import ClusterBatches, ClusterParts
+        from daskdsml.engine.minibatch.column_batches import ColumnBatches
 
         keep = partitions.only_here or _keep(cache, layout, partitions, client)
         if parts and partitions.tasks is not None and not keep:
@@ -91,8 +95,10 @@ def open_batches(
                 "are persisted or shuffled, and do not fit or cache='none'. Write them to a store "
                 "and read that, or use cache='memory' or strategy='all_reduce'."
             )
-        options = (shuffle, seed, parts)
-        there = ClusterBatches(client, examples, layout, partitions, keep, *options)
+        options = (client, examples, layout, partitions, keep, shuffle, seed)
+        if by_columns:
+            return ColumnBatches(*options)
+        there = ClusterBatches(*options, parts)
         return ClusterParts(there) if parts else there
     rows: Any
     if examples.is_local:

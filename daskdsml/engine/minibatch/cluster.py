@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import cloudpickle
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from daskdsml.data.blocks import split
 from daskdsml.engine import tree
 from daskdsml.engine.minibatch.accumulate import pass_rows
-from daskdsml.engine.minibatch.actor_pool import ActorPool
+from daskdsml.engine.minibatch.actor_pool import ActorPool, too_often
 from daskdsml.engine.minibatch.parts import Round, rounds
 from daskdsml.engine.minibatch.served import joined
 from daskdsml.engine.minibatch.shuffle_buffer import Layout
@@ -109,30 +108,23 @@ class ClusterBatches:
 
     def advance(self, kernel, state, steps, method="advance", *options) -> list:
         """What all actors give by a method for ``steps``: epoch, the first one and how many."""
-        pickled, lost, why = self._pickle(kernel), {}, ""
-        epoch, first, _ = steps
-        wanted = self._wanted.of(epoch, first)
+        pickled, (epoch, first, _) = self._pickle(kernel), steps
         if not first or self._begun != epoch:
             self._begun = epoch
             self._actors.move_apart()
             self._transfer.begin(sum(self._plan.own(epoch), []))
-        for _ in range(RESENDS):
-            lost = self._transfer.bring(dict(enumerate(wanted)))
-            if not lost:
-                token = uuid4().hex
-                actors = [(handle.worker, handle.name) for handle in self._actors.handles]
-                told = (actors, token, steps, pickled, state, *options)
-                requests = {
-                    k: (self._transfer.sources(k, own), k, *told) for k, own in enumerate(wanted)
-                }
-                replies, lost = self._actors.ask(method, requests, token)
-                reasons = [r.interrupted for r in replies.values() if r.interrupted is not None]
-                if not lost and not reasons:
-                    return [replies[k].value for k in sorted(replies)]
-                why = next(filter(None, reasons), why)
-            wanted = self._wanted.again(epoch, first, lost)
-            self._replace(lost)
-        raise _too_often(lost, "a step") if lost else _apart(why)
+        wanted = self._wanted.of(epoch, first)
+
+        def bring(lost):
+            nonlocal wanted
+            wanted = wanted if lost is None else self._wanted.again(epoch, first, lost)
+            return self._transfer.bring(dict(enumerate(wanted)))
+
+        def request(k, actors, token):
+            told = (k, actors, token, steps, pickled, state, *options)
+            return (self._transfer.sources(k, wanted[k]), *told)
+
+        return self._actors.together(method, bring, request)
 
     def run(self, kernel, state, name: str):
         """Sum of ``kernel(state, batch)`` over all rows in order; ``name`` says what it is for."""
@@ -178,8 +170,9 @@ class ClusterBatches:
                 todo = {k: own for k, own in todo.items() if k in lost}
             if not todo:
                 return tree.root(tree.merge(nodes, n_leaves), n_leaves)
-            self._replace(lost)
-        raise _too_often(lost, name)
+            for k in lost:
+                self._actors.replace(k)
+        raise too_often(lost, name)
 
     @property
     def n_rows_read(self) -> int:
@@ -195,11 +188,6 @@ class ClusterBatches:
         if self._pickled[0] is None or self._pickled[0] != kernel:
             self._pickled = kernel, cloudpickle.dumps(kernel)
         return self._pickled[1]
-
-    def _replace(self, lost) -> None:
-        """Start the actors that were lost on other workers, where they read their rows again."""
-        for k in lost:
-            self._actors.replace(k)
 
 
 class Wanted:
@@ -256,21 +244,3 @@ class ClusterParts:
     def n_rows_read(self) -> int:
         """Rows read so far by all actors."""
         return self._batches.n_rows_read
-
-
-def _apart(why) -> RuntimeError:
-    return RuntimeError(
-        f"Workers cannot reach each other ({why}), and training on mini-batches adds gradients "
-        "among them. Start them with addresses that all of them can reach, or train without the "
-        "cluster: dask.config.set(scheduler='threads')."
-    )
-
-
-def _too_often(lost, name) -> RuntimeError:
-    cause = next(iter(lost.values()))
-    error = RuntimeError(
-        f"Workers that held rows were lost {RESENDS} times during {name}: {cause!r}. Look at the "
-        "logs of the workers for what ends them."
-    )
-    error.__cause__ = cause
-    return error

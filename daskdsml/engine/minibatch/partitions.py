@@ -52,16 +52,22 @@ class Partitions(NamedTuple):
         return self.row_bytes * sum(self.lengths)
 
 
-def cut(examples: Dataset, remote: bool, n_wanted: int = 0) -> Partitions:
+def cut(
+    examples: Dataset, remote: bool, n_wanted: int = 0, row_bytes: float | None = None
+) -> Partitions:
     """Cut examples into partitions, ``n_wanted`` or more where there are chunks enough.
 
-    ``remote`` tells that other processes are to read them.
+    ``remote`` tells that other processes are to read them; ``row_bytes`` is what a row is taken to
+    have, None to find out.
     """
     if examples.is_local:
-        return _cut_arrays(examples, n_wanted)
+        return _cut_arrays(examples, n_wanted, row_bytes)
+    if examples.X.numblocks[1] > 1:
+        examples = examples._replace(X=examples.X.rechunk({1: -1}))
     chunk_tasks = ct.cut(examples.batch_parts)
     lengths = [int(k) for k in examples.X.chunks[0]]
-    row_bytes = _row_bytes(examples, chunk_tasks, lengths)
+    if row_bytes is None:
+        row_bytes = _row_bytes(examples, chunk_tasks, lengths)
     only_here = remote and ct.only_here(chunk_tasks, [k * row_bytes for k in lengths])
     groups = shuffle_buffer.joined(lengths, row_bytes, n_wanted)
     n_rows = [sum(lengths[j] for j in group) for group in groups]
@@ -93,9 +99,9 @@ def _arrays(chunk) -> RowBlock:
     return RowBlock(X, y, None if w is None else w.astype(np.float64), mask)
 
 
-def _cut_arrays(examples: Dataset, n_wanted: int) -> Partitions:
+def _cut_arrays(examples: Dataset, n_wanted: int, row_bytes) -> Partitions:
     rows = RowBlock(*examples.batch_parts)
-    row_bytes = rows.n_bytes / rows.n_rows
+    row_bytes = rows.n_bytes / rows.n_rows if row_bytes is None else row_bytes
     lengths = shuffle_buffer.cut_rows(rows.n_rows, row_bytes, n_wanted)
     stops = np.cumsum(lengths).tolist()
     sources = [Partition(n, (Slice(rows, i - n, i),)) for n, i in zip(lengths, stops, strict=True)]

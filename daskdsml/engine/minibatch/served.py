@@ -6,6 +6,7 @@ import queue
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -232,4 +233,6 @@ def joined(state, values):
     for step in zip(*(own for _, own in ends), strict=True):
         record = step[0].beside(step[1:])
         told = record if told is None else told + record
-    return state.joined([part for part, _ in ends]), told
+    parts = [part for part, _ in ends]
+    borders = np.cumsum([0, *(len(part.point.theta) for part in parts)])
+    return state.joined(parts, [slice(*pair) for pair in pairwise(borders)]), told

@@ -151,6 +151,31 @@ class SpreadStep(NamedTuple):
         return LocalStep(Batch(X, y, w, mask, positions, self.n_rows, self.key))
 
 
+class ColumnStep(NamedTuple):
+    """A mini-batch of which this actor, one of ``n_actors``, has some columns of all its rows."""
+
+    step: LocalStep
+    peers: Peers
+    n_actors: int
+
+    @property
+    def n_rows(self) -> int:
+        return self.step.n_rows
+
+    def run(self, kernel, state):
+        """What the kernel returns here; what it yields is summed over all actors."""
+        work, message = kernel(state, self.step.batch), None
+        while True:
+            ended, value = _told(work, message)
+            if ended:
+                return value
+            message = self.total(value)
+
+    def total(self, value):
+        """The sum of what all actors have of a value."""
+        return self.peers.total((False, value), range(self.n_actors))[1]
+
+
 def _told(work, message):
     """Whether a kernel has ended, and what it yields or returns; None if there is none."""
     if work is None:

@@ -18,7 +18,7 @@ from daskdsml.engine.minibatch.accumulate import accumulate
 from daskdsml.engine.minibatch.actor import receive_partition
 from daskdsml.engine.minibatch.actor_pool import ActorHandle, ActorPool
 from daskdsml.engine.minibatch.row_store import SentRows
-from daskdsml.engine.scheduling import RESENDS, gather_sums
+from daskdsml.engine.scheduling import RESENDS, gather_sums, sent
 from daskdsml.engine.tree import PartialSums
 from daskdsml.utils.validation import outside
 
@@ -192,8 +192,8 @@ class PartitionFutures:
         """
         accumulated = dask.delayed(_accumulated, pure=False)
         for _ in range(RESENDS):
-            request = self._client.scatter(
-                (kernel, state, lengths, n_rows), hash=False, broadcast=True
+            request = sent(
+                self._client, (kernel, state, lengths, n_rows), "request", broadcast=True
             )
             key = f"{name}-{uuid4().hex}"
             sums = [
