@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 import sklearn.linear_model as theirs
 from scipy.linalg import LinAlgWarning
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from tables import Source, classes, counts, csr_rows, dask_rows
 
+from daskdsml.engine import memory
 from daskdsml.engine.full import shards
-from daskdsml.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
-from daskdsml.strategies import ADMM
+from daskdsml.engine.full.cluster import ClusterRows
+from daskdsml.linear_model import (
+    GammaRegressor,
+    LogisticRegression,
+    PoissonRegressor,
+    SGDClassifier,
+)
+from daskdsml.strategies import ADMM, Averaging
 
 N = 1600
 
@@ -228,6 +236,35 @@ def test_local_arrays_and_the_same_bits_twice():
     X, y, _ = classes(N, 4)
     models = [LogisticRegression(strategy=ADMM(4), n_jobs=n).fit(X, y) for n in (1, 2, 2)]
     assert len({model.coef_.tobytes() for model in models}) == 1
+
+
+@pytest.mark.cluster
+def test_same_bits_on_one_worker_and_on_three(monkeypatch):
+    from distributed import Client
+
+    X, y, _ = classes(N, 6)
+    A, t = dask_rows(X, 16), dask_rows(y, 16)
+    workers, parts = [], ClusterRows.parts
+
+    def counted(self, *asked, **options):
+        workers.append(len(self._client.nthreads()))
+        return parts(self, *asked, **options)
+
+    monkeypatch.setattr(memory, "MIN_CLUSTER_BYTES", 0)
+    monkeypatch.setattr(ClusterRows, "parts", counted)
+    models = [
+        LogisticRegression(strategy=ADMM(4)),
+        SGDClassifier(strategy=Averaging(4), max_iter=2, tol=None),
+    ]
+    with dask.config.set(scheduler="synchronous"):
+        here = [model.fit(A, t).coef_.tobytes() for model in models]
+    for n_workers in (1, 3):
+        with Client(
+            n_workers=n_workers, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ):
+            there = [clone(model).set_params(cache="memory").fit(A, t) for model in models]
+        assert [model.coef_.tobytes() for model in there] == here
+    assert set(workers) == {1, 3}
 
 
 @pytest.mark.cluster
