@@ -54,6 +54,24 @@ def labels_of(X, rho: float = 0.0):
     return da.map_blocks(make, X, drop_axis=1, dtype=np.int64, meta=np.empty(0, np.int64))
 
 
+def cheap_table(rows: int, p: int, n_blocks: int):
+    """A Dask Array of ``n_blocks`` blocks (rows, p) that cost next to nothing to make."""
+    chunks = ((rows,) * n_blocks, (p,))
+    return da.map_blocks(_cheap_rows, chunks=chunks, dtype=float, meta=np.empty((0, 0)))
+
+
+def nothing(state, block):
+    """Kernel of a pass that only reads."""
+    return 0.0
+
+
+def _cheap_rows(block_info=None):
+    place = block_info[None]
+    made = np.full(place["chunk-shape"], 0.5)
+    made[:, 0] = place["chunk-location"][0] % 2
+    return made
+
+
 def _rows(block_info=None, *, rho):
     place = block_info[None]
     rng = np.random.default_rng([0, place["chunk-location"][0]])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -76,6 +78,18 @@ def cluster(n_workers: int = 2, memory_limit="8GB", **options):
     with made, Client(made) as client:
         client.wait_for_workers(n_workers)
         yield client
+
+
+def traffic(dask_scheduler=None) -> tuple[float, float]:
+    """Bytes that the connections of the scheduler have carried, and its processor time."""
+    total = 0
+    for connection in psutil.Process().net_connections("tcp"):
+        if connection.status == "ESTABLISHED" and connection.fd >= 0:
+            with socket.socket(fileno=os.dup(connection.fd)) as copy:
+                info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+            total += sum(struct.unpack_from("QQ", info, 120))  # acknowledged, received
+    times = psutil.Process().cpu_times()
+    return float(total), times.user + times.system
 
 
 def gradient_norm(problem, fitted, spread=1.0) -> float:

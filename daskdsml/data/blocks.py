@@ -65,12 +65,12 @@ def aligned(array):
     Arrays that came over a network may start anywhere: NumPy then leaves BLAS, and other bits come.
     Those that are aligned are not copied.
     """
-    if sparse.issparse(array):
-        buffers = (array.data, array.indices, array.indptr)
-        if all(buffer.flags.aligned for buffer in buffers):
-            return array
-        return sparse.csr_matrix(tuple(map(aligned, buffers)), shape=array.shape)
-    return array if array is None or array.flags.aligned else array.copy()
+    if array is None or isinstance(array, np.ndarray):
+        return array if array is None or array.flags.aligned else array.copy()
+    buffers = (array.data, array.indices, array.indptr)
+    if all(buffer.flags.aligned for buffer in buffers):
+        return array
+    return sparse.csr_matrix(tuple(map(aligned, buffers)), shape=array.shape)
 
 
 def small_together(blocks: Iterable[Block]) -> Iterator[list[Block]]:
@@ -102,9 +102,9 @@ def split(n: int, n_parts: int) -> list[range]:
 
 def nbytes(X) -> int:
     """Bytes that a dense array or a CSR matrix occupies."""
-    if sparse.issparse(X):
-        return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
-    return X.nbytes
+    if isinstance(X, np.ndarray):
+        return X.nbytes
+    return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
 
 
 def joined(blocks: list[Block]) -> Block:

@@ -214,6 +214,23 @@ def test_workers_killed_that_have_the_recipes(client, killed, tmp_path):
     assert first.tobytes() == again.tobytes()
 
 
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_a_large_state_is_sent_once(client, cache, tmp_path, monkeypatch):
+    sent, scatter = [], client.scatter
+
+    def spy(data, **options):
+        sent.extend(name.split("-")[0] for name in data)
+        return scatter(data, **options)
+
+    monkeypatch.setattr(client, "scatter", spy)
+    X, _ = Source(tmp_path, **SHAPE).table()
+    rows = open_rows(validate_dataset(X), cache)
+    small, large = (rows.run(row_sum, np.ones(n), "sum") for n in (1, 2**15))
+    rows.close()
+    assert sent == ["recipes", "state"]
+    assert small.tobytes() == large.tobytes()
+
+
 @pytest.mark.parametrize("deadly", [False, True])
 @pytest.mark.parametrize("place", ["none", "memory", "rechunked", "persisted", "sent"])
 def test_a_fold_has_the_same_bits(client, place, deadly, tmp_path, monkeypatch):

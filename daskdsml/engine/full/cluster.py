@@ -7,11 +7,13 @@ from collections import defaultdict
 from concurrent.futures import CancelledError
 from copy import copy
 from functools import partial
+from operator import call
 
 import numpy as np
 from dask.array.optimization import Alias, Task
 from dask.base import is_dask_collection
 from dask.blockwise import parse_input
+from dask.sizeof import sizeof
 from distributed.client import Future
 
 from daskdsml.data.blocks import split
@@ -36,6 +38,8 @@ from daskdsml.engine.scheduling import (
 # adaptive cluster sees a queue that more workers would shorten.
 STREAM_TASKS_PER_THREAD, STREAM_TASKS = 2, 32
 LOST = ("lost", "cancelled")
+# A state of more bytes is sent to the workers before a pass, and not with each of its tasks.
+LARGE_STATE = 2**17
 
 
 class ClusterRows:
@@ -212,17 +216,17 @@ class ClusterRows:
         if seconds < np.inf:  # of a thread's tasks each has its share of the time
             n_threads = sum(self._client.nthreads().values())
             work = partial(work, seconds=seconds * min(n_threads / len(pieces), 1.0))
+        if len(pieces) > 1 and sizeof(work.args) > LARGE_STATE:
+            work = sent(self._client, work, "state", broadcast=True)
         places = {f"{name}-{number}": worker for number, (worker, _) in enumerate(pieces)}
-        tasks = [
-            self._task(work, piece, key) for key, (_, piece) in zip(places, pieces, strict=True)
-        ]
+        keyed = zip(places, pieces, strict=True)
+        tasks = [self._task(work, piece, key) for key, (_, piece) in keyed]
         return gather_sums(self._client, tasks, self.n_shards, places, self._last)
 
     def _fold(self, work, folded, order, name) -> shd.Folded:
         """What the last of a chain of tasks makes, each of what the one before it made."""
         if is_dask_collection(self._shards[0]):
-            fold = shd.delayed_fold(work, self._shards, order, folded, name)
-            folded = self._client.compute(fold)
+            folded = self._client.compute(shd.delayed_fold(work, self._shards, order, folded, name))
         else:
             pieces = self._runs(order) if self._held else self._stream_pieces(order)
             places = {f"{name}-{link}": worker for link, (worker, _) in enumerate(pieces)}
@@ -244,14 +248,11 @@ class ClusterRows:
         return submitted(self._client, made, list(places), places)
 
     def _task(self, work, piece, key, *arguments) -> Task:
-        """The task that does ``work`` on some shards."""
-        shards = [(i, self._shards[i]) for i in piece]
+        """The task that does ``work``, which may have been sent, on some shards."""
+        work, shards = parse_input(work), [(i, self._shards[i]) for i in piece]
         if self._held:
-            return Task(key, work, parse_input(shards), *arguments)
-        # Dask need not look for futures in streams.
-        return Task(
-            key, partial(shd.run_sent, work, shards), parse_input(self._recipes), *arguments
-        )
+            return Task(key, call, work, parse_input(shards), *arguments)
+        return Task(key, shd.run_sent, work, shards, parse_input(self._recipes), *arguments)
 
     def _stream_pieces(self, order) -> list:
         """Cut shards that are read by any worker into pieces, each for a task."""
