@@ -77,7 +77,8 @@ LAYOUTS = [
     {}, {"alike": 0.99}, {"scales": True}, {"odds": -3.0}, {"by_label": True}, {"p": 40},
     {"alike": 0.99, "scales": True, "by_label": True}, {"p": 5},
 ]  # fmt: skip
-GRID = [("logistic", layout, (strength, 0.0)) for layout in LAYOUTS for strength in (0, 1e-4, 1.0)]
+GRID = [("logistic", layout, (strength, 0.0)) for layout in LAYOUTS for strength in (0.0, 1e-3)]
+GRID += [("logistic", {}, (1.0, 0.0))]
 GRID += [("logistic", layout, (0.01, ratio)) for layout in LAYOUTS[:5] for ratio in (0.5, 1.0)]
 GRID += [("poisson", {"rate": rate}, (s, 0.0)) for rate in (0.0, 5.0) for s in (0.0, 0.1)]
 GRID += [("poisson", {"rate": 3.0, "by_label": True}, (0.0, 0.0))]
@@ -91,12 +92,10 @@ def test_few_rounds_bring_the_optimum(kind, layout, penalty):
     X, y = table(kind, **{"p": 12, **layout})
     A, t = dask_rows(X, 16), dask_rows(y, 16)
     best = value(made(kind, *penalty, tol=1e-11, max_iter=1000).fit(X, y), kind, X, y, *penalty)
-    for n_parts in (2, 16):
-        options = {"strategy": ADMM(n_parts), "max_iter": 20}
-        model = made(kind, *penalty, **options).fit(A, t)
-        assert value(model, kind, X, y, *penalty) - best < 1e-6
-        assert model.converged_ and rounds(model) <= 15
-    model = made(kind, *penalty, tol=1e-9, **options).fit(A, t)
+    model = made(kind, *penalty, strategy=ADMM(2), max_iter=20).fit(A, t)
+    assert value(model, kind, X, y, *penalty) - best < 1e-6
+    assert model.converged_ and rounds(model) <= 15
+    model = made(kind, *penalty, tol=1e-9, strategy=ADMM(16), max_iter=20).fit(A, t)
     assert value(model, kind, X, y, *penalty) - best < 1e-10
     assert model.converged_ and rounds(model) <= 20
     assert model.history_[-1].gradient_norm <= 1e-9

@@ -116,6 +116,7 @@ def test_losses_that_are_not_finite_stop_training():
 @pytest.mark.parametrize("strategy, solver, message", [
     ("admm", "adam", r"needs \['batches'\].*strategies \['all_reduce', 'averaging', "),
     (Averaging(), "lbfgs", r"MLPClassifier with solver='lbfgs'.*\['all_reduce'\]"),
+    (Averaging(steps=np.inf), "adam", r"\['batches'\], which strategy Averaging.*steps=inf"),
     (Averaging(n_parts=0), "adam", "n_parts"),
     (Averaging(steps=1.5), "adam", "steps"),
     (Averaging(outer_momentum=1.0), "adam", "outer_momentum"),
