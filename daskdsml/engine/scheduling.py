@@ -88,10 +88,11 @@ def new_key(name: str) -> str:
     return f"{name}-{uuid4().hex}"
 
 
-def sent(client, value, name: str, worker=None, **options):
+def sent(client, value, name: str, worker=None, direct: bool | None = None):
     """A future of what this process has, sent to ``worker``, or to any other if that is lost.
 
-    ``name`` begins its key; ``options`` are those of `distributed.Client.scatter`.
+    ``name`` begins its key; ``direct`` is as for `distributed.Client.scatter`. Other workers get it
+    from that one when they need it: Dask's broadcast never ends if a worker is lost meanwhile.
     """
     for _ in range(RESENDS):
         there = worker if worker in client.nthreads() else None
@@ -101,7 +102,7 @@ def sent(client, value, name: str, worker=None, **options):
                 workers=None if there is None else [there],
                 hash=False,
                 timeout=SEND_SECONDS,
-                **options,
+                direct=direct,
             )
             return next(iter(futures.values()))
         except (OSError, TimeoutError, KeyError):  # by its address the scheduler knows it no more

@@ -192,9 +192,7 @@ class PartitionFutures:
         """
         accumulated = dask.delayed(_accumulated, pure=False)
         for _ in range(RESENDS):
-            request = sent(
-                self._client, (kernel, state, lengths, n_rows), "request", broadcast=True
-            )
+            request = sent(self._client, (kernel, state, lengths, n_rows), "request")
             key = f"{name}-{uuid4().hex}"
             sums = [
                 accumulated(request, i, task, dask_key_name=f"{key}-{i}")
