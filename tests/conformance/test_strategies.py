@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tables import classes
+from tables import classes, dask_rows
 
 from daskdsml.backends.numpy import NumPy
 from daskdsml.data.dataset import Dataset
@@ -10,6 +10,7 @@ from daskdsml.engine.full import rows as engine_rows
 from daskdsml.engine.full import shards as engine_shards
 from daskdsml.engine.full.by_columns import ByColumns
 from daskdsml.engine.full.rows import open_rows
+from daskdsml.linear_model import SGDClassifier
 from daskdsml.losses.logistic import Logistic
 from daskdsml.losses.penalties.l1_l2 import L1L2
 from daskdsml.losses.penalties.l2 import L2
@@ -24,6 +25,11 @@ PAIRS = [
     for name in registry.available("strategies")
     for solver in ("lbfgs", "newton", "proximal_newton", "working_set")
     if registry.find_solver(solver).needs <= registry.find("strategies", name)().provides
+]
+EPOCHS = [
+    name
+    for name in registry.available("strategies")
+    if "epochs" in registry.find("strategies", name)().provides
 ]
 
 
@@ -61,6 +67,24 @@ def test_equals_a_single_block(name, solver, monkeypatch):
 def test_same_bits_twice(name, solver, monkeypatch):
     once, again = (fitted(name, solver, 7, monkeypatch).theta for _ in range(2))
     assert once.tobytes() == again.tobytes()
+
+
+@pytest.mark.parametrize("name", EPOCHS)
+def test_epochs_of_one_shard_are_those_of_a_chain(name):
+    X, y, _ = classes(300, 4)
+    options = {"loss": "log_loss", "max_iter": 3, "tol": None}
+    mine, chain = (SGDClassifier(strategy=s, **options).fit(X, y) for s in (name, "all_reduce"))
+    assert mine.coef_.tobytes() == chain.coef_.tobytes()
+
+
+@pytest.mark.parametrize("name", EPOCHS)
+def test_epochs_have_the_same_bits_twice(name, monkeypatch):
+    X, y, _ = classes(300, 4)
+    monkeypatch.setattr(engine_shards, "SMALLEST", 1)
+    rows = dask_rows(X, 7), dask_rows(y, 7)
+    options = {"loss": "log_loss", "max_iter": 3, "tol": None, "strategy": name}
+    once, again = (SGDClassifier(**options).fit(*rows) for _ in range(2))
+    assert once.coef_.tobytes() == again.coef_.tobytes()
 
 
 @EVERY
