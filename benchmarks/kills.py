@@ -22,6 +22,7 @@ import warnings  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from typing import Any, NamedTuple  # noqa: E402
 
+import dask  # noqa: E402
 import dask.array as da  # noqa: E402
 import numpy as np  # noqa: E402
 from distributed import Client, LocalCluster  # noqa: E402
@@ -31,7 +32,7 @@ from daskdsml import linear_model as lm  # noqa: E402
 from daskdsml.engine import memory  # noqa: E402
 from daskdsml.feature_selection import ForwardStepwiseSelector  # noqa: E402
 from daskdsml.neural_network import CNNClassifier, MLPClassifier, RNNClassifier  # noqa: E402
-from daskdsml.strategies import Averaging, ParameterServer  # noqa: E402
+from daskdsml.strategies import ADMM, Averaging, ParameterServer  # noqa: E402
 
 N_WORKERS, SIDE = 3, 8
 NETS: dict[str, Any] = {"batch_size": 256, "max_iter": 3, "tol": None}
@@ -91,10 +92,13 @@ def cases() -> Iterator[Case]:
     yield Case("LogisticRegression, kept", lm.LogisticRegression())
     yield Case("LogisticRegression, L1", lm.LogisticRegression(C=0.001, l1_ratio=1.0))
     yield Case("LogisticRegression, columns", lm.LogisticRegression(C=0.1, l1_ratio=1.0), "wide")
+    yield Case("LogisticRegression, ADMM", lm.LogisticRegression(strategy=ADMM()))
     yield Case("LogisticRegressionCV", lm.LogisticRegressionCV(Cs=4, cv=3))
     yield Case("PoissonRegressor", lm.PoissonRegressor(**STREAMED))
     yield Case("HuberRegressor", lm.HuberRegressor())
     yield Case("SGDClassifier", lm.SGDClassifier(max_iter=3, tol=None))
+    averaged = {"max_iter": 3, "tol": None, "strategy": Averaging(3, "auto")}
+    yield Case("SGDClassifier, averaging", lm.SGDClassifier(**averaged))
     yield Case("ForwardStepwiseSelector", ForwardStepwiseSelector(n_features_to_select=5))
     for strategy in ("all_reduce", Averaging(3), ParameterServer(), ParameterServer(4, 2)):
         named = {"strategy": strategy, **NETS}
@@ -102,6 +106,7 @@ def cases() -> Iterator[Case]:
         yield Case(f"CNNClassifier, {strategy}", CNNClassifier((4, 8), **named), "images")
     small = {"pool_bytes": 2**22, **STREAMED, **NETS}
     yield Case("MLPClassifier, streamed", MLPClassifier(**small))
+    yield Case("MLPClassifier, columns", MLPClassifier(strategy="columns", **NETS), "wide")
     yield Case("RNNClassifier", RNNClassifier(units=16, **NETS), "sequences")
 
 
@@ -151,6 +156,8 @@ def main(n_fits: int, seed: int, text: str) -> None:
     rng, kinds, tables = np.random.default_rng(seed), [*cases()], data()
     kinds = [case for case in kinds if text in case.name]
     references: dict[str, tuple] = {}
+    # A cluster gives up workers that do not come back soon.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
     right, ratios = 0, []
     with (
         LocalCluster(

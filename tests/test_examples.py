@@ -349,3 +349,28 @@ def test_networks_notebook_keeps_its_outputs():
         True
     ] * 3
     assert len(outputs_of(notebook, "image/png")) == 2
+
+
+@pytest.mark.timeout(300)
+def test_compare_strategies_script(tmp_path):
+    options = ("--rows", "4000", "--epochs", "2", "--out", "pictures")
+    printed = printed_by("compare_strategies.py", *options, folder=tmp_path)
+    linear, networks = printed.split("A network of 64 units")
+    # All that is exact ends at the same loss.
+    losses = re.findall(r"(?:all_reduce, \S+|ADMM) .* (0\.\d+)\n", linear)
+    assert len(losses) == 3 and len(set(losses)) == 1
+    same = re.findall(r"(?:all_reduce|parameter_server|columns) +.* (0\.\d+)\n", networks)
+    assert len(same) == 3 and np.ptp([float(loss) for loss in same]) <= 1e-4
+    assert pictures_in(tmp_path / "pictures") == ["strategies.png"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_compare_strategies_notebook(tmp_path):
+    given = "n_rows, n_epochs = 100_000, 8"
+    notebook = executed("compare_strategies.ipynb", given, "n_rows, n_epochs = 4_000, 1", tmp_path)
+    tables = outputs_of(notebook, "text/html")
+    assert any("parameter_server, staleness 4" in table for table in tables)
+    assert any("ADMM" in table for table in tables)
+    assert len(outputs_of(notebook, "image/png")) == 1
+    assert not list(tmp_path.iterdir())
