@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from uuid import uuid4
 
 import dask
 from dask.array.optimization import Alias, Task
-from dask.blockwise import List
+from dask.blockwise import List, parse_input
 from dask.highlevelgraph import HighLevelGraph
 from dask.sizeof import sizeof
 from dask.system import CPU_COUNT
@@ -108,6 +108,23 @@ def sent(client, value, name: str, worker=None, direct: bool | None = None):
         except (OSError, TimeoutError, KeyError):  # by its address the scheduler knows it no more
             worker = None  # it was lost while this was on its way
     raise RuntimeError(f"Workers could not be sent {name} in {RESENDS} attempts.")
+
+
+def sent_to_all(client, value, name: str):
+    """A future of what this process has, `sent` and then fetched by each worker.
+
+    Dask runs the tasks that need it where it is, so a first pass would lie with one worker.
+    """
+    for _ in range(RESENDS):
+        future = sent(client, value, name)
+        places = {new_key("fetch"): worker for worker in client.nthreads()}
+        tasks = [Task(key, type, parse_input(future)) for key in places]
+        try:
+            gathered(client, submitted(client, tasks, list(places), places))
+        except CancelledError:  # it is lost again
+            continue
+        return future
+    raise RuntimeError(f"Workers were lost {RESENDS} times before they had fetched {name}.")
 
 
 def n_threads(n_jobs: int | None = None) -> int:

@@ -31,6 +31,7 @@ from daskdsml.engine.scheduling import (
     on_worker,
     pieces_of,
     sent,
+    sent_to_all,
     submitted,
 )
 
@@ -193,7 +194,7 @@ class ClusterRows:
 
     def _send_recipes(self) -> Future:
         wait_for_worker(self._client)
-        return sent(self._client, self._sent, "recipes")
+        return sent_to_all(self._client, self._sent, "recipes")
 
     def _renew(self) -> bool:
         """Send and make again what workers had that were lost; whether there was anything."""
@@ -217,7 +218,7 @@ class ClusterRows:
             n_threads = sum(self._client.nthreads().values())
             work = partial(work, seconds=seconds * min(n_threads / len(pieces), 1.0))
         if len(pieces) > 1 and sizeof(work.args) > LARGE_STATE:
-            work = sent(self._client, work, "state")
+            work = sent_to_all(self._client, work, "state")
         places = {f"{name}-{number}": worker for number, (worker, _) in enumerate(pieces)}
         keyed = zip(places, pieces, strict=True)
         tasks = [self._task(work, piece, key) for key, (_, piece) in keyed]
