@@ -14,7 +14,7 @@ from daskdsml.solvers._symmetric import solve_newton
 
 # A part's problem is solved until the gradient left, in the norm of its inverse Hessian, is this
 # share of what it was; and the reads that this may take.
-LOCAL_SHARE, LOCAL_READS = 0.05, 20
+LOCAL_SHARE, LOCAL_READS = 0.2, 20
 # A step that leaves more than this share of the gradient asks a part for a new Hessian.
 SLOW_SHARE = 0.1
 

@@ -14,9 +14,9 @@ from daskdsml.solvers._symmetric import shortest, solve_newton
 
 # The precision of the quadratic model with an L1 part, relative to the residual.
 MODEL_SHARE = 1e-3
-# Rounds that leave more than this share of the residual, so many in turn, ask all parts for new
-# Hessians; while those leave as much, further ones are steps of Newton's method.
-SLOW_ROUND, SLOW_ROUNDS = 0.25, 2
+# A round that leaves more than this share of the residual asks all parts for new Hessians; while
+# such rounds leave as much, all are steps of Newton's method.
+SLOW_ROUND = 0.25
 # What rounds leave of the residual where rounding keeps them from getting on.
 STUCK_ROUND = 0.5
 FINITE = np.finfo(float).max
@@ -32,8 +32,8 @@ class _State(NamedTuple):
     ``pulls`` are the parts' ``v_k`` (size,). ``curved`` tells that parts are to give their Hessians
     at the trial; the last were given at ``origin``, and sum up to ``hessian``, with the penalty's
     squares. ``best`` is the point of least objective, ``least``; a trial of more than ``most`` is
-    not good: the next is the best one, if the search ``retreats``, or nearer. ``slow`` counts slow
-    rounds, ``drift`` those of vanished gradients and long steps.
+    not good: the next is the best one, if the search ``retreats``, or nearer. ``drift`` counts
+    rounds of vanished gradients and long steps.
     """
 
     theta: np.ndarray
@@ -50,7 +50,6 @@ class _State(NamedTuple):
     restarted: bool = False
     gradient_norm: float = np.inf
     step: float = float("nan")
-    slow: int = 0
     drift: int = 0
     null_space: np.ndarray | None = None
     status: str | None = None
@@ -118,11 +117,10 @@ class Consensus(NamedTuple):
             if sure and problem.unbounded and reached.drift + 1 >= SEPARATED_ROUNDS:
                 return _ended(reached._replace(trial=reached.theta), problem, "separated")
             return _renewed(reached, problem, fresh)._replace(drift=reached.drift + sure)
-        slow = before.slow + 1 if rest > SLOW_ROUND else 0
-        if slow >= SLOW_ROUNDS:
-            return _renewed(reached, problem, fresh)._replace(slow=slow)
+        if rest > SLOW_ROUND:
+            return _renewed(reached, problem, fresh)
         most = _about(reached, problem) if fresh else FINITE
-        return reached._replace(curved=False, slow=slow, most=most, retreats=False)
+        return reached._replace(curved=False, most=most, retreats=False)
 
 
 def _renewed(reached, problem, fresh) -> _State:
