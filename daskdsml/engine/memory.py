@@ -21,24 +21,27 @@ def check_cache(cache) -> None:
         raise ValueError(f"Unknown cache {cache!r}: expected one of {list(CACHES)}.")
 
 
-def keeps(cache: str, n_bytes: float | None, client=None) -> bool | None:
+def keeps(cache: str, n_bytes: float | None, client=None, n_parts=None) -> bool | None:
     """Whether rows stay in memory once they were read; None while that depends on their size."""
     if cache != "auto":
         return cache == "memory"
-    return None if n_bytes is None else fits(n_bytes, client)
+    return None if n_bytes is None else fits(n_bytes, client, n_parts)
 
 
-def fits(n_bytes: float, client=None) -> bool:
+def fits(n_bytes: float, client=None, n_parts: int | None = None) -> bool:
     """Whether there is room for ``n_bytes``.
 
     They may take half of this machine's free memory, or what the workers of a client have left
     before Dask would begin to spill; in a task, its thread's share of what its own worker has left.
+    Of ``n_parts`` equal ones, if there are such, each is held by one worker.
     """
     if client is None:
         return n_bytes <= min(0.5 * psutil.virtual_memory().available, _room_in_task())
     workers = worker_info(client).values()
     if any(not worker["memory_limit"] for worker in workers):
         return True
+    if n_parts and len(workers):  # as if all held as much as the one with most parts
+        n_bytes *= -(-n_parts // len(workers)) * len(workers) / n_parts
     used = (worker.get("metrics", {}).get("memory", 0) for worker in workers)
     free = (MEMORY_SHARE * w["memory_limit"] - m for w, m in zip(workers, used, strict=True))
     return n_bytes <= sum(max(room, 0.0) for room in free)

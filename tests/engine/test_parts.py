@@ -47,6 +47,16 @@ def test_shards_are_dealt_out():
     assert dealt(2, 5, 9) == [[0], [1]]
 
 
+def test_workers_need_room_for_whole_parts(monkeypatch):
+    workers = {name: {"memory_limit": 100.0} for name in "abcd"}
+    monkeypatch.setattr(memory, "worker_info", lambda client: workers)
+    room = {n: [memory.fits(x, "client", n) for x in (99.0, 101.0, 149.0, 151.0)] for n in (1, 2)}
+    assert room == {1: [False] * 4, 2: [True, False, False, False]}
+    assert memory.fits(50.0, "client", 1)
+    assert memory.fits(149.0, "client", 6) and not memory.fits(151.0, "client", 6)
+    assert memory.fits(200.0, "client") and memory.fits(200.0, "client", 8)
+
+
 def test_parts_have_shards_in_turn(tmp_path):
     source = Source(tmp_path, **SHAPE)
     rows = open_rows(validate_dataset(source.table()[0]), "none")

@@ -146,7 +146,7 @@ class ClusterRows:
         ``before`` is what was read before, of what it then tells of as a whole.
         """
         if self._keep is None and self.read.n_bytes:
-            self._keep = fits(self.read.n_bytes, self._client)
+            self._keep = fits(self.read.n_bytes, self._client, self._n_parts)
         if self._sent is not None and self._recipes is None:
             self._recipes = self._send_recipes()
         if self._keep and not self._held:

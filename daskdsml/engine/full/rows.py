@@ -79,11 +79,13 @@ def _open(table, cache, n_jobs, square, n_parts):
         tasks, sizes = ct.cut(table.row_parts), ct.chunk_bytes(table)
         only_here = client is not None and ct.only_here(tasks, sizes)
     shards = shd.lay_out(table, tasks, sizes)
-    if client is None or (only_here and (small or not memory.fits(n_bytes or 0.0, client))):
+    if client is None or (
+        only_here and (small or not memory.fits(n_bytes or 0.0, client, n_parts))
+    ):
         return LocalRows(table, shards, cache, n_jobs)
     from daskdsml.engine.full.cluster import ClusterRows
 
-    keep = only_here or tasks.held or memory.keeps(cache, n_bytes, client)
+    keep = only_here or tasks.held or memory.keeps(cache, n_bytes, client, n_parts)
     return ClusterRows(client, shards, keep, only_here, n_parts)
 
 
