@@ -238,29 +238,36 @@ def terms(case: Case, n_shards: int) -> list[float]:
     ]
 
 
+def prices_of(design, measured) -> np.ndarray:
+    """What each column of a design costs, at least nothing.
+
+    Errors count by their share of what was measured, and large ones for no more than their size.
+    """
+    shares = np.asarray(design) / np.asarray(measured)[:, None]
+    start = 0.1 / shares.max(axis=0)
+    options = {"bounds": (0.0, np.inf), "loss": "soft_l1", "f_scale": 0.1, "x_scale": start}
+    return least_squares(lambda prices: shares @ prices - 1.0, start, **options).x
+
+
 def fit(found: dict[Case, Cost]) -> None:
     """Fit the prices of `TERMS` to the quickest passes, and print what they predict.
 
-    Other passes wait for whatever else the machine does. Errors count by their share of the time,
-    and large ones for no more than their size.
+    Other passes wait for whatever else the machine does.
     """
     design = np.array([terms(case, cost.n_shards) for case, cost in found.items()])
     seconds = np.array([cost.least for cost in found.values()])
-    shares = design / seconds[:, None]
-    start = 0.1 / shares.max(axis=0)
-    options = {"bounds": (0.0, np.inf), "loss": "soft_l1", "f_scale": 0.1, "x_scale": start}
-    prices = least_squares(lambda prices: shares @ prices - 1.0, start, **options).x
+    prices = prices_of(design, seconds)
     print("\ncost model")
     for (name, unit), price in zip(TERMS.items(), prices, strict=True):
-        print(f"  {name:28} {unit * price:9.3f}")
+        print(f"  {name:29} {unit * price:9.3f}")
     errors = design @ prices / seconds
     print(f"  predicted / measured of the fit: {np.median(errors):.2f}, ", end="")
     print(f"{errors.min():.2f} to {errors.max():.2f}")
-    busy, n_tasks = np.array([cost.scheduler for cost in found.values()]), design[:, 1]
-    print(f"  scheduler's processor time: {1e3 * np.median(busy / n_tasks):.2f} ms a task")
+    once, each = prices_of(design[:, :2], [cost.scheduler for cost in found.values()])
+    print(f"  scheduler's processor time: {1e3 * once:.2f} ms, {1e3 * each:.2f} ms a task")
     for case, cost in costs(LEFT_OUT, "sizes left out").items():
-        predicted = float(np.dot(terms(case, cost.n_shards), prices))
-        print(f"  {case}: predicted {1e3 * predicted:.1f} ms, measured {1e3 * cost.least:.1f}")
+        predicted = 1e3 * float(np.dot(terms(case, cost.n_shards), prices))
+        print(f"  {case}: predicted {predicted:.1f} ms, measured {1e3 * cost.least:.1f}")
 
 
 def main(asked: list[str]) -> None:
