@@ -53,6 +53,8 @@ def identity_of(estimator, table: Dataset, **more: str) -> FitIdentity:
     model |= {name: _text(value) for name, value in parameters if name not in FREE}
     names = getattr(estimator, "feature_names_in_", None)
     data = {"table": described(table), "names of columns": _text(names)} | more
+    if table.g is not None:
+        data["folds"] = _text(np.asarray(table.g))
     if table.is_local:
         return FitIdentity(model, data, signature(*table[:3]))
     lengths = np.asarray(table.X.chunks[0], dtype=float)

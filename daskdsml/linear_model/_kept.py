@@ -11,13 +11,14 @@ from daskdsml.utils.journal import Journal
 
 
 @contextmanager
-def kept_passes(estimator, table, solver=None, label=None, strategy=None, **identity):
+def kept_passes(estimator, table, solver=None, label=None, strategy=None, brief=False, **identity):
     """`passes_over` of a fit, kept where a ``checkpoint`` is asked for, until the fit is over.
 
-    ``identity`` is what else the fit is of.
+    ``identity`` is what else the fit is of; a ``brief`` one is not kept.
     """
     journal = None
-    if (checkpoint := Checkpoint.of(getattr(estimator, "checkpoint", None))) is not None:
+    checkpoint = Checkpoint.of(getattr(estimator, "checkpoint", None))
+    if checkpoint is not None and not brief:
         journal = Journal(checkpoint, identity_of(estimator, table, **identity))
     with passes_over(estimator, table, solver, label, strategy, journal) as passes:
         try:

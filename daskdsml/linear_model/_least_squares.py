@@ -88,7 +88,9 @@ def solve(estimator, table, solver, penalty, max_iter, then=None, label=None):
     ``then`` may read the rows once more.
     """
     strategy = strategy_for(estimator, solver, table)
-    with kept_passes(estimator, table, solver, label, strategy) as passes:
+    # Products of rows in memory take seconds, and if they lose digits another fit follows.
+    brief = table.is_local and "row products" in solver.needs
+    with kept_passes(estimator, table, solver, label, strategy, brief) as passes:
         problem, sampler = _problem_of(estimator, table, passes, penalty, solver)
         start, progress = np.zeros(problem.size), passes.progress
         result = strategy.minimize(

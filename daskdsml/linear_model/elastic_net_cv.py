@@ -57,7 +57,7 @@ class ElasticNetCV(LinearRegressor):
     positive, random_state, selection : as for `ElasticNet`
     rule : {"min", "1se"}
         How alpha is chosen.
-    solver, strategy, cache, backend
+    solver, strategy, cache, backend, checkpoint
         As for `ElasticNet`.
 
     Attributes
@@ -111,6 +111,7 @@ class ElasticNetCV(LinearRegressor):
         cache="auto",
         backend="auto",
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 

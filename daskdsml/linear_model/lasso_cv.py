@@ -15,7 +15,7 @@ class LassoCV(ElasticNetCV):
     ----------
     eps, alphas, fit_intercept, precompute, max_iter, tol, copy_X, cv, verbose, n_jobs, positive
         As for `ElasticNetCV`.
-    random_state, selection, rule, solver, strategy, cache, backend
+    random_state, selection, rule, solver, strategy, cache, backend, checkpoint
         As for `ElasticNetCV`.
 
     References
@@ -47,6 +47,7 @@ class LassoCV(ElasticNetCV):
         cache="auto",
         backend="auto",
         strategy="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
         self.l1_ratio = 1.0

@@ -16,7 +16,6 @@ from daskdsml.linear_model._base import (
     asked_solver,
     dataset_of,
     evaluate,
-    passes_over,
     predictor_of,
     publish,
 )
@@ -45,6 +44,7 @@ from daskdsml.linear_model._grid import (
     summed_up,
 )
 from daskdsml.linear_model._iterative import problem_of, sampler_of, summary_request
+from daskdsml.linear_model._kept import kept_passes
 from daskdsml.linear_model._least_squares import check_rule
 from daskdsml.linear_model._routing import routed, router_of_scores
 from daskdsml.linear_model._sample import sample_size
@@ -117,7 +117,7 @@ class LogisticRegressionCV(LinearClassifier):
         Most steps of each model: see `LogisticRegression`.
     class_weight : dict, "balanced" or None
         As for `LogisticRegression`; "balanced" counts all rows.
-    n_jobs, verbose, random_state, cache, backend
+    n_jobs, verbose, random_state, cache, backend, checkpoint
         As for `LogisticRegression`.
     refit : bool
         True: the coefficients are those of the fit to all rows with the best mean score; False:
@@ -183,6 +183,7 @@ class LogisticRegressionCV(LinearClassifier):
         rule="min",
         cache="auto",
         backend="auto",
+        checkpoint=None,
     ):
         set_parameters(self, locals())
 
@@ -203,7 +204,7 @@ class LogisticRegressionCV(LinearClassifier):
         if n_folds is None:
             here = None if is_dask(y) else np.ravel(y)
             table, folds = assign_folds(table, self.cv, here, **route.split)
-        with passes_over(self, table) as passes:
+        with kept_passes(self, table) as passes:
             n_settings = len(Cs) * len(shares)
             cells = self._cells(table, passes, n_folds, folds, scorer, n_settings)
             fitted = self._fits(table, passes, cells, Cs, shares)

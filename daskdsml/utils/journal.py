@@ -9,8 +9,9 @@ from daskdsml.utils.checkpoint import Checkpoint, CheckpointFiles
 
 
 class PassRecord(NamedTuple):
-    """What a pass over the data gave, and the seconds it took."""
+    """What a pass over the data gave, what it was for, and the seconds it took."""
 
+    name: str
     value: Any
     seconds: float
 
@@ -91,12 +92,12 @@ class Journal:
         number = len(self._tables) - 1
         return self._earlier[number] if number < len(self._earlier) else None
 
-    def passed(self) -> PassRecord | None:
-        """The next pass, if it was made before."""
+    def passed(self, name: str) -> PassRecord | None:
+        """The next pass, if it was made before; ``name`` is what it is for."""
         if self._place == len(self._records):
             return None
         record = self._records[self._place]
-        if not isinstance(record, PassRecord):
+        if not isinstance(record, PassRecord) or record.name != name:
             raise self._astray()
         self._place += 1
         self.replayed += record.seconds
@@ -111,10 +112,10 @@ class Journal:
         self._begun = Begun(sums, seconds)
         self.write()
 
-    def keep_pass(self, value, seconds: float) -> None:
+    def keep_pass(self, name: str, value, seconds: float) -> None:
         """Keep what a pass gave, and write it if it is time to."""
         self._begun = None
-        self._records.append(PassRecord(value, seconds))
+        self._records.append(PassRecord(name, value, seconds))
         self._place += 1
         if self.counted():
             self.write()

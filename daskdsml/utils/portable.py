@@ -17,11 +17,12 @@ def pack(value) -> list:
     """A value in parts to be written one after the other: a JSON text, and the bytes of arrays.
 
     Numbers, text, None, arrays of numbers or text, CSR matrices, tuples, lists, dicts, and named
-    tuples and dataclasses of this package; TypeError for all else.
+    tuples and dataclasses of this package; TypeError for all else. An array that is met again is
+    the same one, then too.
     """
-    arrays: list[np.ndarray] = []
-    text = json.dumps(_encoded(value, arrays)).encode()
-    return [len(text).to_bytes(8, "little"), text, *arrays]
+    writer = _Writer()
+    text = json.dumps(writer.encoded(value)).encode()
+    return [len(text).to_bytes(8, "little"), text, *writer.arrays]
 
 
 def unpack(data) -> Any:
@@ -31,44 +32,53 @@ def unpack(data) -> Any:
     return _Reader(view[start:]).decoded(json.loads(bytes(view[8:start])))
 
 
-def _encoded(value, arrays) -> Any:
-    if value is None or type(value) in PLAIN:
-        return value
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        return {"scalar": value.dtype.str, "value": value.item()}
-    if isinstance(value, np.ndarray):
-        return _encoded_array(value, arrays)
-    if type(value).__module__.startswith("scipy.sparse.") and value.format == "csr":
-        parts = [value.data, value.indices, value.indptr]
-        return {"csr": _encoded(parts, arrays), "shape": list(value.shape)}
-    if isinstance(value, list):
-        return [_encoded(entry, arrays) for entry in value]
-    if isinstance(value, dict):
-        return {"dict": [_encoded([*pair], arrays) for pair in value.items()]}
-    fields = _fields(value)
-    if fields is not None:
-        kind = type(value)
-        name = f"{kind.__module__}:{kind.__qualname__}"
-        return {"made": name, "of": [_encoded(entry, arrays) for entry in fields]}
-    if type(value) is tuple:
-        return {"tuple": _encoded([*value], arrays)}
-    raise TypeError(
-        f"Cannot keep {value!r} without pickle: expected numbers, text, arrays, tuples, lists and "
-        f"dicts, or values of {PACKAGE}."
-    )
+class _Writer:
+    """Makes JSON of values, beside the bytes of ``arrays``."""
 
+    def __init__(self):
+        self.arrays: list[np.ndarray] = []
+        self._met: dict[int, int] = {}
 
-def _encoded_array(array, arrays) -> dict:
-    shape = list(array.shape)
-    if array.dtype.hasobject or array.dtype.kind == "T":
-        return {"objects": _encoded(array.ravel().tolist(), arrays), "shape": shape}
-    # Dates and structured numbers have no buffer that could be cast: all are kept as bytes.
-    arrays.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-    told = {"array": np.lib.format.dtype_to_descr(array.dtype), "shape": shape}
-    if array.flags.c_contiguous or not array.size or min(array.strides) < 0:
-        return told
-    # BLAS takes the same numbers in another layout another way, to other bits.
-    return told | {"strides": list(array.strides)}
+    def encoded(self, value) -> Any:
+        if value is None or type(value) in PLAIN:
+            return value
+        if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+            return {"scalar": value.dtype.str, "value": value.item()}
+        if isinstance(value, np.ndarray):
+            return self._array(value)
+        if type(value).__module__.startswith("scipy.sparse.") and value.format == "csr":
+            parts = [value.data, value.indices, value.indptr]
+            return {"csr": self.encoded(parts), "shape": list(value.shape)}
+        if isinstance(value, list):
+            return list(map(self.encoded, value))
+        if isinstance(value, dict):
+            return {"dict": [self.encoded([*pair]) for pair in value.items()]}
+        fields = _fields(value)
+        if fields is not None:
+            kind = type(value)
+            return {"made": f"{kind.__module__}:{kind.__qualname__}", "of": self.encoded(fields)}
+        if type(value) is tuple:
+            return {"tuple": self.encoded([*value])}
+        raise TypeError(
+            f"Cannot keep {value!r} without pickle: expected numbers, text, arrays, tuples, lists "
+            f"and dicts, or values of {PACKAGE}."
+        )
+
+    def _array(self, array) -> dict:
+        shape = list(array.shape)
+        if array.dtype.hasobject or array.dtype.kind == "T":
+            entries = self.encoded(array.ravel().tolist())
+            return {"objects": entries, "kind": array.dtype.kind, "shape": shape}
+        if id(array) in self._met:
+            return {"again": self._met[id(array)]}
+        self._met[id(array)] = len(self.arrays)
+        # Dates and structured numbers have no buffer that could be cast: all are kept as bytes.
+        self.arrays.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        told = {"array": np.lib.format.dtype_to_descr(array.dtype), "shape": shape}
+        if array.flags.c_contiguous or not array.size or min(array.strides) < 0:
+            return told
+        # BLAS takes the same numbers in another layout another way, to other bits.
+        return told | {"strides": list(array.strides)}
 
 
 def _fields(value) -> list | None:
@@ -83,10 +93,11 @@ def _fields(value) -> list | None:
 
 
 class _Reader:
-    """Makes values of what `_encoded` gave; arrays come in the order in which they were met."""
+    """Makes values of what a `_Writer` gave; arrays come in the order in which they were met."""
 
     def __init__(self, data: memoryview):
         self._data, self._start = data, 0
+        self._met: list[np.ndarray] = []
 
     def decoded(self, value) -> Any:
         if isinstance(value, list):
@@ -96,11 +107,16 @@ class _Reader:
         if "scalar" in value:
             return np.dtype(value["scalar"]).type(value["value"])
         if "array" in value:
-            return self._array(_dtype(value["array"]), value["shape"], value.get("strides"))
+            self._met.append(
+                self._array(_dtype(value["array"]), value["shape"], value.get("strides"))
+            )
+            return self._met[-1]
+        if "again" in value:
+            return self._met[value["again"]]
         if "objects" in value:
             array = np.empty(len(value["objects"]), dtype=object)
             array[:] = self.decoded(value["objects"])
-            return array.reshape(value["shape"])
+            return array.astype(value["kind"]).reshape(value["shape"])
         if "csr" in value:
             from scipy.sparse import csr_matrix  # slow to import
 

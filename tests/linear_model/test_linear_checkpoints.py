@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from kills import Killed, assert_same_fit, dies_after, resumed_until_done
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedKFold
 from tables import classes, counts, regression
 
 from daskdsml import Checkpoint
@@ -13,8 +14,10 @@ from daskdsml.linear_model import (
     ElasticNet,
     HuberRegressor,
     Lasso,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
     SGDClassifier,
@@ -37,6 +40,8 @@ MODELS = {
     "ridge lbfgs": (Ridge, {"solver": "lbfgs"}, regression),
     "lasso": (Lasso, {"alpha": 0.01}, regression),
     "working set": (ElasticNet, {"alpha": 0.01, "solver": "working_set"}, regression),
+    "lasso cv": (LassoCV, {"alphas": 5, "cv": 3}, regression),
+    "logistic cv": (LogisticRegressionCV, {"Cs": 3, "cv": 3, "scoring": "accuracy"}, classes),
     "sgd": (SGDClassifier, {**FEW, "average": True, "penalty": "l1"}, classes),
     "sgd averaged": (SGDClassifier, {**FEW, "strategy": Averaging(3, np.inf)}, classes),
     "full": (SGDRegressor, {**FEW, "batch_size": "full", "eta0": 1e-4}, regression),
@@ -325,3 +330,23 @@ def test_interrupted_descent_is_usable_and_goes_on(tmp_path, monkeypatch):
     assert_same_fit(model.fit(X, y), whole)
     with pytest.raises(ValueError, match="checkpoint has no effect on partial_fit"):
         model.partial_fit(X, y, classes=[0, 1])
+
+
+def test_other_folds_are_refused(tmp_path, monkeypatch):
+    (X, y, _), path = rows_of(classes), tmp_path / "fit"
+    folds = [StratifiedKFold(3, shuffle=True, random_state=seed) for seed in (0, 1)]
+    model = LogisticRegressionCV(Cs=2, cv=folds[0], checkpoint=Checkpoint(path, passes=1))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        dies_after(patch, 2)
+        model.fit(X, y.compute())
+    with pytest.raises(ValueError, match="another model: cv was StratifiedKFold"):
+        model.set_params(cv=folds[1]).fit(X, y.compute())
+    monkeypatch.setattr(StratifiedKFold, "__repr__", lambda self: "splits")
+    path.unlink()
+    (tmp_path / "fit.other").unlink()
+    model = LogisticRegressionCV(Cs=2, cv=folds[0], checkpoint=Checkpoint(path, passes=1))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        dies_after(patch, 2)
+        model.fit(X, y.compute())
+    with pytest.raises(ValueError, match="other data: folds was array"):
+        model.set_params(cv=folds[1]).fit(X, y.compute())

@@ -46,7 +46,7 @@ class KeptRows:
             sums = tree.add_sums([sums, self._rows.sums(kernel, state, name, which, seconds)], n)
             return sums, not tree.missing(sums.nodes, n)
 
-        return tree.root(self._kept(tree.PartialSums({}, 0, 0, {}), more).nodes, n)
+        return tree.root(self._kept(name, tree.PartialSums({}, 0, 0, {}), more).nodes, n)
 
     def fold(self, kernel, state, order, name):
         """The state after one block after another, shards in ``order``."""
@@ -56,12 +56,12 @@ class KeptRows:
             folded = self._rows.folded(kernel, folded, order[folded.n_shards :], name)
             return folded, folded.n_shards == len(order)
 
-        return self._kept(Folded(state), more).state
+        return self._kept(name, Folded(state), more).state
 
-    def _kept(self, sums, more):
+    def _kept(self, name, sums, more):
         """What ``more(sums, seconds)`` makes of sums, until it tells that these are whole."""
         journal, start = self._journal, time.monotonic()
-        known = journal.passed()
+        known = journal.passed(name)
         if known is not None:
             return known.value
         sums, earlier = journal.begun() or Begun(sums, 0.0)
@@ -71,16 +71,16 @@ class KeptRows:
             sums, whole = more(sums, max(journal.seconds_left(), LEAST_SECONDS))
             if not whole:
                 journal.keep_begun(sums, earlier + time.monotonic() - start)
-        journal.keep_pass(sums, earlier + time.monotonic() - start)
+        journal.keep_pass(name, sums, earlier + time.monotonic() - start)
         return sums
 
     def parts(self, kernel, common, states, name, keep=False, kept=None) -> list:
         """What ``kernel(common, state, kept, rows)`` returns for each part of the rows."""
-        known, start = self._journal.passed(), time.monotonic()
+        known, start = self._journal.passed(name), time.monotonic()
         if known is not None:
             return known.value
         values = self._rows.parts(kernel, common, states, name, keep, kept)
-        self._journal.keep_pass(values, time.monotonic() - start)
+        self._journal.keep_pass(name, values, time.monotonic() - start)
         return values
 
     def map(self, transform) -> KeptRows:
