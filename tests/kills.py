@@ -1,5 +1,10 @@
 """Fits that end in the midst of it, as if their process was killed, and are called again."""
 
+import os
+import signal
+import threading
+from contextlib import contextmanager
+
 from daskdsml import Checkpoint
 from daskdsml.utils.checkpoint import CheckpointFiles
 from daskdsml.utils.portable import pack
@@ -51,3 +56,22 @@ def assert_same_fit(model, other, but=()):
         for m in (model, other)
     ]
     assert repr(histories[0]) == repr(histories[1])
+
+
+@contextmanager
+def ctrl_c(seconds):
+    """Have Ctrl-C come after so many seconds, and again: Python loses it in callbacks of others."""
+    over = threading.Event()
+
+    def press():
+        while not over.wait(seconds):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    # The processes of a parallel test run ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=press, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.signal(signal.SIGINT, before)

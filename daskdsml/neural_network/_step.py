@@ -14,6 +14,7 @@ from daskdsml.neural_network._columns import SplitStep
 from daskdsml.neural_network.backprop import Backprop
 from daskdsml.neural_network.network import Point
 from daskdsml.utils.early_stopping import EarlyStopping
+from daskdsml.utils.interrupts import Hold
 from daskdsml.utils.variation import Variation
 
 # Rows from which spread and mean of columns are known well enough to warn of them.
@@ -190,12 +191,14 @@ class TrainStep:
     """A step of training: ``step(train_state, batch)`` gives the next state and a `StepRecord`.
 
     It is made of `measure`, for which rows are needed, and `update`, for which they are not.
-    ``n_epochs`` of ``steps_per_epoch`` are planned, which schedules refer to.
+    ``n_epochs`` of ``steps_per_epoch`` are planned, which schedules refer to. A ``hold`` is told
+    when arrays begin to change in this process.
     """
 
     def __init__(self, backprop: Backprop, config: TrainConfig, n_epochs: int, steps_per_epoch=1):
         self.backprop, self.config = backprop, config
         self._n_epochs, self._steps_per_epoch = n_epochs, steps_per_epoch
+        self.hold: Hold | None = None
         network = backprop.network
         self._kernels = backprop.backend.layers()
         self._scale, self._momentum = network.scale(), network.momentum()
@@ -266,6 +269,8 @@ class TrainStep:
             kernels.scale(gradient, config.clip / norm)
         held = [point.theta[where].copy() for where in self._fixed]
         factor = self.factor(train_state)
+        if self.hold is not None:
+            self.hold.begun = True
         state = config.solver.update(kernels, train_state.state, gradient, factor)
         for where, values in zip(self._fixed, held, strict=True):
             state.theta[where] = values  # decay of weights needs no gradient

@@ -161,7 +161,7 @@ class Trainer:
         rest = RestOfEpoch(batches, underway.n_steps)
         rounds = self._strategy.train(step, underway.train_state, rest, train_state.epoch)
         while underway.met.failure is None:
-            with uninterrupted():  # steps change arrays
+            with uninterrupted() as step.hold:
                 after = next(rounds, None)
                 if after is None:
                     break

@@ -4,13 +4,13 @@ import asyncio
 import gc
 import os
 import signal
-import threading
 import time
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+from kills import ctrl_c
 from sklearn.exceptions import ConvergenceWarning
 from tables import Source, classes, dask_rows, wait_until
 
@@ -95,20 +95,30 @@ def test_an_interrupted_fit_leaves_nothing_behind(client, model, caplog):
 
     X = da.zeros((60 * 200, 5), chunks=(200, 5)).map_blocks(slowly, dtype=float)
     y = X.map_blocks(lambda block: block[:, 0] > 0, drop_axis=1, dtype=bool)
-    interrupt = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    # The processes of a parallel test run ignore it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    interrupt.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(X, y)
-    finally:
-        interrupt.cancel()
-        signal.signal(signal.SIGINT, before)
-    wait_until(lambda: not any(client.processing().values()))
-    wait_until(lambda: not any(client.has_what().values()))
+    with pytest.raises(KeyboardInterrupt), ctrl_c(1.5):
+        model.fit(X, y)
+    assert_left(client)
     gc.collect()
     assert "never retrieved" not in caplog.text
+
+
+def assert_left(client):
+    """Workers have nothing to do, and hold nothing."""
+    wait_until(lambda: not any(client.processing().values()))
+    wait_until(lambda: not any(client.has_what().values()))
+
+
+LONG = {"max_iter": 10**6, "tol": None}
+
+
+@pytest.mark.parametrize("model", [SGDClassifier(**LONG), MLPClassifier((3,), **LONG)])
+def test_what_an_interrupted_fit_has_learned(client, model, tmp_path):
+    X, y = Source(tmp_path, n_blocks=4, rows=100, p=3).table()
+    with pytest.warns(ConvergenceWarning, match="was interrupted"), ctrl_c(3.0):
+        model.fit(X, y > 0)
+    assert model.n_iter_ > 1 and not model.converged_
+    assert set(model.predict(X).compute()) <= {False, True}
+    assert_left(client)
 
 
 def test_a_cluster_without_workers(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 """Linear fits that are killed go on from their checkpoint, and end in the same bits."""
 
+import time
+
 import dask.array as da
 import numpy as np
 import pytest
-from kills import Killed, assert_same_fit, dies_after, resumed_until_done
+from kills import Killed, assert_same_fit, ctrl_c, dies_after, resumed_until_done
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from tables import classes, counts, regression
@@ -350,3 +352,21 @@ def test_other_folds_are_refused(tmp_path, monkeypatch):
         model.fit(X, y.compute())
     with pytest.raises(ValueError, match="other data: folds was array"):
         model.set_params(cv=folds[1]).fit(X, y.compute())
+
+
+def test_threads_stop_where_a_fit_is_interrupted():
+    reads = []
+
+    def slowly(block):
+        reads.append(len(block))
+        time.sleep(0.05)
+        return block + np.arange(4.0)
+
+    X = da.zeros((400, 4), chunks=(1, 4)).map_blocks(slowly, dtype=float)
+    y = da.arange(400, chunks=1) % 2
+    with pytest.raises(KeyboardInterrupt), ctrl_c(0.7):
+        LogisticRegression(n_jobs=4, cache="none").fit(X, y)
+    time.sleep(0.2)
+    n_reads = len(reads)
+    time.sleep(0.3)
+    assert len(reads) == n_reads < 400
