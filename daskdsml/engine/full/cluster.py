@@ -123,10 +123,9 @@ class ClusterRows:
         rows._sources = shd.map_shards(self._sources, transform)
         rows._shards = list(rows._sources)
         if self._held:
-            rows._shards = [
-                self._client.submit(shd.transformed, shard, transform, key=new_key("encode"))
-                for i, shard in enumerate(self._shards)
-            ]
+            shards = map(parse_input, self._shards)
+            tasks = [Task(new_key("encode"), shd.transformed, s, transform) for s in shards]
+            rows._shards = submitted(self._client, tasks, [task.key for task in tasks])
         return rows
 
     def close(self) -> None:
