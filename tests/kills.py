@@ -59,19 +59,25 @@ def assert_same_fit(model, other, but=()):
 
 
 @contextmanager
-def ctrl_c(seconds):
-    """Have Ctrl-C come after so many seconds, and again: Python loses it in callbacks of others."""
-    over = threading.Event()
+def ctrl_c(seconds=None):
+    """Have Ctrl-C come after so many seconds, or 0.2 seconds after what is given is called.
+
+    And again after a while, for Python loses it where it comes in callbacks of the interpreter.
+    """
+    wanted, over = threading.Event(), threading.Event()
 
     def press():
-        while not over.wait(seconds):
+        wanted.wait(seconds)
+        while not over.wait(0.2):
             os.kill(os.getpid(), signal.SIGINT)
+            over.wait(60.0)
 
     # The processes of a parallel test run ignore it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=press, daemon=True).start()
     try:
-        yield
+        yield wanted.set
     finally:
         over.set()
+        wanted.set()
         signal.signal(signal.SIGINT, before)

@@ -16,7 +16,7 @@ from tables import Source, classes, dask_rows, wait_until
 
 from daskdsml.engine import clients, memory
 from daskdsml.engine.scheduling import n_threads
-from daskdsml.linear_model import LinearRegression, LogisticRegression, SGDClassifier
+from daskdsml.linear_model import LinearRegression, LogisticRegression, SGDClassifier, _sgd
 from daskdsml.neural_network import MLPClassifier
 
 
@@ -112,11 +112,23 @@ LONG = {"max_iter": 10**6, "tol": None}
 
 
 @pytest.mark.parametrize("model", [SGDClassifier(**LONG), MLPClassifier((3,), **LONG)])
-def test_what_an_interrupted_fit_has_learned(client, model, tmp_path):
+def test_what_an_interrupted_fit_has_learned(client, model, tmp_path, monkeypatch):
     X, y = Source(tmp_path, n_blocks=4, rows=100, p=3).table()
-    with pytest.warns(ConvergenceWarning, match="was interrupted"), ctrl_c(3.0):
+    met = []
+
+    def met_epoch(*args):
+        met.append(args)
+        if len(met) == 2:
+            press()
+        return one_more(*args) if args[0] is model and len(args) > 2 else False
+
+    one_more = _sgd._one_more
+    monkeypatch.setattr(_sgd, "_one_more", met_epoch)
+    if hasattr(model, "callbacks"):
+        model.set_params(callbacks=[met_epoch])
+    with pytest.warns(ConvergenceWarning, match="was interrupted"), ctrl_c() as press:
         model.fit(X, y > 0)
-    assert model.n_iter_ > 1 and not model.converged_
+    assert 1 <= model.n_iter_ <= len(met) and not model.converged_
     assert set(model.predict(X).compute()) <= {False, True}
     assert_left(client)
 
