@@ -6,10 +6,8 @@ import base64
 import dataclasses
 import json
 import os
-import uuid
 import zipfile
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from daskdsml.neural_network._step import Epoch, TrainState
 from daskdsml.neural_network.network import Network
 from daskdsml.passes.progress import History
 from daskdsml.utils import registry
+from daskdsml.utils.checkpoint import whole_file
 
 FORMAT, VERSION = "daskdsml network", 2
 # The entry of the file that is the header.
@@ -103,7 +102,6 @@ def save(path, header: dict, arrays: dict) -> None:
     Arrays hold numbers, booleans, dates, strings, or objects of these kinds, such as labels of a
     DataFrame; ValueError for others.
     """
-    path = Path(path)
     plain: dict[str, Any] = {}
     objects: dict[str, Any] = {}
     for name, array in arrays.items():
@@ -116,15 +114,8 @@ def save(path, header: dict, arrays: dict) -> None:
         "objects": {name: _objects_to_json(name, array) for name, array in objects.items()},
     }
     named: dict[str, Any] = {HEADER: np.array(json.dumps(whole)), **plain}
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(beside, "xb") as file:
-            np.savez(file, **named)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        np.savez(file, **named)
 
 
 def load(path) -> tuple[dict, dict]:

@@ -1,6 +1,10 @@
 """Linear fits that are killed go on from their checkpoint, and end in the same bits."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -117,6 +121,47 @@ def test_killed_fits_on_a_cluster_end_in_the_same_bits(name, cache, client, tmp_
     )
     assert deaths >= 2 or name == "qr"
     assert_same_fit(model, whole)
+
+
+def slow_chunk(block_info=None):
+    time.sleep(0.02)
+    X = np.random.default_rng(block_info[None]["chunk-location"][0]).normal(size=(500, 4))
+    X[:, -1] = X[:, 0] + X[:, -1] > 0
+    return X
+
+
+def slow_fit(path=None):
+    """What a fit of a second or so prints."""
+    rows = da.map_blocks(slow_chunk, chunks=((500,) * 20, (4,)), meta=np.empty((0, 0)))
+    kept = path and Checkpoint(path, seconds=0.05)
+    model = LogisticRegression(tol=1e-8, cache="none", n_jobs=1, checkpoint=kept)
+    print("begin", flush=True)
+    model.fit(rows[:, :-1], rows[:, -1])
+    print(model.coef_.tobytes().hex(), model.intercept_, model.n_iter_, model.n_passes_)
+
+
+def test_processes_that_are_killed_end_in_the_same_bits(tmp_path, monkeypatch, capsys):
+    def begun():
+        code = f"import test_linear_checkpoints as t; t.slow_fit({str(tmp_path / 'fit')!r})"
+        path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        assert process.stdout.readline() == "begin\n"
+        return process
+
+    monkeypatch.undo()  # the other processes have shards of the usual sizes
+    slow_fit()
+    for seconds in (0.7, 0.9):
+        with begun() as process:
+            time.sleep(seconds)
+            process.kill()
+    with begun() as last:
+        assert f"begin\n{last.stdout.read()}" == capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 def test_shards_that_were_summed_are_not_read_again(tmp_path, monkeypatch):
