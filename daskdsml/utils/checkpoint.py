@@ -18,8 +18,8 @@ from daskdsml.utils.portable import pack, unpack
 from daskdsml.utils.validation import check_number, outside
 
 MAGIC = b"daskdsml checkpoint 1\n"
-# The second of the two files that are written in turn.
-OTHER = ".other"
+# The second of the two files that are written in turn, and what is being written on local disks.
+OTHER, PART = ".other", ".part"
 REMEDY = "Pass the path or URL of a file, such as 'fit.checkpoint', or Checkpoint(url, seconds=60)."
 
 
@@ -86,12 +86,12 @@ class CheckpointFiles:
 
     def probe(self) -> None:
         """Raise ValueError unless files can be written there."""
-        beside = f"{self._path}.{uuid.uuid4().hex}"
         try:
             if self._fs.isdir(self._path):
                 raise IsADirectoryError("it is a directory.")
-            self._write(beside, [b""])
-            self._fs.rm_file(beside)
+            with self._fs.open(self._path + PART, "wb") as file:
+                file.write(b"")
+            self._fs.rm_file(self._path + PART)
         except Exception as error:  # file systems have errors of their own
             raise ValueError(
                 f"Cannot write checkpoint {self.url!r}: {error} Its directory has to exist, and "
@@ -118,19 +118,25 @@ class CheckpointFiles:
         return value
 
     def write(self, value) -> None:
-        """Write a value over the older file."""
+        """Write a value over the older file; warns where that fails, which is no end of a fit."""
         parts = [(self._count + 1).to_bytes(8, "little"), *pack(value)]
         digest = hashlib.sha256()
         for part in parts:
             digest.update(part)
-        self._write(self._paths[self._count % 2], [MAGIC, *parts, digest.digest()])
+        try:
+            self._write(self._paths[self._count % 2], [MAGIC, *parts, digest.digest()])
+        except Exception as error:  # file systems have errors of their own
+            text = f"Checkpoint {self.url!r} could not be written: {error!r}. The fit goes on."
+            warnings.warn(text, RuntimeWarning, stacklevel=outside())
+            return
         self._count += 1
 
     def remove(self) -> None:
-        """Remove both files, the newer one last."""
-        for number in (self._count, self._count + 1):
+        """Remove both files, the newer one last, and what a killed process was writing."""
+        paths = (self._paths[number % 2] for number in (self._count, self._count + 1))
+        for path in (self._path + PART, *paths):
             with suppress(FileNotFoundError):
-                self._fs.rm_file(self._paths[number % 2])
+                self._fs.rm_file(path)
 
     def _check(self, path, data: bytes) -> None:
         """Raise ValueError if a file is one of other people's."""
@@ -144,18 +150,22 @@ class CheckpointFiles:
     def _write(self, path: str, parts) -> None:
         local = "file" in np.atleast_1d(self._fs.protocol)
         # Object stores have a file when it is closed, as a whole.
-        with whole_file(path) if local else self._fs.open(path, "wb") as file:
+        beside = self._path + PART
+        with whole_file(path, beside) if local else self._fs.open(path, "wb") as file:
             for part in parts:
                 file.write(part)
 
 
 @contextmanager
-def whole_file(path) -> Iterator[Any]:
-    """A local file opened to be written, which is there as a whole or not at all."""
+def whole_file(path, beside=None) -> Iterator[Any]:
+    """A local file opened to be written, which is there as a whole or not at all.
+
+    Until then it is ``beside``, or where nobody else writes.
+    """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    beside = Path(beside or path.with_name(f".{path.name}.{uuid.uuid4().hex}"))
     try:
-        with open(beside, "xb") as file:
+        with open(beside, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -30,6 +30,7 @@ from daskdsml.linear_model import (
     SGDRegressor,
 )
 from daskdsml.strategies import ADMM, Averaging
+from daskdsml.utils.checkpoint import CheckpointFiles
 
 N, P, CHUNK = 2000, 6, 250
 FEW = {"max_iter": 4, "tol": None}
@@ -282,6 +283,25 @@ def test_what_is_no_checkpoint_is_told_before_the_first_pass(
 
 def fails():
     raise AssertionError("a pass was made")
+
+
+def test_a_disk_that_is_full_does_not_end_a_fit(tmp_path, monkeypatch):
+    X, y, _ = rows_of(classes)
+
+    def full(self, path, parts):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CheckpointFiles, "_write", full)
+    with pytest.warns(RuntimeWarning, match="could not be written: OSError.*The fit goes on"):
+        model = LogisticRegression(checkpoint=Checkpoint(tmp_path / "fit", passes=1)).fit(X, y)
+    assert_same_fit(model, LogisticRegression().fit(X, y))
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    X, y, _ = rows_of(classes)
+    (tmp_path / "fit.part").write_bytes(b"daskdsml")
+    LogisticRegression(checkpoint=str(tmp_path / "fit")).fit(X, y)
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_of_others_are_not_written_over(tmp_path):
