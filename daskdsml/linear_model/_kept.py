@@ -21,6 +21,7 @@ def kept_passes(estimator, table, solver=None, label=None, strategy=None, brief=
     if checkpoint is not None and not brief:
         journal = Journal(checkpoint, identity_of(estimator, table, **identity))
     with passes_over(estimator, table, solver, label, strategy, journal) as passes:
+        passes.progress.ends_early = True
         try:
             yield passes
         except KeyboardInterrupt:

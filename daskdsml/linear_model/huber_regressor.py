@@ -186,7 +186,7 @@ class HuberRegressor(LinearRegressor):
     def _publish(self, result, problem, n_passes, solver) -> None:
         """Coefficients and scale, and how the fit went."""
         p, null_space = self.n_features_in_, result.null_space
-        over = result.status != "max_iter"
+        over = result.status not in ("max_iter", "interrupted")
         if over and result.theta[p] < VANISHED_SCALE and result.gradient_norm > VANISHED_SCALE:
             raise ValueError(
                 "HuberRegressor finds no scale above 0: so many rows can be fitted exactly that "

@@ -36,10 +36,11 @@ def iterate(solver, objective, theta, max_iter: int, progress: Progress, known=N
         try:
             state = solver.step(state, objective)
         except KeyboardInterrupt:
-            if not (steps.reads and np.isfinite(state.gradient_norm)):
+            known = steps.reads and np.isfinite(state.gradient_norm)
+            if not (known and progress.ends_early):
                 raise
             progress.interrupted = True
-            return _result(state._replace(status="interrupted"), steps, progress)
+            return _result(state, steps, progress, "interrupted")
         steps = steps.after(before, state)
         seconds = time.perf_counter() - start
         progress.add(Record(state.name, seconds, state.value, state.gradient_norm, state.step))
@@ -97,8 +98,8 @@ def iterate_together(
     return [_result(state, own, progress) for state, own in zip(states, steps, strict=True)]
 
 
-def _result(state, steps, progress) -> Result:
-    status = state.status or "max_iter"
+def _result(state, steps, progress, status=None) -> Result:
+    status = status or state.status or "max_iter"
     extras: dict[str, Any] = {name: getattr(state, name, None) for name in EXTRAS}
     return Result(
         state.theta, max(steps.moved, 1), status, progress.history, state.null_space, **extras

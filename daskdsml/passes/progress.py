@@ -40,11 +40,12 @@ class Progress:
     """History of a fit's passes and, if ``verbose``, a bar that shows them as they come.
 
     With a ``journal`` (`daskdsml.utils.journal.Journal`), loops can be gone on with in a later
-    call. ``interrupted`` tells that one was ended by Ctrl-C.
+    call. ``ends_early`` tells that a loop is to end where Ctrl-C comes, as ``interrupted`` tells
+    then; it is raised in others, such as those of fits to samples.
     """
 
     def __init__(self, label: str, verbose: bool, journal=None):
-        self.history, self.interrupted = History(), False
+        self.history, self.interrupted, self.ends_early = History(), False, False
         self.journal = journal
         self._bar = bar(label, unit=" passes", bar_format=BAR) if verbose else None
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -28,7 +30,10 @@ from daskdsml.linear_model import (
     Ridge,
     SGDClassifier,
     SGDRegressor,
+    _iterative,
 )
+from daskdsml.passes.loop import iterate
+from daskdsml.passes.progress import Progress
 from daskdsml.strategies import ADMM, Averaging
 from daskdsml.utils.checkpoint import CheckpointFiles
 
@@ -340,12 +345,17 @@ def interrupts(monkeypatch, n_blocks):
     monkeypatch.setattr(shards, "as_block", as_block)
 
 
-def test_an_interrupted_fit_is_usable_and_goes_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("by_newton_after", [False, True])
+def test_an_interrupted_fit_is_usable_and_goes_on(by_newton_after, tmp_path, monkeypatch):
     X, y, _ = rows_of(classes)
-    whole = LogisticRegression(solver="lbfgs", cache="none", n_jobs=1).fit(X, y)
-    model = LogisticRegression(
-        solver="lbfgs", cache="none", n_jobs=1, checkpoint=str(tmp_path / "fit")
-    )
+    settings = {"solver": "lbfgs", "cache": "none", "n_jobs": 1, "tol": 1e-7}
+    if by_newton_after:
+        monkeypatch.setattr(_iterative, "CHEAP_HESSIAN", 0)
+        monkeypatch.setattr(_iterative, "SMALL_HESSIAN", 0)
+        settings["solver"] = "auto"
+    whole = LogisticRegression(**settings).fit(X, y)
+    assert whole.solver_ == "lbfgs"
+    model = LogisticRegression(**settings, checkpoint=str(tmp_path / "fit"))
     with monkeypatch.context() as patch:
         interrupts(patch, 3 * X.numblocks[0] + 2)
         with pytest.warns(ConvergenceWarning, match="was interrupted after .* The same call goes"):
@@ -353,6 +363,37 @@ def test_an_interrupted_fit_is_usable_and_goes_on(tmp_path, monkeypatch):
     assert not model.converged_ and 1 <= len(model.history_) < len(whole.history_)
     assert model.score(X, y) > 0.5
     assert_same_fit(model.fit(X, y), whole)
+
+
+class Interrupted(NamedTuple):
+    """A solver in whose second step Ctrl-C comes; its own state."""
+
+    theta: np.ndarray = np.zeros(1)
+    gradient_norm: float = np.inf
+    status: str | None = None
+    name: str = "gradient"
+    value: float = 1.0
+    step: float = 1.0
+    null_space: None = None
+
+    def init(self, theta):
+        return self
+
+
+def second_step(state, objective):
+    if state.gradient_norm < np.inf:
+        raise KeyboardInterrupt
+    return state._replace(gradient_norm=1.0)
+
+
+def test_an_interrupt_ends_the_loop_of_a_fit_and_no_other():
+    progress = Progress("fit", verbose=False)
+    solver = SimpleNamespace(init=Interrupted().init, step=second_step)
+    arguments = solver, SimpleNamespace(stateless=True), np.zeros(1), 10, progress
+    with pytest.raises(KeyboardInterrupt):  # as in a fit to a sample
+        iterate(*arguments)
+    progress.ends_early = True
+    assert iterate(*arguments).status == "interrupted" and progress.interrupted
 
 
 def test_without_parameters_an_interrupt_is_one(tmp_path, monkeypatch):
