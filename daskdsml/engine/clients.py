@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import suppress
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,8 @@ POLL_SECONDS = 1.0
 SILENT_SECONDS = 30.0
 # How long to wait for workers to say whether they have this package: they may be busy.
 ANSWER_SECONDS = 5.0
+# How long it takes at most until a client knows that its connection was closed.
+CLOSED_SECONDS = 0.5
 PACKAGE = __name__.partition(".")[0]
 
 # Workers of each client that have the package. Threads that ask at once ask twice, no more.
@@ -76,11 +79,33 @@ def worker_info(client) -> dict:
     return client.sync(client.scheduler.identity)["workers"]
 
 
+@contextmanager
+def scheduler_needed(client):
+    """RuntimeError for whatever is raised because the scheduler of a client, or None, is lost."""
+    address = None if client is None else getattr(client.scheduler, "address", None)
+    try:
+        yield
+    except (OSError, CancelledError) as error:
+        time.sleep(CLOSED_SECONDS)  # the client hears of it by another connection
+        if client is None or client.status == "running":
+            raise
+        raise RuntimeError(
+            f"The scheduler {address} is lost, and what its workers had with it. "
+            "Start it and workers again, and make a new Client; with checkpoint= the same call "
+            "goes on from what it had come to."
+        ) from error
+
+
 def gathered(client, futures) -> list:
     """Results of futures, which are cancelled if one fails, or who waits for them is interrupted.
 
     Workers that show no sign of life meanwhile are told of.
     """
+    with scheduler_needed(client):
+        return _gathered(client, futures)
+
+
+def _gathered(client, futures) -> list:
     watch, ended = Watch(client), threading.Semaphore(0)
     try:
         for future in futures:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from daskdsml.contracts import Block
+from daskdsml.engine.clients import current_client, scheduler_needed
 from daskdsml.engine.minibatch.batches import open_batches
 from daskdsml.neural_network.backprop import NotFiniteError
 from daskdsml.passes.row_stats import RowStats, raise_invalid, row_stats_of
@@ -43,7 +44,8 @@ def open_examples(model, examples, *, shuffle=False, alone=True, rows=None, **sp
         **spread,
     )
     try:
-        yield batches
+        with scheduler_needed(current_client(examples.batch_parts)):
+            yield batches
     except NotFiniteError:
         stats = batches.run(row_stats, None, f"{model._label}-not-finite")
         names = vars(model).get("feature_names_in_") if len(examples.in_shape) == 1 else None

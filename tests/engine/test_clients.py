@@ -5,6 +5,8 @@ import gc
 import os
 import signal
 import time
+from concurrent.futures import CancelledError
+from types import SimpleNamespace
 
 import dask
 import dask.array as da
@@ -150,3 +152,24 @@ def test_a_cluster_without_workers(tmp_path, monkeypatch):
         cluster.adapt(minimum=0, maximum=1, interval="200ms")
         with pytest.warns(ConvergenceWarning):
             assert MLPClassifier((3,), max_iter=2).fit(X, y).n_iter_ == 2
+
+
+class Lost:
+    """A client whose connection has been closed, or not."""
+
+    scheduler = SimpleNamespace(address="tcp://10.0.0.1:8786")
+
+    def __init__(self, status):
+        self.status = status
+
+
+@pytest.mark.parametrize("error", [OSError("closed"), CancelledError("cancelled")])
+def test_a_scheduler_that_is_lost_is_named(error, monkeypatch):
+    monkeypatch.setattr(clients, "CLOSED_SECONDS", 0.0)
+    with pytest.raises(RuntimeError, match="scheduler tcp://10.0.0.1:8786 is lost.*checkpoint="):
+        with clients.scheduler_needed(Lost("connecting")):
+            raise error
+    for client in (None, Lost("running")):
+        with pytest.raises(type(error)):
+            with clients.scheduler_needed(client):
+                raise error

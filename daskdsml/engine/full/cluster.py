@@ -19,7 +19,7 @@ from distributed.client import Future
 from daskdsml.data.blocks import split
 from daskdsml.engine import tree
 from daskdsml.engine.chunk_tasks import SentRecipes
-from daskdsml.engine.clients import gathered, wait_for_worker
+from daskdsml.engine.clients import gathered, scheduler_needed, wait_for_worker
 from daskdsml.engine.full import shards as shd
 from daskdsml.engine.full.parts import KeptParts, dealt, tasks_of_parts, together
 from daskdsml.engine.full.reads import NOTHING, Reads
@@ -144,6 +144,10 @@ class ClusterRows:
 
         ``before`` is what was read before, of what it then tells of as a whole.
         """
+        with scheduler_needed(self._client):
+            return self._retried(attempt, name, before)
+
+    def _retried(self, attempt, name, before):
         if self._keep is None and self.read.n_bytes:
             self._keep = fits(self.read.n_bytes, self._client, self._n_parts)
         if self._sent is not None and self._recipes is None:
