@@ -13,7 +13,7 @@ from tables import Source, csr_rows, dask_rows, network_rows, wait_until
 
 from daskdsml.data.windows import WindowedSequences
 from daskdsml.engine import memory
-from daskdsml.engine.minibatch import cluster, shuffle_buffer
+from daskdsml.engine.minibatch import actor_pool, shuffle_buffer
 from daskdsml.engine.minibatch.batches import LocalBatches, open_batches
 from daskdsml.engine.minibatch.cluster import ClusterBatches
 
@@ -378,7 +378,7 @@ def test_a_worker_killed_in_a_pass(client, patient, monkeypatch, tmp_path):
 
 
 def test_workers_that_are_lost_again_and_again(client, patient, monkeypatch, tmp_path):
-    monkeypatch.setattr(cluster, "RESENDS", 1)
+    monkeypatch.setattr(actor_pool, "RESENDS", 1)
     batches, alone = on_cluster(client, "made", monkeypatch, tmp_path)
     deadly = DeadlyMeeting(str(tmp_path), os.getpid(), 0)
     with pytest.raises(RuntimeError, match="lost 1 times during a step: .* Look at the logs"):
