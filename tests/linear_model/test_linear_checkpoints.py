@@ -146,6 +146,7 @@ def slow_fit(path=None):
     print(model.coef_.tobytes().hex(), model.intercept_, model.n_iter_, model.n_passes_)
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_end_in_the_same_bits(tmp_path, monkeypatch, capsys):
     def begun():
         code = f"import test_linear_checkpoints as t; t.slow_fit({str(tmp_path / 'fit')!r})"
