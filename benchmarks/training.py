@@ -3,7 +3,9 @@
 Run ``python benchmarks/training.py [rows]``. Each line is a network, a batch size and a strategy:
 median seconds of an epoch after the first (which compiles), how many times faster than one process,
 milliseconds of a step beside its arithmetic (half of one process's), and accuracy on rows held out.
-Copies that are averaged take a learning rate as many times larger as there are parts.
+Copies that are averaged take a learning rate as many times larger as there are parts. "two apart"
+are two processes that train on half of the rows each and tell each other nothing: the most that two
+workers of this machine can do.
 """
 
 from __future__ import annotations
@@ -75,6 +77,28 @@ def line(name, batch_size, strategy, data, test, n, alone=None):
     return seconds
 
 
+def seconds_apart(case, X, y) -> float:
+    """Task: the median seconds of an epoch on rows that this worker trains on for itself."""
+    flat = case[0].startswith("MLP")
+    X = X.reshape(len(X), 784) if flat else X[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = network(*case, "auto").fit(X, y)
+    return float(np.median([record.seconds for record in model.history_[1:]]))
+
+
+def apart(client, case, X, y, alone) -> None:
+    """Print how much faster two processes are that train on a half of the rows each."""
+    halves = np.array_split(np.arange(len(X)), 2)
+    futures = [
+        client.submit(seconds_apart, case, X[half], y[half], workers=[worker], pure=False)
+        for half, worker in zip(halves, sorted(client.nthreads()), strict=True)
+    ]
+    seconds = max(client.gather(futures))
+    faster = f"{alone / seconds:.2f}x"
+    print(f"{case[0]:15} {case[1]:5} {'two apart':33}{seconds:7.3f} s {faster:>6}", flush=True)
+
+
 def main(n: int) -> None:
     X, y = digits(n + N_TEST, 0)
     data = da.from_array(X[:n], chunks=(2000, 28, 28)), da.from_array(y[:n], chunks=2000)
@@ -87,9 +111,10 @@ def main(n: int) -> None:
     os.sched_setaffinity(0, cores)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster),
+        Client(cluster) as client,
     ):
         for case, seconds in alone.items():
+            apart(client, case, X[:n], y[:n], seconds)
             for strategy in STRATEGIES:
                 line(*case, strategy, data, test, n, seconds)
 
