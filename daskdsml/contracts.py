@@ -271,11 +271,9 @@ class Strategy(Protocol):
 
     ``provides`` names what a solver may need. With "gradient" or the like there is
     ``minimize(problem, rows, solver, theta, **options)``, a Result; with "batches"
-    ``train(step, state, batches, epoch)``, an iterator of (state, what ``step(state, batch)``
-    told), and ``reproducible``, whether the same fit gives the same bits; with "epochs"
-    ``epoch(kernel, state, rows, order, name)``, the state after every row. One with ``n_parts`` is
-    given rows by parts, one with ``by_columns`` by columns. ``check`` raises ValueError for bad
-    settings.
+    ``train(step, state, batches, epoch)``, an iterator of (state, records of steps), and
+    ``reproducible``; with "epochs" ``epoch(kernel, state, rows, order, name)``, the state after
+    every row. With ``n_parts`` or ``by_columns`` rows come so. ``check`` may raise ValueError.
     """
 
     provides: frozenset[str]

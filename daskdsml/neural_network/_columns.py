@@ -99,14 +99,21 @@ class SplitStep(NamedTuple):
         return cls(parts, places)
 
     def joined(self, train_state, replies):
-        """The train state of the whole and its record, from those of the parts.
+        """The train state of the whole and records of its steps, from those of the parts.
 
         Of what all have the first one's is taken.
         """
         states, records = zip(*replies, strict=True)
-        known = [record.variation for record in records]
-        variation = None
-        if known[0] is not None:
-            arrays = (np.concatenate(part) for part in zip(*(v[1:] for v in known), strict=True))
-            variation = Variation(known[0].weight, *arrays)
-        return train_state.joined(states, self.places), records[0]._replace(variation=variation)
+        told = [
+            own[0]._replace(variation=_side_by_side([record.variation for record in own]))
+            for own in zip(*records, strict=True)
+        ]
+        return train_state.joined(states, self.places), told
+
+
+def _side_by_side(parts) -> Variation | None:
+    """How columns vary, of which each of the parts has some."""
+    if parts[0] is None:
+        return None
+    arrays = zip(*(part[1:] for part in parts), strict=True)
+    return Variation(parts[0].weight, *map(np.concatenate, arrays))

@@ -165,10 +165,10 @@ class Trainer:
                 after = next(rounds, None)
                 if after is None:
                     break
-                met, seconds = underway.met + after[1], time.perf_counter() - begun
+                met, seconds = sum(after[1], underway.met), time.perf_counter() - begun
                 self.underway = underway = Underway(after[0], met, seconds)
             if met.failure is None:
-                told(after[1])
+                told(sum(after[1][1:], after[1][0]))
         train_state, met, _ = underway
         self.failure, self.variation = met.failure, self.variation or met.variation
         seconds = time.perf_counter() - begun

@@ -6,15 +6,18 @@ from typing import Any, NamedTuple
 
 
 class Steps(NamedTuple):
-    """Kernel: one step after the other, made alike by all who hold rows of the batches."""
+    """Kernel: one step after the other, made alike by all who hold rows of the batches.
+
+    Records are given one by one: their sum is not to depend on how many steps are told of at once.
+    """
 
     step: Any
 
     def __call__(self, state, batches):
-        told = None
+        records: list[Any] = []
         for batch in batches:
             state, record = self.step(state, batch)
-            told = record if told is None else told + record
+            records.append(record)
             if record.failure is not None:
                 break
-        return state, told
+        return state, records

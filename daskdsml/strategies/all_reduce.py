@@ -81,7 +81,7 @@ class AllReduce:
 
         Yields
         ------
-        state and what was told, after some steps
+        state and a list of what was told, after some steps
         """
         for steps in batches.rounds(epoch):
             state, told = steps.run(Steps(step), state)

@@ -96,7 +96,7 @@ class Averaging:
             total = part_steps.run(_LocalSteps(step), state)
             mean = _combined(partial(_divided, weight=total.weight), total.sums)
             state = self._outer_step(state, mean)
-            yield state, total.told
+            yield state, [total.told]
 
     def epoch(self, kernel, state, rows, order, name):
         """The state after an epoch of each copy: see `AllReduce.epoch`.

@@ -76,7 +76,7 @@ class ParameterServer:
             )
         for steps in batches.rounds(epoch):
             after, told = steps.serve(step, state, self.staleness, n_servers)
-            if told.failure is not None:  # older gradients may have led there; who is to blame?
+            if told[-1].failure is not None:  # older gradients may have led there; who is to blame?
                 after, told = steps.run(Steps(step), state)
             state = after
             yield state, told

@@ -155,7 +155,8 @@ class LocalRound(NamedTuple):
 
     def serve(self, step, state, staleness, n_servers):
         """A step here, where nothing is older than the step before."""
-        return step(state, self.step)
+        state, record = step(state, self.step)
+        return state, [record]
 
 
 class LocalBatches:

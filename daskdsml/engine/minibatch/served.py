@@ -221,18 +221,15 @@ class _Parameters:
 
 
 def joined(state, values):
-    """The train state after a round and what its steps told, of what all actors returned.
+    """The train state after a round and records of its steps, of what all actors returned.
 
     Where a server has failed that is nothing but its last record: others may have gone on.
     """
     ends = [value for value in values if value is not None]
     records = next((own for _, own in ends if own and own[-1].failure is not None), None)
     if records is not None:
-        return state, records[-1]
-    told = None
-    for step in zip(*(own for _, own in ends), strict=True):
-        record = step[0].beside(step[1:])
-        told = record if told is None else told + record
+        return state, records[-1:]
+    told = [step[0].beside(step[1:]) for step in zip(*(own for _, own in ends), strict=True)]
     parts = [part for part, _ in ends]
     borders = np.cumsum([0, *(len(part.point.theta) for part in parts)])
     return state.joined(parts, [slice(*pair) for pair in pairwise(borders)]), told
