@@ -83,3 +83,23 @@ def failing(state, batch):
     """Kernel: raises."""
     yield from ()
     raise ArithmeticError(f"no step {batch.key}")
+
+
+class Times(NamedTuple):
+    """Kernel: rows, times a number."""
+
+    number: int
+
+    def __call__(self, _, batch):
+        return self.number * len(batch.X)
+        yield
+
+
+class Minus(NamedTuple):
+    """Kernel: rows, with the sign changed; its number has no effect."""
+
+    number: int
+
+    def __call__(self, _, batch):
+        return -len(batch.X)
+        yield

@@ -16,6 +16,7 @@ from daskdsml.data.dataset import Dataset
 from daskdsml.engine import chunk_tasks as ct
 from daskdsml.engine.clients import compute, current_client
 from daskdsml.engine.signatures import PARTS, changed, signature
+from daskdsml.utils.checkpoint import OTHER
 
 PACKAGE = __name__.partition(".")[0]
 # Parameters that may change from one call to the next: how long, where and how loudly is fitted.
@@ -41,8 +42,9 @@ class FitIdentity(NamedTuple):
         for what, differences in told.items():
             if differences:
                 raise ValueError(
-                    f"Checkpoint {url!r} is of {what}: {'; '.join(differences[:5])}. Remove it to "
-                    "begin anew, go on with what it was made with, or name another file."
+                    f"Checkpoint {url!r} is of {what}: {'; '.join(differences[:5])}. Remove it, "
+                    f"and {url + OTHER!r}, to begin anew; go on with what it was made with, or "
+                    "name another file."
                 )
 
 
@@ -58,7 +60,9 @@ def identity_of(estimator, table: Dataset, **more: str) -> FitIdentity:
     if table.is_local:
         return FitIdentity(model, data, signature(*table[:3]))
     lengths = np.asarray(table.X.chunks[0], dtype=float)
-    data["row chunks"] = f"{len(lengths)}, of {_text(lengths)}"
+    n, least, most = len(lengths), lengths.min(initial=0), lengths.max(initial=0)
+    sizes = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+    data["row chunks"] = f"{n} of {sizes} rows" + (f" ({_text(lengths)})" if least != most else "")
     return FitIdentity(model, data, _first_codes(table))
 
 

@@ -23,7 +23,8 @@ def strategy_for(estimator, solver, table, asked=None):
     if getattr(strategy, "by_columns", False) and table.n_rows is None:
         raise ValueError(
             "strategy='columns' keeps y and residuals of all rows in this process, but how many "
-            "there are is unknown. Call X.compute_chunk_sizes() before, or use "
+            "there are is unknown. Call X.compute_chunk_sizes() before (of a DataFrame "
+            "X.to_dask_array(lengths=True)), or use "
             "strategy='all_reduce'."
         )
     if hasattr(strategy, "check_size"):

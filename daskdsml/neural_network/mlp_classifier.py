@@ -89,7 +89,7 @@ class MLPClassifier(NeuralClassifier):
     random_state : int, RandomState or None, default=None
         Seed of all that is drawn, None stands for 0. The first weights are scikit-learn's of the
         same seed.
-    shuffle, verbose, warm_start, checkpoint : see `NeuralClassifier`
+    shuffle, verbose, warm_start, checkpoint, strategy : see `NeuralClassifier`
     clip_norm, pool_bytes, class_weight, callbacks, dtype, backend, cache : see `NeuralClassifier`
 
     Attributes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -82,8 +83,13 @@ class Averaging:
     def check(self) -> None:
         """Raise ValueError for settings out of range."""
         check_number(self, "n_parts", 1, integer=True)
-        if self.steps not in ("auto", None, np.inf):
-            check_number(self, "steps", 1, integer=True)
+        steps = self.steps
+        whole = isinstance(steps, numbers.Integral) and steps is not True and int(steps) >= 1
+        if steps not in ("auto", None, np.inf) and not whole:
+            raise ValueError(
+                'steps of Averaging must be an integer of at least 1, None, inf or "auto", got '
+                f"{self.steps!r}."
+            )
         check_number(self, "outer_learning_rate", 0, strict=True, high=np.finfo(float).max)
         check_number(self, "outer_momentum", 0, below=1)
 

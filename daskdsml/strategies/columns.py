@@ -31,7 +31,7 @@ class Columns:
     Residuals (n, M) travel one way and gradients the other. The columns of a working set, y and
     weights are held by the process that fits. Generalised models read the columns that join those
     in use, if there are such, and then all columns for the gradient; if more than
-    `MOST_KEPT` are in use, all for their scores.
+    4,096 are in use, all for their scores.
     """
 
     provides: ClassVar = frozenset(

@@ -24,7 +24,8 @@ class ParameterServer:
     many workers. Otherwise parameters depend on who was faster, so there are no bits to repeat:
     ``reproducible_`` of an estimator is False. Delayed gradients want a smaller learning rate,
     or momentum, than those of now. In one process, where steps follow each other, there is no
-    delay. A step with a loss or gradient that is not finite is made again in step with all workers.
+    delay; nor is there for rows that only Dask can make and workers do not keep, which come step by
+    step. A step with a loss or gradient that is not finite is made again in step with all workers.
 
     Each worker sends the servers a gradient a step and is sent the parameters, ``2 W d`` numbers
     for ``W`` workers, where `AllReduce` sends ``W (W - 1) d``.

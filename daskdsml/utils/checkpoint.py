@@ -57,6 +57,11 @@ class Checkpoint:
         if not isinstance(checkpoint.url, str | os.PathLike) or not os.fspath(checkpoint.url):
             raise TypeError(f"checkpoint={given!r} names no file. {REMEDY}")
         check_number(checkpoint, "seconds", 0)
+        if not isinstance(checkpoint.storage_options, dict | None):
+            raise ValueError(
+                "storage_options of Checkpoint must be a dict, or None, got "
+                f"{checkpoint.storage_options!r}."
+            )
         if checkpoint.passes is not None:
             check_number(checkpoint, "passes", 1, integer=True)
         CheckpointFiles(checkpoint).probe()
@@ -81,20 +86,20 @@ class CheckpointFiles:
         try:
             self._fs, self._path = fsspec.core.url_to_fs(self.url, **options)
         except (ImportError, ValueError) as error:
-            raise ValueError(f"Cannot write checkpoint {self.url!r}: {error} {REMEDY}") from error
+            raise ValueError(f"Cannot write checkpoint {self.url!r}: {error}. {REMEDY}") from error
         self._count = 0
 
     def probe(self) -> None:
         """Raise ValueError unless files can be written there."""
         try:
             if self._fs.isdir(self._path):
-                raise IsADirectoryError("it is a directory.")
+                raise IsADirectoryError("it is a directory itself")
             with self._fs.open(self._path + PART, "wb") as file:
                 file.write(b"")
             self._fs.rm_file(self._path + PART)
         except Exception as error:  # file systems have errors of their own
             raise ValueError(
-                f"Cannot write checkpoint {self.url!r}: {error} Its directory has to exist, and "
+                f"Cannot write checkpoint {self.url!r}: {error}. Its directory has to exist, and "
                 f"to let this process write. {REMEDY}"
             ) from error
 

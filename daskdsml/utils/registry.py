@@ -133,7 +133,7 @@ def named_strategy(asked: Any) -> Any:
     if isinstance(strategy, type) or not hasattr(strategy, "provides"):
         raise ValueError(
             f"strategy must be one of {['auto', *available('strategies')]} or a strategy such as "
-            f"daskdsml.strategies.AllReduce(), got {asked!r}."
+            f"daskdsml.strategies.{getattr(asked, '__name__', 'AllReduce')}(), got {asked!r}."
         )
     strategy.check()
     return strategy
@@ -166,7 +166,10 @@ def check_needs(solver: Any, strategy: Any) -> None:
     known = getattr(solver, "solvers", None)
     known = [*available("solvers"), *available("solvers.paths")] if known is None else known
     fitting = [name for name in known if find_solver(name).needs <= strategy.provides]
-    remedies = [f"one of the strategies {serving}"] * bool(serving)
+    kind = type(strategy)
+    own = kind.__module__.rpartition(".")[2] in serving
+    remedies = [f"other settings of {kind.__name__}, such as {kind.__name__}()"] * own
+    remedies += [f"one of the strategies {serving}"] * bool(serving)
     remedies += [f"one of the solvers {fitting}"] * bool(fitting)
     name = getattr(solver, "name", type(solver).__name__)
     raise ValueError(

@@ -3,14 +3,18 @@
 import os
 import signal
 import threading
+from contextlib import closing
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
+from batch_kernels import Minus, Times
 from sklearn.exceptions import ConvergenceWarning
-from tables import classes
+from tables import classes, network_rows
 
 from daskdsml.engine import memory
+from daskdsml.engine.minibatch.batches import open_batches
 from daskdsml.layers import BatchNorm, Dense
 from daskdsml.neural_network import MLPClassifier, MLPRegressor, NeuralClassifier
 from daskdsml.strategies import AllReduce, ParameterServer
@@ -123,3 +127,20 @@ def test_layers_of_batch_norm_are_refused():
     model = NeuralClassifier([Dense(4), BatchNorm(), Dense(2)], strategy="parameter_server")
     with pytest.raises(ValueError, match="layers such as BatchNorm"):
         model.fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_full_batches_have_the_same_bits_on_workers(client, kind):
+    model = kind(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=5, tol=None)
+    there = weights(model.fit(*rows())).copy()
+    with dask.config.set(scheduler="threads"):
+        here = weights(model.fit(*rows()))
+    np.testing.assert_array_equal(there, here)
+
+
+def test_kernels_of_the_same_content_are_sent_apart(client):
+    # As tuples they are equal, whatever they do.
+    batches = open_batches(network_rows(rows()[0], None), 64, seed=3)
+    with closing(batches):
+        totals = [batches.run(kind(3), None, "told") for kind in (Times, Minus, Times)]
+    assert totals == [3 * len(X), -len(X), 3 * len(X)]

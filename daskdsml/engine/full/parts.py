@@ -77,7 +77,7 @@ class KeptParts:
         do not count.
         """
         nothing = [None] * len(states)
-        if kept is not None and not (self._made and np.array_equal(self._made[1], kept[1])):
+        if kept is not None and not _same(self._made, kept):
             self._values, self._made = call(*kept, nothing, nothing), kept
         done = call(kernel, common, states, self._values or nothing)
         if keep:
@@ -87,6 +87,13 @@ class KeptParts:
     def forget(self) -> None:
         """Let go of it."""
         self._values, self._made = [], None
+
+
+def _same(made, kept) -> bool:
+    """Whether a kernel and what it was given are what something was made of."""
+    if made is None or type(made[0]) is not type(kept[0]):
+        return False
+    return bool(made[0] == kept[0]) and np.array_equal(made[1], kept[1])
 
 
 def tasks_of_parts(shards, kernel, common, states, kept) -> list:

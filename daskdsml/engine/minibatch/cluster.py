@@ -185,7 +185,9 @@ class ClusterBatches:
         self._transfer = self._examples = None
 
     def _pickle(self, kernel) -> bytes:
-        if self._pickled[0] is None or self._pickled[0] != kernel:
+        known = self._pickled[0]
+        # Tuples of the same content are equal, whatever they are.
+        if type(known) is not type(kernel) or known != kernel:
             self._pickled = kernel, cloudpickle.dumps(kernel)
         return self._pickled[1]
 

@@ -119,7 +119,8 @@ def _borders(examples, n_workers: int) -> list[int]:
     if len(borders) < 3:
         raise ValueError(
             "strategy='columns' shares chunks of columns among workers, but X has one chunk of "
-            f"{examples.n_features} columns. Use X.rechunk({{0: -1, 1: 'auto'}}), or "
+            f"{examples.n_features} columns. Use "
+            f"X.rechunk({{1: {-(-examples.n_features // max(n_workers, 2))}}}), or "
             "strategy='all_reduce'."
         )
     return borders
