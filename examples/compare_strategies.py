@@ -171,7 +171,7 @@ def draw(epochs: pd.DataFrame):
     from matplotlib import pyplot
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained", sharey=True)
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained", sharey=True)
     for ax, cost, label in zip(
         axes, ("seconds", "megabytes"), ("seconds of training", "megabytes moved"), strict=True
     ):
@@ -184,7 +184,9 @@ def draw(epochs: pd.DataFrame):
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("log loss of held-out rows")
-    axes[1].legend(frameon=False, fontsize=8)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8
+    )
     figure.suptitle("A network of 64 units on two workers, epoch by epoch")
     return figure
 
