@@ -34,7 +34,8 @@ def gather_sums(client, sums: list, n_leaves: int, places=None, last=None) -> Pa
     Small sums stay on the workers while they are the ``last``: Dask would hold back for 10 ms what
     it is asked for after their release.
     """
-    tasks = [part for part in sums if isinstance(part, Task)]
+    given = sums  # the scheduler forgets futures that nobody holds, and would make them again
+    tasks = [part for part in given if isinstance(part, Task)]
     while len(sums) > FAN_IN:
         sums = [
             Task(
